@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Everything is done by lab/snp; these are its names for `make`.
+HOST ?= ours
+
+all: machine linux
+
+machine linux:
+	lab/snp build $@
+
+run:
+	lab/snp run --host $(HOST)
+
+check:
+	lab/snp check
+
+check-full:
+	lab/snp check --full
+
+series:
+	lab/snp series
+
+clean:
+	lab/snp clean --yes
+
+.PHONY: all machine linux run check check-full series clean

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What needs what before anything runs."""
+
+import shutil
+
+from lab import (guest, hostimage, kernels, machine, needs, paths, say)
+
+ROOM = 20 << 30
+
+
+def prepare():
+    """Checks and installs what every build needs."""
+    paths.OUT.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(paths.OUT).free
+    if free < ROOM and not (paths.OUT / "host").exists():
+        raise say.Stop(f"{free >> 30} GiB free below {paths.shown(paths.OUT)},"
+                       f" {ROOM >> 30} needed", "free some space, or set "
+                       "SNP_OUT to a directory with more")
+    needs.install()
+
+
+def memory(megabytes):
+    """Refuses to start a machine that would not fit."""
+    with open("/proc/meminfo") as f:
+        for line in f:
+            if line.startswith("MemAvailable:"):
+                have = int(line.split()[1]) // 1024
+                if have < megabytes + 1024:
+                    raise say.Stop(f"{have} MiB of memory available, "
+                                   f"{megabytes + 1024} needed",
+                                   "stop something, or give the host less "
+                                   "(--host-memory)")
+
+
+def the_guest():
+    k = guest.kernel()
+    return k, guest.initramfs(k.modules)
+
+
+def parts(names, pristine=False, host="ours"):
+    prepare()
+    for name in names:
+        if name == "machine":
+            machine.build(pristine)
+        elif name == "linux":
+            from lab import linux
+            linux.build()
+        elif name == "host":
+            hostimage.build()
+            for stock in kernels.STOCK:
+                k = kernels.get(stock)
+                k.modules_image()
+                k.initramfs()
+        elif name == "guest":
+            the_guest()

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Command line of lab/snp. Exit status: 0 done, 1 it did not hold, 2 the
+request could not be served."""
+
+import argparse
+import errno
+import importlib
+import sys
+
+from lab import say
+
+PARTS = {
+    "build": "build the machine, the host kernel, the host image, the guest",
+    "run": "boot a host on the machine, launch a guest in it, judge both",
+    "shell": "a console on the host, the guest or the machine's monitor",
+    "check": "run the cases, print KTAP",
+    "list": "what there is: cases, versions, hosts, rules",
+    "counts": "the machine's counts of the last run",
+    "update": "move lab/versions to Debian's newest",
+    "series": "make the git branch and the mailable patches",
+    "clean": "say what out/ holds and remove it",
+}
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(
+        prog="lab/snp", description="The SNP machine, its hosts and guests.")
+    sub = parser.add_subparsers(dest="part", metavar="PART", required=True)
+    for name, text in PARTS.items():
+        p = sub.add_parser(name, help=text, description=text)
+        module = importlib.import_module(f"lab.do_{name}")
+        module.options(p)
+        p.set_defaults(do=module.do)
+    args = parser.parse_args(argv)
+    try:
+        return args.do(args) or 0
+    except say.Stop as e:
+        print(f"lab/snp: {e}", file=sys.stderr)
+        return 2
+    except say.Failed as e:
+        print(f"lab/snp: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:
+        if e.errno == errno.ENOSPC:
+            print("lab/snp: the disk is full; free some space "
+                  "(`lab/snp clean` says what out/ holds)", file=sys.stderr)
+        else:
+            print(f"lab/snp: {e.strerror}: {e.filename}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nlab/snp: stopped", file=sys.stderr)
+        return 2

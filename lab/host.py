@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boots a host kernel on a machine, runs a script in it, brings back what it
+said. Everything else of the lab that needs a host goes through here.
+
+    host = Host(kernel, binary)
+    result = host.run("myname", script, {"tool": "/path/to/tool"})
+
+The script runs under bash as root in the host image, with its files read-only
+below /lab. It may call `mark NAME` (the runner calls on_mark(name, text,
+monitor) while the host waits) and `say TEXT` (collected in result.says).
+The third serial port carries the script, the first the kernel's console, the
+second is free for the guest's console (/dev/ttyS1).
+"""
+
+import os
+import pathlib
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from lab import hostimage, image, machine, paths, platform, qmp, say
+
+BAD_LINES = re.compile(
+    r"WARNING: CPU|BUG:|\bOops\b|Call Trace:|INFO: (?:possible|task|rcu)|"
+    r"Kernel panic|general protection fault|rcu: INFO|"
+    r"\bTainted: \S*[WD]")
+
+
+class Result:
+    def __init__(self, name):
+        self.name = name
+        self.status = None          # the script's exit status
+        self.console = ""           # the host kernel's console
+        self.control = ""           # what the script printed
+        self.guest = ""             # the second serial port
+        self.says = []
+        self.marks = {}
+        self.command = []
+        self.ended = "lost"         # "script", "timeout", "lost", "machine"
+        self.seconds = 0.0
+        self.logs = {}
+        self.error = ""
+
+    def bad_lines(self):
+        """Console lines no healthy kernel prints."""
+        return [x.strip() for x in self.console.splitlines()
+                if BAD_LINES.search(x)]
+
+    def ok(self):
+        return self.ended == "script" and self.status == 0
+
+
+def log_files(name):
+    paths.LOG.mkdir(parents=True, exist_ok=True)
+    safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return {k: paths.LOG / f"{safe}.{k}.log"
+            for k in ("console", "guest", "control", "machine")}
+
+
+class Host:
+    def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
+                 snp=True, extra=()):
+        self.kernel = kernel
+        self.binary = pathlib.Path(binary)
+        self.smp, self.memory, self.thread = smp, memory, thread
+        self.snp, self.extra = snp, list(extra)
+
+    def _files(self, name, script, files, mode):
+        """The run's own disk: script, start-up and files."""
+        where = paths.RUNS / re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+        shutil.rmtree(where, ignore_errors=True)
+        top = where / "files"
+        top.mkdir(parents=True)
+        shutil.copy2(paths.LAB / "hostfs" / "start", top / "start")
+        (top / "script").write_text(script)
+        (top / "mode").write_text(mode + "\n")
+        for inside, source in files.items():
+            dst = top / inside
+            dst.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(source, bytes):
+                dst.write_bytes(source)
+            elif isinstance(source, str) and "\n" in source:
+                dst.write_text(source)
+            else:
+                source = pathlib.Path(source)
+                if source.is_dir():
+                    shutil.copytree(source, dst, symlinks=True)
+                else:
+                    shutil.copy2(source, dst)
+        image.ext4(top, where / "files.ext4", "files-image", spare=8 << 20)
+        shutil.rmtree(top)
+        return where
+
+    def command(self, where, cmdline=""):
+        base = platform.arguments(self.binary, self.smp, self.memory,
+                                  self.thread, self.snp)
+        argv = [str(self.binary), *base]
+        for directory in machine.firmware():
+            argv += ["-L", str(directory)]
+        disks = {"root": hostimage.IMAGE,
+                 "modules": self.kernel.modules_image(),
+                 "files": where / "files.ext4"}
+        for name, file in disks.items():
+            argv += ["-drive", f"if=none,id={name},file={file},format=raw,"
+                     "read-only=on,file.locking=off",
+                     "-device", f"virtio-blk-pci,drive={name},serial={name}"]
+        argv += ["-kernel", str(self.kernel.vmlinuz),
+                 "-initrd", str(self.kernel.initramfs()),
+                 "-append", f"console=ttyS0 panic=-1 {cmdline}".strip()]
+        return argv + self.extra
+
+    def run(self, name, script, files=None, timeout=300, on_mark=None,
+            on_line=None, on_end=None, step=None, cmdline=""):
+        """on_mark(name, text, monitor); on_line(port, line) for every line of
+        console, guest and control; on_end(monitor): the host has powered
+        off, the machine still answers. Returns a Result."""
+        result = Result(name)
+        where = self._files(name, script, files or {}, "script")
+        argv = self.command(where, cmdline)
+        logs = log_files(name)
+        result.logs = logs
+        ours, theirs = {}, {}
+        for port in ("console", "guest", "control", "qmp"):
+            ours[port], theirs[port] = socket.socketpair()
+            os.set_inheritable(theirs[port].fileno(), True)
+        for index, port in enumerate(("console", "guest", "control")):
+            logs[port].unlink(missing_ok=True)
+            argv += ["-chardev", f"socket,id={port},fd={theirs[port].fileno()}"
+                     f",logfile={logs[port]}",
+                     "-device", f"isa-serial,chardev={port},index={index}" +
+                     (",irq=5" if index == 2 else "")]
+        argv += ["-chardev", f"socket,id=qmp,fd={theirs['qmp'].fileno()}",
+                 "-mon", "chardev=qmp,mode=control"]
+        result.command = argv
+        with open(logs["machine"], "wb") as sink:
+            sink.write((" ".join(argv) + "\n").encode())
+            sink.flush()
+            child = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=sink,
+                stderr=subprocess.STDOUT, start_new_session=True,
+                pass_fds=[s.fileno() for s in theirs.values()])
+        for s in theirs.values():
+            s.close()
+        begin = time.monotonic()
+        try:
+            _Loop(result, child, ours, on_mark, on_line, on_end,
+                  begin + timeout, step).turn()
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            for s in ours.values():
+                s.close()
+            result.seconds = time.monotonic() - begin
+            for port in ("console", "guest", "control"):
+                text = logs[port].read_bytes() if logs[port].exists() else b""
+                setattr(result, port,
+                        text.decode("utf-8", "replace").replace("\r", ""))
+            shutil.rmtree(where, ignore_errors=True)
+        return result
+
+
+class _Loop:
+    """One run: reads the ports, answers the marks, notices the end."""
+
+    def __init__(self, result, child, socks, on_mark, on_line, on_end, end,
+                 step):
+        self.result, self.child, self.socks = result, child, socks
+        self.on_mark, self.on_line, self.on_end = on_mark, on_line, on_end
+        self.end, self.step = end, step
+        self.partial = {p: b"" for p in ("console", "guest", "control")}
+        self.monitor = qmp.Monitor(socks["qmp"])
+        self.finished = False
+
+    def turn(self):
+        sel = selectors.DefaultSelector()
+        for port, sock in self.socks.items():
+            sel.register(sock, selectors.EVENT_READ, port)
+        try:
+            self.monitor.greet()
+            while not self.finished:
+                if time.monotonic() > self.end:
+                    if self.result.ended == "lost":
+                        self.result.ended = "timeout"
+                    return
+                for key, _ in sel.select(0.5):
+                    if not self._read(key.data):
+                        sel.unregister(key.fileobj)
+                self.monitor.sort_events()
+                self._events()
+                if self.step:
+                    self.step.tick()
+                if self.child.poll() is not None:
+                    return
+        except (say.Failed, OSError, ValueError) as e:
+            self.result.error = str(e)
+            if self.result.ended == "lost":
+                self.result.ended = "machine"
+
+    def _read(self, port):
+        if port == "qmp":
+            return self.monitor.pump()
+        try:
+            data = self.socks[port].recv(65536)
+        except OSError:
+            return False
+        if not data:
+            return False
+        *lines, self.partial[port] = (self.partial[port] + data).split(b"\n")
+        for raw in lines:
+            line = raw.decode("utf-8", "replace").rstrip("\r")
+            if self.on_line:
+                self.on_line(port, line)
+            if port == "control" and line.startswith("@lab "):
+                self._control(line[5:])
+        return True
+
+    def _control(self, line):
+        word, _, rest = line.partition(" ")
+        if word == "say":
+            self.result.says.append(rest)
+        elif word == "mark":
+            name, _, text = rest.partition(" ")
+            answer = None
+            if self.on_mark:
+                answer = self.on_mark(name, text, self.monitor)
+            self.result.marks[name] = answer
+            self.socks["control"].sendall(b"go\n")
+        elif word == "end":
+            self.result.status = int(rest) if rest.isdigit() else 255
+            self.result.ended = "script"
+            # what follows is only the power-off
+            self.end = min(self.end, time.monotonic() + 90)
+
+    def _events(self):
+        for event in self.monitor.events:
+            if event["event"] in ("SHUTDOWN", "GUEST_PANICKED"):
+                if self.on_end:
+                    self.on_end(self.monitor)
+                self.finished = True
+        self.monitor.events.clear()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Builds the SNP machine, and the same QEMU without it for comparison."""
+
+import os
+import shutil
+
+from lab import paths, say, sources, stamp, tree
+
+TOP = paths.OUT / "machine"
+
+CONFIGURE = [
+    "--target-list=x86_64-softmmu", "--without-default-features",
+    "--enable-system", "--enable-tcg", "--enable-pixman", "--enable-gnutls",
+    "--enable-attr", "--disable-docs", "--disable-install-blobs",
+    "--disable-download", "--enable-trace-backends=log",
+]
+
+
+class Machine:
+    def __init__(self, pristine=False):
+        self.name = "pristine" if pristine else "snp"
+        self.dir = TOP / self.name
+        self.src = TOP / "source" if pristine else self.dir / "src"
+        self.build = self.dir / "build"
+        self.binary = self.build / "qemu-system-x86_64"
+        self.pristine = pristine
+
+    def title(self):
+        return "pristine QEMU" if self.pristine else "SNP machine"
+
+
+def unpack():
+    """The Debian source, Debian's own patches applied; nothing of ours."""
+    where = TOP / "source"
+    row = sources.rows("machine.qemu")[0]
+    key = stamp.digest(row)
+    if stamp.current("machine.source", key, where):
+        return where
+    dsc = sources.dsc("machine.qemu")
+    row = sources.rows("machine.qemu")[0]
+    stamp.clear("machine.source")
+    shutil.rmtree(where, ignore_errors=True)
+    where.parent.mkdir(parents=True, exist_ok=True)
+    with say.Step(f"unpack QEMU {row.version}"):
+        say.run(["dpkg-source", "--no-check", "-x", dsc, where],
+                "unpack-qemu", hint="apt-get install dpkg-dev")
+    stamp.write("machine.source", stamp.digest(row))
+    return where
+
+
+def overlay():
+    """(our directory, its path in QEMU's tree) for every part of machine/."""
+    top = paths.ROOT / "machine"
+    if not top.is_dir():
+        return []
+    return [(d, d.name) for d in sorted(top.iterdir())
+            if d.is_dir() and d.name not in ("patches", "tests")]
+
+
+def firmware():
+    """Directories in which QEMU finds its firmware, all from packages."""
+    dirs = []
+    for role, inside in (("machine.seabios", "usr/share/seabios"),
+                         ("machine.data", "usr/share/qemu")):
+        dirs.append(sources.unpacked(role) / inside)
+    return dirs
+
+
+def build(pristine=False):
+    """Builds what is out of date. Returns the Machine."""
+    m = Machine(pristine)
+    source = unpack()
+    if not pristine:
+        t = tree.Tree(source, m.src, overlay(),
+                      paths.ROOT / "machine/patches")
+        t.sync()
+    meson = sources.unpacked("machine.meson")
+    env = dict(os.environ)
+    env["PYTHONPATH"] = str(meson / "usr/lib/python3/dist-packages")
+    env.pop("APT_CONFIG", None)
+    key = stamp.digest(CONFIGURE, str(m.src), sources.rows("machine.qemu"),
+                       sources.rows("machine.meson"))
+    if not stamp.current(f"machine.{m.name}.configure", key,
+                         m.build / "build.ninja"):
+        stamp.clear(f"machine.{m.name}.configure")
+        shutil.rmtree(m.build, ignore_errors=True)
+        m.build.mkdir(parents=True)
+        with say.Step(f"configure the {m.title()}"):
+            say.run([m.src / "configure", "--python=/usr/bin/python3",
+                     *CONFIGURE], f"machine-{m.name}-configure", cwd=m.build,
+                    env=env, hint="lab/snp build --install")
+        stamp.write(f"machine.{m.name}.configure", key)
+    todo = say.capture(["ninja", "-n", "qemu-system-x86_64"], cwd=m.build,
+                       env=env)
+    if "no work to do" not in todo:
+        with say.Step(f"build the {m.title()}") as step:
+            say.run(["ninja", "qemu-system-x86_64"],
+                    f"machine-{m.name}-build", step, cwd=m.build, env=env)
+    firmware()
+    return m

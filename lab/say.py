@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the user sees: steps with elapsed time, failures with their log."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from lab import paths
+
+
+class Stop(Exception):
+    """The request cannot be served: one line, exit status 2."""
+
+    def __init__(self, what, do=None):
+        super().__init__(what if do is None else f"{what}; {do}")
+
+
+class Failed(Exception):
+    """Something that should have worked did not: exit status 1."""
+
+
+def note(text):
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def clock(seconds):
+    seconds = int(seconds)
+    if seconds >= 3600:
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+class Step:
+    """One long step. On a terminal one line that moves; elsewhere a line at
+    the start and one at the end."""
+
+    def __init__(self, title, out=None):
+        self.title = title
+        self.out = out or sys.stderr
+        self.tty = self.out.isatty()
+        self.begin = time.monotonic()
+        self.last = 0.0
+        self.fraction = None
+        self.detail = ""
+        self.told = self.begin
+
+    def __enter__(self):
+        if self.tty:
+            self._draw()
+        else:
+            print(f"{self.title} ...", file=self.out, flush=True)
+        return self
+
+    def tick(self, fraction=None, detail=None):
+        if fraction is not None:
+            self.fraction = fraction
+        if detail is not None:
+            self.detail = detail
+        now = time.monotonic()
+        if self.tty and now - self.last > 0.2:
+            self.last = now
+            self._draw()
+        elif not self.tty and now - self.told > 60:
+            self.told = now
+            print(f"{self.title} ... {clock(now - self.begin)} "
+                  f"{self._percent()}", file=self.out, flush=True)
+
+    def _percent(self):
+        if self.fraction is None:
+            return self.detail
+        return f"{100 * self.fraction:.0f} % {self.detail}".rstrip()
+
+    def _draw(self):
+        bar = ""
+        if self.fraction is not None:
+            full = int(20 * min(1.0, self.fraction))
+            bar = "[" + "#" * full + "." * (20 - full) + "] "
+        line = (f"{self.title}  {bar}{clock(time.monotonic() - self.begin)} "
+                f"{self.detail}")
+        width = os.get_terminal_size(self.out.fileno()).columns or 80
+        self.out.write("\r\033[K" + line[:width - 1])
+        self.out.flush()
+
+    def __exit__(self, kind, value, trace):
+        took = clock(time.monotonic() - self.begin)
+        word = "done" if kind is None else "FAILED"
+        start = "\r\033[K" if self.tty else ""
+        print(f"{start}{self.title} {word} {took}", file=self.out, flush=True)
+        return False
+
+
+NINJA = re.compile(rb"\[(\d+)/(\d+)\]")
+
+
+def tail(path, lines=15):
+    try:
+        with open(path, "rb") as f:
+            f.seek(0, os.SEEK_END)
+            f.seek(max(0, f.tell() - 65536))
+            text = f.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-lines:]
+
+
+def log_path(name):
+    paths.LOG.mkdir(parents=True, exist_ok=True)
+    return paths.LOG / f"{name}.log"
+
+
+def run(argv, log, step=None, hint=None, append=False, **kwargs):
+    """Runs argv with its output in out/log/<log>.log. Raises Failed with the
+    last lines, the path and what to try if it does not exit 0."""
+    path = log_path(log)
+    with open(path, "ab" if append else "wb") as sink:
+        sink.write(("$ " + " ".join(map(str, argv)) + "\n").encode())
+        sink.flush()
+        start = sink.tell()
+        try:
+            child = subprocess.Popen([str(a) for a in argv], stdout=sink,
+                                     stderr=subprocess.STDOUT,
+                                     stdin=subprocess.DEVNULL,
+                                     start_new_session=True, **kwargs)
+        except OSError as e:
+            raise Stop(f"cannot run {argv[0]}: {e.strerror}",
+                       "is it installed? (lab/snp build --install)") from e
+        try:
+            while True:
+                try:
+                    child.wait(timeout=0.5)
+                    break
+                except subprocess.TimeoutExpired:
+                    if step:
+                        step.tick(*_ninja_progress(path, start))
+        except BaseException:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+            raise
+    if child.returncode:
+        explain(path, f"{pathlib.Path(str(argv[0])).name} failed "
+                      f"(status {child.returncode})", hint)
+
+
+def explain(path, what, hint=None):
+    """Raises Failed with the end of a log."""
+    text = tail(path)
+    if any("No space left on device" in line for line in text):
+        raise Stop("the disk is full", "free some space; `lab/snp clean` says "
+                   "what out/ holds")
+    lines = [what] + ["    | " + line for line in text]
+    lines.append(f"    full log: {paths.shown(path)}")
+    if hint:
+        lines.append(f"    try: {hint}")
+    raise Failed("\n".join(lines))
+
+
+def _ninja_progress(path, start):
+    with open(path, "rb") as f:
+        f.seek(max(start, os.fstat(f.fileno()).st_size - 4096))
+        found = NINJA.findall(f.read())
+    if not found:
+        return (None, None)
+    done, total = map(int, found[-1])
+    return (done / max(1, total), f"{done}/{total}")
+
+
+def capture(argv, **kwargs):
+    """Output of a short command, as text; Failed with its errors if not 0."""
+    r = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True, check=False,
+                       stdin=subprocess.DEVNULL, **kwargs)
+    if r.returncode:
+        raise Failed(f"{' '.join(map(str, argv))} failed:\n" +
+                     "\n".join("    | " + x
+                               for x in r.stderr.splitlines()[-8:]))
+    return r.stdout

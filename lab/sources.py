@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which Debian packages are used: lab/versions, read, fetched, moved on.
+
+lab/versions has one row a package: role, deb or src, family of suites,
+package, version, sha256 (of the .deb or the .dsc). Builds take exactly these
+while the archive has them; when it has not, the newest of the same family is
+taken instead, and said so: a new upload must not stop anybody.
+"""
+
+import collections
+import json
+import re
+
+from lab import apt, paths, say, stamp
+
+FILE = paths.LAB / "versions"
+FALLBACK = paths.OUT / "versions.fallback"
+
+Row = collections.namedtuple("Row", "role kind family package version sha256")
+
+# role -> (kind, family, package). "kernel": what a linux-image-* metapackage
+# stands for; from 6.19 on a binary and a modules package.
+ROLES = {
+    "machine.qemu": ("src", "trixie", "qemu"),
+    "machine.meson": ("deb", "trixie", "meson"),
+    "machine.seabios": ("deb", "trixie", "seabios"),
+    "machine.data": ("deb", "trixie", "qemu-system-data"),
+    "host.debian-13": ("kernel", "trixie", "linux-image-amd64"),
+    "host.debian-backports": ("kernel", "trixie-backports",
+                              "linux-image-amd64"),
+    "host.ours": ("deb", "bookworm", "linux-source-6.1"),
+    "host.qemu": ("deb", "trixie", "qemu-system-x86"),
+    "host.ovmf": ("deb", "trixie", "ovmf"),
+    "guest.kernel": ("kernel", "trixie", "linux-image-cloud-amd64"),
+    "guest.busybox": ("deb", "trixie", "busybox-static"),
+    "tests.debian-13": ("deb", "trixie", "linux-source-6.12"),
+    "tests.debian-backports": ("source-of", "trixie-backports",
+                               "linux-image-amd64"),
+}
+
+
+def recorded():
+    rows = collections.defaultdict(list)
+    for line in FILE.read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            row = Row(*line.split())
+            rows[row.role].append(row)
+    return rows
+
+
+def _fallbacks():
+    try:
+        return json.loads(FALLBACK.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def rows(role):
+    """The packages of a role as they are to be used now."""
+    want = recorded().get(role)
+    if not want:
+        raise say.Stop(f"lab/versions has no row for {role}",
+                       "lab/snp update")
+    kept = _fallbacks().get(role)
+    if kept and kept["instead_of"] == [list(r) for r in want]:
+        return [Row(*r) for r in kept["rows"]]
+    return want
+
+
+def deb_name(row):
+    version = row.version.replace(":", "%3a")
+    return f"{row.package}_{version}"
+
+
+def _cached(row):
+    for path in paths.DEBS.glob(f"{glob_safe(deb_name(row))}_*.deb"):
+        if not row.sha256 or stamp.file_digest(path) == row.sha256:
+            return path
+    return None
+
+
+def glob_safe(name):
+    return re.sub(r"([\[\]*?])", r"[\1]", name)
+
+
+def _available(row):
+    if row.kind == "src":
+        return apt.show_source(row.package, row.version) is not None
+    fields = apt.show(row.package, row.version)
+    return fields is not None and fields.get("SHA256") == row.sha256
+
+
+def usable(role):
+    """rows(), after making sure the archive has them; falls back if not."""
+    want = rows(role)
+    if not apt.have_lists():
+        apt.update()
+    if all(map(_available, want)):
+        return want
+    apt.update()
+    if all(map(_available, want)):
+        return want
+    found = newest(role)
+    for old, new in zip(want, found):
+        say.note(f"{old.package} {old.version} is no longer in Debian's "
+                 f"archive; taking {new.package} {new.version}. "
+                 "`lab/snp update` records it in lab/versions")
+    keep = _fallbacks()
+    keep[role] = {"instead_of": [list(r) for r in recorded()[role]],
+                  "rows": [list(r) for r in found]}
+    paths.OUT.mkdir(parents=True, exist_ok=True)
+    FALLBACK.write_text(json.dumps(keep, indent=1))
+    return found
+
+
+def debs(role):
+    """Paths of the role's .debs, fetched if they are not yet here."""
+    here = [_cached(r) for r in rows(role)]
+    if all(here):
+        return here
+    out = []
+    for row in usable(role):
+        path = _cached(row)
+        if not path:
+            apt.download(row.package, row.version, paths.DEBS)
+            path = _cached(row)
+        if not path:
+            raise say.Failed(f"{row.package} {row.version} was fetched but "
+                             "does not have the recorded sha256")
+        out.append(path)
+    return out
+
+
+def unpacked(role):
+    """Directory with the role's .debs unpacked into it, one beside another."""
+    name = ",".join(f"{r.package}={r.version}={r.sha256}" for r in rows(role))
+    where = paths.UNPACKED / role
+    if stamp.current(f"unpacked.{role}", name, where):
+        return where
+    files = debs(role)
+    name = ",".join(f"{r.package}={r.version}={r.sha256}" for r in rows(role))
+    stamp.clear(f"unpacked.{role}")
+    with say.Step(f"unpack {role}"):
+        apt.unpack(files[0], where)
+        for extra in files[1:]:
+            say.run(["dpkg-deb", "-x", extra, where], f"unpack-{role}")
+    stamp.write(f"unpacked.{role}", name)
+    return where
+
+
+def dsc(role):
+    """Path of the role's .dsc, all its parts beside it."""
+    def cached():
+        row = rows(role)[0]
+        plain = re.sub(r"^\d+:", "", row.version)
+        path = paths.DEBS / f"{row.package}_{plain}.dsc"
+        good = path.exists() and stamp.file_digest(path) == row.sha256
+        return path if good else None
+    if not cached():
+        row = usable(role)[0]
+        if not cached():
+            apt.source(row.package, row.version, paths.DEBS)
+    path = cached()
+    if not path:
+        raise say.Failed(f"the source of {role} does not have the recorded "
+                         "sha256")
+    return path
+
+
+def newest(role):
+    """The rows of a role from the newest the archive's lists hold."""
+    kind, family, package = ROLES[role]
+    found = apt.versions_of(package, family, kind == "src")
+    if not found:
+        raise say.Failed(f"{package} is in none of {apt.FAMILIES[family]}")
+    version = found[0]
+    if kind == "src":
+        digest = apt.dsc_digest(apt.show_source(package, version))
+        return [Row(role, "src", family, package, version, digest)]
+    names = [(package, version)]
+    if kind == "kernel":
+        names = _kernel(package, version)
+    elif kind == "source-of":
+        series = re.match(r"\d+\.\d+", version).group()
+        names = [(f"linux-source-{series}", version)]
+    return [Row(role, "deb", family, n, v, apt.show(n, v)["SHA256"])
+            for n, v in names]
+
+
+def _kernel(package, version):
+    deps = _exact(apt.show(package, version)["Depends"])
+    image = [d for d in deps if re.match(r"linux-image-\d", d[0])]
+    if not image:
+        raise say.Failed(f"{package} {version} names no kernel package")
+    inner = _exact(apt.show(*image[0]).get("Depends", ""))
+    split = [d for d in inner
+             if re.match(r"linux-(binary|modules)-\d", d[0])]
+    return split or image[:1]
+
+
+def _exact(depends):
+    return re.findall(r"([a-z0-9.+~-]+) \(= ([^)]+)\)", depends)
+
+
+def update():
+    """Writes lab/versions anew from the newest of every family."""
+    apt.update()
+    old = recorded() if FILE.exists() else {}
+    lines = ["# Every Debian package in use. role, deb or src, family of "
+             "suites,\n# package, version, sha256 of the .deb or .dsc. "
+             "Written by `lab/snp update`.\n"]
+    for role in ROLES:
+        fresh = newest(role)
+        for row in fresh:
+            lines.append("\t".join(row) + "\n")
+        if fresh != old.get(role, []):
+            for row in fresh:
+                print(f"{role}: {row.package} {row.version}")
+    tmp = FILE.with_suffix(".tmp")
+    tmp.write_text("".join(lines))
+    tmp.replace(FILE)
+    FALLBACK.unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A Debian source with our files laid over it and our hooks patched in.
+
+The pristine source is unpacked once and never written to. The working tree is
+a copy that is brought up to date file by file: a file is written only if its
+content changes, so that an incremental build sees exactly what changed.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from lab import paths, say
+
+
+class Tree:
+    """pristine: unpacked source. work: the tree to build. overlay: list of
+    (directory, path inside the source). patches: directory with `series`."""
+
+    def __init__(self, pristine, work, overlay, patches):
+        self.pristine = pathlib.Path(pristine)
+        self.work = pathlib.Path(work)
+        self.overlay = overlay
+        self.patches = pathlib.Path(patches) if patches else None
+        self.manifest = self.work.with_name(self.work.name + ".ours.json")
+        self.stage = self.work.with_name(self.work.name + ".stage")
+
+    def series(self):
+        if not self.patches or not (self.patches / "series").exists():
+            return []
+        names = []
+        for line in (self.patches / "series").read_text().splitlines():
+            line = line.split("#")[0].strip()
+            if line:
+                names.append(line)
+        for name in names:
+            if not (self.patches / name).is_file():
+                raise say.Failed(f"{paths.shown(self.patches)}/series names "
+                                 f"{name}, which is not there")
+        return names
+
+    def sync(self):
+        """Brings the working tree up to date; returns the changed paths.
+        Nothing in it is touched unless every patch applies."""
+        shutil.rmtree(self.stage, ignore_errors=True)
+        self.stage.mkdir(parents=True)
+        try:
+            ours = self._lay_overlay()
+            ours |= self._apply_patches()
+            return self._update(ours)
+        finally:
+            shutil.rmtree(self.stage, ignore_errors=True)
+
+    def _lay_overlay(self):
+        ours = set()
+        for top, inside in self.overlay:
+            top = pathlib.Path(top)
+            for here, dirs, files in os.walk(top):
+                dirs[:] = sorted(d for d in dirs if d != "__pycache__")
+                for name in files:
+                    src = pathlib.Path(here) / name
+                    rel = pathlib.Path(inside) / src.relative_to(top)
+                    if (self.pristine / rel).exists():
+                        raise say.Failed(
+                            f"{paths.shown(src)} would replace a file of the "
+                            "source package; change that by a patch")
+                    dst = self.stage / rel
+                    dst.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(src, dst)
+                    ours.add(str(rel))
+        return ours
+
+    def _apply_patches(self):
+        ours, bad = set(), []
+        for name in self.series():
+            patch = self.patches / name
+            touched = touched_by(patch)
+            for rel in touched:
+                dst = self.stage / rel
+                if not dst.exists() and (self.pristine / rel).exists():
+                    dst.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(self.pristine / rel, dst)
+            r = subprocess.run(
+                ["patch", "-p1", "-f", "-s", "--no-backup-if-mismatch",
+                 "-r", "-", "-i", patch], cwd=self.stage, check=False,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if r.returncode:
+                bad += _rejects(name, touched, r.stdout)
+            ours |= set(touched)
+        if bad:
+            raise say.Failed("the source package does not take these hooks; "
+                             "nothing was built:\n" +
+                             "\n".join("    " + b for b in bad))
+        return ours
+
+    def _update(self, ours):
+        if not self.work.exists():
+            tmp = self.work.with_name(self.work.name + ".tmp")
+            shutil.rmtree(tmp, ignore_errors=True)
+            shutil.copytree(self.pristine, tmp, symlinks=True)
+            tmp.rename(self.work)
+            self.manifest.unlink(missing_ok=True)
+        try:
+            before = set(json.loads(self.manifest.read_text()))
+        except (OSError, ValueError):
+            before = set()
+        # written first: what is about to be touched is known even if cut short
+        self.manifest.write_text(json.dumps(sorted(ours | before)))
+        changed = []
+        for rel in sorted(ours | before):
+            new, old = self.stage / rel, self.work / rel
+            if not new.exists() and rel not in ours:
+                new = self.pristine / rel
+            if not new.exists():
+                if old.exists():
+                    old.unlink()
+                    changed.append(rel)
+            elif not old.exists() or old.read_bytes() != new.read_bytes():
+                old.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(new, old)
+                shutil.copymode(new, old)
+                changed.append(rel)
+        self.manifest.write_text(json.dumps(sorted(ours)))
+        return changed
+
+
+def touched_by(patch):
+    """Files a patch writes, in its order."""
+    out = []
+    text = pathlib.Path(patch).read_text(errors="replace")
+    for line in re.findall(r"^(?:\+\+\+|---) (?:a|b)/(\S+)", text, re.M):
+        if line not in out:
+            out.append(line)
+    return out
+
+
+def _rejects(name, touched, output):
+    found = re.findall(r"(\d+ out of \d+ hunks?) FAILED.*?"
+                       r"(?:saving rejects to file|discarding|ignored)?",
+                       output)
+    files = re.findall(r"patching file '?([^\s']+)", output)
+    lines = []
+    for text in output.splitlines():
+        m = re.search(r"(\d+ out of \d+ hunks?) (FAILED|ignored)", text)
+        if m:
+            file = re.search(r"to file (\S+)\.rej", text)
+            lines.append(f"{name}: {file.group(1) if file else touched[0]}: "
+                         f"{m.group(1)} do not apply")
+    if not lines:
+        what = " ".join(output.split())[:200]
+        lines.append(f"{name}: {', '.join(files or touched)}: {what or found}")
+    return lines
