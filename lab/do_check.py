@@ -1,12 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lab/snp check"""
 
-from lab import say
+import fnmatch
+import time
+
+from lab import build, cases, ktap, say
 
 
 def options(p):
-    pass
+    p.add_argument("case", nargs="*", metavar="CASE",
+                   help="names or patterns (default: all but the full ones)")
+    p.add_argument("--full", action="store_true",
+                   help="the cases that take hours, too")
+
+
+def choose(patterns, full):
+    every = cases.all_cases()
+    if not patterns:
+        return [c for c in every if full or not c.full]
+    out = []
+    for pattern in patterns:
+        found = [c for c in every if fnmatch.fnmatch(c.name, pattern)]
+        if not found:
+            raise say.Stop(f"no case is named {pattern}",
+                           "lab/snp list names them")
+        out += [c for c in found if c not in out]
+    return sorted(out, key=lambda c: (c.order, c.name))
 
 
 def do(args):
-    raise say.Stop("not written yet")
+    todo = choose(args.case, args.full)
+    build.prepare()
+    report = ktap.Report(len(todo))
+    for case in todo:
+        begin = time.monotonic()
+        outcome, text = "passed", ""
+        try:
+            text = case.run() or ""
+        except cases.Skip as e:
+            outcome, text = "skipped", str(e)
+        except (cases.CaseFailed, say.Failed, say.Stop) as e:
+            outcome, text = "failed", str(e)
+        except OSError as e:
+            outcome, text = "failed", f"{type(e).__name__}: {e}"
+        report.case(case.name, outcome, time.monotonic() - begin, text)
+    if not args.case:
+        # A promise is not kept by a case that did not run.
+        for name in report.skipped:
+            report.fail(f"{name} is promised and was skipped")
+    report.end()
+    return 1 if report.failed else 0

@@ -13,6 +13,8 @@ def options(p):
                    help="rules of the hardware, and who exercises them")
     g.add_argument("--caveats", action="store_true",
                    help="rules nobody independent exercises, for CAVEATS.md")
+    p.add_argument("--write", action="store_true",
+                   help="with --caveats: bring CAVEATS.md up to date")
 
 
 def do(args):
@@ -24,7 +26,10 @@ def do(args):
         print("\n".join(kernels.NAMES))
     elif args.rules or args.caveats:
         from lab import rules
-        rules.show(args.caveats)
+        if args.write:
+            rules.write_caveats()
+        else:
+            rules.show(args.caveats)
     else:
         from lab import cases
         cases.show()

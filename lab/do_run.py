@@ -1,12 +1,102 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lab/snp run"""
 
-from lab import say
+import json
+import pathlib
+import sys
+
+from lab import counts, kernels, paths, run, say
+
+LAST = paths.OUT / "last-run.json"
 
 
 def options(p):
-    pass
+    r = run.Request()
+    p.add_argument("--host", default=r.host, metavar="NAME",
+                   help=f"host kernel: {', '.join(kernels.NAMES)} "
+                   f"(default {r.host})")
+    p.add_argument("--kernel", metavar="VMLINUZ", help="any host kernel")
+    p.add_argument("--modules", metavar="DIR",
+                   help="its modules: DIR holds lib/modules/<release>")
+    p.add_argument("--smp", type=int, default=r.smp, metavar="N",
+                   help="vCPUs of the guest (default %(default)s)")
+    p.add_argument("--memory", default=r.memory, metavar="SIZE",
+                   help="memory of the guest (default %(default)s)")
+    p.add_argument("--qemu", metavar="DIR", help="an unpacked inner QEMU")
+    p.add_argument("--ovmf", metavar="FILE")
+    p.add_argument("--guest-kernel", metavar="FILE")
+    p.add_argument("--guest-modules", metavar="DIR")
+    p.add_argument("--machine", metavar="BINARY", help="another outer QEMU")
+    p.add_argument("--pristine", action="store_true",
+                   help="the outer QEMU without our changes")
+    p.add_argument("--plain", action="store_true",
+                   help="an ordinary guest, not a confidential one")
+    p.add_argument("--host-smp", type=int, default=r.host_smp, metavar="N")
+    p.add_argument("--host-memory", default=r.host_memory, metavar="SIZE")
+    p.add_argument("--thread", default=r.thread, choices=("single", "multi"),
+                   help="one thread for all CPUs of the machine, or one each")
+    p.add_argument("--timeout", type=int, default=r.timeout, metavar="S",
+                   help="give up after S seconds (default %(default)s)")
+    p.add_argument("--json", metavar="FILE", help="write the summary there")
+
+
+def request(args):
+    return run.Request(
+        host=args.host, kernel=args.kernel, modules=args.modules,
+        smp=args.smp, memory=args.memory, qemu=args.qemu, ovmf=args.ovmf,
+        guest_kernel=args.guest_kernel, guest_modules=args.guest_modules,
+        machine=args.machine, pristine=args.pristine,
+        host_smp=args.host_smp, host_memory=args.host_memory,
+        thread=args.thread, confidential=not args.plain,
+        timeout=args.timeout)
 
 
 def do(args):
-    raise say.Stop("not written yet")
+    if args.json and not pathlib.Path(args.json).resolve().parent.is_dir():
+        raise say.Stop(f"--json: {args.json}: no such directory",
+                       "make it first")
+    verdict = run.go(request(args))
+    text = json.dumps(verdict.summary, indent=1) + "\n"
+    LAST.write_text(text)
+    if args.json:
+        pathlib.Path(args.json).write_text(text)
+    show(verdict)
+    return 0 if verdict.ok() else 1
+
+
+def show(verdict):
+    r = verdict.result
+    if verdict.refused:
+        print(verdict.refused)
+    for name, ok, seen in verdict.checks:
+        print(f"  {'ok  ' if ok else 'FAIL'} {name:52} {seen}")
+    for name, one in verdict.summary["identity"].items():
+        print(f"  {name:13} {one['name']} {one.get('version', '')} "
+              f"sha256 {one['sha256']}")
+    print(f"logs: {paths.shown(r.logs['console'])}, "
+          f"{paths.shown(r.logs['guest'])}")
+    bad = [c for c in verdict.checks if not c[1]]
+    if verdict.refused or bad:
+        _explain(verdict)
+    if verdict.ok():
+        print(f"all of it held, {say.clock(r.seconds)}")
+
+
+def _explain(verdict):
+    r = verdict.result
+    stream = counts.split_guest(r.guest)
+    for who, lines, log in (
+            ("host", r.console.splitlines(), "console"),
+            ("guest", [x for e, x in stream if not e], "guest")):
+        lines = [x for x in lines if x.strip()][-8:]
+        if lines:
+            print(f"last lines of the {who} ({paths.shown(r.logs[log])}):")
+            for line in lines:
+                print(f"    | {line}")
+    if r.ended == "timeout":
+        hint = "--timeout with more seconds; lab/snp shell to look around"
+    elif r.ended in ("lost", "machine"):
+        hint = f"{paths.shown(r.logs['machine'])} has the machine's last words"
+    else:
+        hint = "lab/snp shell, then the commands of the log by hand"
+    print(f"try: {hint}", file=sys.stdout)

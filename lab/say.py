@@ -36,32 +36,40 @@ def clock(seconds):
 
 class Step:
     """One long step. On a terminal one line that moves; elsewhere a line at
-    the start and one at the end."""
+    the start, one a minute and one at the end. quiet: seconds within which
+    it is over and nothing need be said."""
 
-    def __init__(self, title, out=None):
+    def __init__(self, title, out=None, quiet=0):
         self.title = title
         self.out = out or sys.stderr
         self.tty = self.out.isatty()
-        self.begin = time.monotonic()
+        self.begin = self.told = time.monotonic()
+        self.quiet = quiet
         self.last = 0.0
         self.fraction = None
         self.detail = ""
-        self.told = self.begin
+        self.started = False
 
     def __enter__(self):
+        if not self.quiet:
+            self._start()
+        return self
+
+    def _start(self):
+        self.started = True
         if self.tty:
             self._draw()
         else:
             print(f"{self.title} ...", file=self.out, flush=True)
-        return self
 
     def tick(self, fraction=None, detail=None):
-        if fraction is not None:
-            self.fraction = fraction
-        if detail is not None:
-            self.detail = detail
+        self.fraction = self.fraction if fraction is None else fraction
+        self.detail = self.detail if detail is None else detail
         now = time.monotonic()
-        if self.tty and now - self.last > 0.2:
+        if not self.started:
+            if now - self.begin > self.quiet:
+                self._start()
+        elif self.tty and now - self.last > 0.2:
             self.last = now
             self._draw()
         elif not self.tty and now - self.told > 60:
@@ -86,6 +94,8 @@ class Step:
         self.out.flush()
 
     def __exit__(self, kind, value, trace):
+        if not self.started and kind is None:
+            return False
         took = clock(time.monotonic() - self.begin)
         word = "done" if kind is None else "FAILED"
         start = "\r\033[K" if self.tty else ""

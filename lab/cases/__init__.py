@@ -1,6 +1,55 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Cases: each file says what it proves."""
+"""The cases. Each file here says what it proves; a case is a function that
+raises CaseFailed, or Skip, or returns."""
+
+import dataclasses
+import importlib
+import pkgutil
+import re
+from typing import Callable
+
+from lab import paths
+
+
+class CaseFailed(Exception):
+    """What did not hold, in one or more lines."""
+
+
+class Skip(Exception):
+    """Cannot be run here yet; says why. Never counts as passed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str           # words joined by dots
+    proves: str         # one sentence
+    run: Callable
+    full: bool = False  # only in `check --full`
+    order: int = 50     # fast ones first
+
+
+def all_cases():
+    out = []
+    for module in pkgutil.iter_modules(__path__):
+        m = importlib.import_module(f"lab.cases.{module.name}")
+        out += m.CASES
+    names = [c.name for c in out]
+    twice = {n for n in names if names.count(n) > 1}
+    assert not twice, f"cases of the same name: {twice}"
+    return sorted(out, key=lambda c: (c.order, c.name))
+
+
+def promised():
+    """Names of cases SPECIFICATION.md says enforce a promise."""
+    text = (paths.ROOT / "SPECIFICATION.md").read_text()
+    out = []
+    for line in text.splitlines():
+        m = re.match(r"\| *[A-Z]+\d+ *\|.*\|([^|]*)\| *$", line)
+        if m:
+            out += re.findall(r"`([a-z0-9.*_-]+)`", m.group(1))
+    return out
 
 
 def show():
-    print("no cases yet")
+    for c in all_cases():
+        print(f"{c.name:34} {c.proves}" + (" [full]" if c.full else ""))

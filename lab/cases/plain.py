@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves that the machine still is a good ordinary computer: a stock host
+boots an ordinary KVM guest with stock QEMU and OVMF to its power-off, with
+one and two vCPUs, all CPUs of the machine on one thread or one each."""
+
+from lab import run
+from lab.cases import Case, CaseFailed
+
+
+def judged(**kwargs):
+    """Runs a request; CaseFailed names every check that did not hold."""
+    verdict = run.go(run.Request(**kwargs))
+    if not verdict.ok():
+        raise CaseFailed(explain(verdict))
+    return f"{len(verdict.checks)} checks"
+
+
+def explain(verdict):
+    from lab import paths, say
+    r = verdict.result
+    lines = [verdict.refused] if verdict.refused else []
+    lines += [f"{n}: {seen}" for n, ok, seen in verdict.checks if not ok]
+    for log in ("console", "guest"):
+        lines.append(f"end of {paths.shown(r.logs[log])}:")
+        lines += ["    " + x for x in say.tail(r.logs[log], 6)]
+    return "\n".join(lines)
+
+
+def one(smp, thread):
+    name = f"plain.smp{smp}.{thread}"
+    return Case(name, f"an ordinary OVMF guest of {smp} vCPU"
+                f"{'s' * (smp > 1)} runs on Debian 13's host, machine "
+                f"threads: {thread}",
+                lambda: judged(host="debian-13", smp=smp, thread=thread,
+                               confidential=False, name=name, timeout=240),
+                order=40)
+
+
+CASES = [one(smp, thread) for smp in (1, 2)
+         for thread in ("single", "multi")]

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Counts of one run from three sides: the machine, KVM's tracepoints in the
+host, and the host's QEMU. The checks compare them; none is taken on trust."""
+
+import collections
+import json
+import re
+
+from lab import platform, say
+
+PAGE = 4096
+HIST = re.compile(r"^\{ (.*?) \} hitcount:\s+(\d+)")
+CONVERT = re.compile(r"kvm_convert_memory start (0x[0-9a-f]+) size "
+                     r"(0x[0-9a-f]+) (\S+)")
+LAUNCH = re.compile(r"kvm_sev_snp_launch_update src \S+ gpa (0x[0-9a-f]+) "
+                    r"len (0x[0-9a-f]+) \((.*) page\)")
+
+
+def machine(monitor):
+    """What the PSP device tells: its JSON properties, parsed."""
+    psp = monitor.find(platform.PSP)
+    if psp is None:
+        return None
+    out = {}
+    for name in ("stats", "rmp-summary", "guests"):
+        try:
+            out[name] = json.loads(monitor.get(psp, name))
+        except (say.Failed, ValueError, TypeError) as e:
+            out[name] = {"error": str(e)}
+    return out
+
+
+def histograms(control):
+    """{event: {(key values): hits}} from what the host printed."""
+    out, event = {}, None
+    for line in control.splitlines():
+        if line.startswith("@hist "):
+            event = out.setdefault(line[6:], {})
+        elif line.startswith("@hist-end"):
+            event = None
+        elif event is not None:
+            m = HIST.match(line)
+            if m:
+                keys = tuple(int(v.split(":")[1].strip().split()[0], 0)
+                             for v in m.group(1).split(","))
+                event[keys] = int(m.group(2))
+    return out
+
+
+def dropped(control):
+    """Hits a histogram had no room for; any makes the counts worthless."""
+    return sum(int(n) for n in re.findall(r"Dropped: (\d+)", control))
+
+
+def vmgexits(hist):
+    """(events by NAE code, requests by MSR-protocol code) as KVM saw them."""
+    nae = {k[0]: n for k, n in hist.get("kvm_vmgexit_enter", {}).items()}
+    msr = collections.Counter()
+    for (value,), n in hist.get("kvm_vmgexit_msr_protocol_enter",
+                                {}).items():
+        msr[value & 0xfff] += n
+    return nae, dict(msr)
+
+
+def gmem_pages(hist, says):
+    """4K pages that entered the page cache of a guest_memfd."""
+    files = {tuple(map(int, s.split()[1:3])) for s in says
+             if s.startswith("gmem ")}
+    return sum(n << order for (ino, dev, order), n in
+               hist.get("mm_filemap_add_to_page_cache", {}).items()
+               if (ino, dev) in files)
+
+
+EVENT = re.compile(r"(?:\d+@\d+\.\d+:)?kvm_(?:convert_memory|sev_snp_\w+) .*")
+
+
+def split_guest(text):
+    """[(is an event of QEMU's, line)] in order. Console and events share one
+    stream, so an event can stand in the middle of a console line: the two
+    halves are joined again and stand after the event."""
+    out, carry = [], ""
+    for line in text.split("\n"):
+        m = EVENT.search(line)
+        if m:
+            carry += line[:m.start()]
+            out.append((True, m.group()))
+        else:
+            out.append((False, carry + line))
+            carry = ""
+    if carry:
+        out.append((False, carry))
+    return out
+
+
+def launch_pages(stream):
+    return sum(int(m.group(2), 16) // PAGE
+               for m in (LAUNCH.search(x) for event, x in stream if event)
+               if m)
+
+
+def conversions(stream):
+    """4K pages that went private -> shared -> private between the guest's
+    marks, by QEMU's events in the stream the marks are in."""
+    shared, full, reading = set(), 0, False
+    for event, line in stream:
+        if not event:
+            if "lab-guest: reading" in line:
+                reading = True
+            elif "lab-guest: read-end" in line:
+                break
+            continue
+        m = CONVERT.search(line)
+        if not m or not reading:
+            continue
+        first = int(m.group(1), 16) // PAGE
+        pages = range(first, first + int(m.group(2), 16) // PAGE)
+        if m.group(3) == "private_to_shared":
+            shared.update(pages)
+        else:
+            full += len(shared.intersection(pages))
+            shared.difference_update(pages)
+    return full

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What must have been seen for a run to be good: one function a promise.
+Each yields (name, holds, what was seen)."""
+
+import re
+
+from lab import counts, host
+
+CMDLINE = {"console", "root", "init", "panic", "rdinit"}
+# OVMF's kernel loader adds this one by itself.
+BY_FIRMWARE = {"initrd"}
+CONVERSIONS = 1000
+NAE_AP_CREATION = 0x80000013
+
+
+def said(result, key):
+    """Everything the host's script said under a key."""
+    return [s[len(key):].strip() for s in result.says
+            if s == key or s.startswith(key + " ")]
+
+
+def first(result, key, default=""):
+    return (said(result, key) or [default])[0]
+
+
+def host_lines(result, confidential):
+    for name, pattern in (
+            ("host: RMP table", r"SEV-SNP: RMP table physical range \[.*"),
+            ("host: SNP firmware", r"SEV-SNP API:\S+ build:\S+"),
+            ("host: SNP enabled", r"SEV-SNP enabled \(ASIDs [^)]*\)")):
+        if confidential:
+            m = re.search(pattern, result.console)
+            yield name, bool(m), m.group() if m else "not printed"
+    bad = result.bad_lines()
+    yield "host: no warning", not bad, bad[0] if bad else "none"
+    text = first(result, "tainted", "-1")
+    taint = int(text) if text.lstrip("-").isdigit() else -1
+    yield ("host: not tainted", taint >= 0 and not taint & (1 << 7 | 1 << 9),
+           f"taint {taint}")
+
+
+def guest_lines(stream, smp, disk, confidential):
+    console = [line for event, line in stream if not event]
+    text = "\n".join(console)
+    if confidential:
+        m = re.search(r"Memory Encryption Features active: (.*)", text)
+        yield ("guest: SNP active",
+               bool(m) and m.group(1).split() == ["AMD", "SEV", "SEV-ES",
+                                                  "SEV-SNP"],
+               m.group(1) if m else "not printed")
+    m = re.search(r"lab-guest: cpus online=\S* count=(\d+)", text)
+    yield (f"guest: {smp} vCPU up", bool(m) and int(m.group(1)) == smp,
+           m.group(1) if m else "not printed")
+    sums = dict(re.findall(r"lab-guest: disk cpu=(\d+) sha256=([0-9a-f]{64})",
+                           text))
+    good = (len(sums) == smp and set(sums) == {str(i) for i in range(smp)} and
+            set(sums.values()) == {disk})
+    yield ("guest: disk read on each vCPU", good,
+           f"{len(sums)} of {smp} checksums" +
+           ("" if good else f", {sorted(set(sums.values()))}"))
+    bad = [x for x in console if host.BAD_LINES.search(x)]
+    yield "guest: no warning", not bad, bad[0].strip() if bad else "none"
+    if confidential:
+        n = counts.conversions(stream)
+        yield (f"guest: {CONVERSIONS} pages private-shared-private",
+               n >= CONVERSIONS, f"{n} while it read")
+    done = "lab-guest: end" in text and "reboot: Power down" in text
+    yield ("guest: powered off by itself", done,
+           "yes" if done else last_words(console))
+
+
+def last_words(console):
+    lines = [x.strip() for x in console if x.strip()]
+    return "last line: " + (lines[-1] if lines else "none")
+
+
+def cmdlines(result, stream):
+    yield from _cmdline("host", first(result, "cmdline"), CMDLINE)
+    text = "\n".join(line for event, line in stream if not event)
+    m = re.search(r"Kernel command line: (.*)", text)
+    yield from _cmdline("guest", m.group(1) if m else "",
+                        CMDLINE | BY_FIRMWARE)
+
+
+def _cmdline(who, text, allowed):
+    extra = [w for w in text.split() if w.split("=")[0] not in allowed]
+    yield (f"{who}: plain command line", bool(text) and not extra,
+           text.strip() or "not printed")
+
+
+def cross(before, after, hist, says, stream, lost, smp):
+    """The machine's counts against KVM's tracepoints, guest_memfd's pages and
+    QEMU's launch pages. Every difference fails."""
+    if not before or not after:
+        yield "counts: the machine answers", False, "no PSP device"
+        return
+    delta = difference(before.get("stats"), after.get("stats"))
+    yield ("counts: no tracepoint lost", not lost, f"{lost} dropped")
+    nae, msr = counts.vmgexits(hist)
+    for name, seen, kvm in (("GHCB", delta.get("vmgexit", {}), nae),
+                            ("MSR", delta.get("vmgexit_msr", {}), msr)):
+        seen = {int(k, 0): v for k, v in seen.items() if v}
+        differ = {hex(k): (seen.get(k, 0), kvm.get(k, 0))
+                  for k in set(seen) | set(kvm)
+                  if seen.get(k, 0) != kvm.get(k, 0)}
+        yield (f"counts: VMGEXITs by {name} event as KVM's",
+               bool(kvm) and not differ,
+               f"{sum(kvm.values())} of {len(kvm)} kinds" +
+               (f", (machine, KVM) differ: {differ}" if differ else ""))
+    pages = counts.gmem_pages(hist, says)
+    updates = delta.get("rmpupdate_guest")
+    # each vCPU's first VMSA is a page of the host's, not of guest_memfd
+    yield ("counts: RMPUPDATEs to guest-owned as guest_memfd's pages",
+           updates is not None and pages > 0 and updates == pages + smp,
+           f"{updates} updates, {pages} pages and {smp} VMSAs")
+    launch = counts.launch_pages(stream)
+    done = delta.get("launch_pages")
+    yield ("counts: launch pages as QEMU's",
+           done is not None and launch > 0 and done == launch + smp,
+           f"{done} by firmware, {launch} by QEMU and {smp} VMSAs")
+    made = nae.get(NAE_AP_CREATION, 0)
+    yield ("guest: vCPUs started by AP creation", made >= smp - 1,
+           f"{made} requests")
+
+
+def difference(before, after):
+    """after - before of nested counters."""
+    out = {}
+    for key, value in (after or {}).items():
+        old = (before or {}).get(key)
+        if isinstance(value, dict):
+            out[key] = difference(old if isinstance(old, dict) else {}, value)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            out[key] = value - (old or 0)
+        else:
+            out[key] = value
+    return out
+
+
+def rmp_after(before, after):
+    """After the guest nothing of it may be left, as the machine sees it."""
+    if not before or not after:
+        yield "after: the machine answers", False, "no PSP device"
+        return
+    a, b = after.get("rmp-summary", {}), before.get("rmp-summary", {})
+    assigned = a.get("guest_owned")
+    yield ("after: no page owned by a guest", assigned == 0,
+           f"{assigned} entries with an ASID")
+    yield ("after: no firmware page beyond those before",
+           a.get("firmware") is not None and
+           a.get("firmware") == b.get("firmware"),
+           f"{b.get('firmware')} before, {a.get('firmware')} after")
+    g = after.get("guests", {})
+    left = g.get("contexts")
+    yield "after: no guest context", left == 0, f"{left}"
+    bound = g.get("asids_bound")
+    yield "after: no ASID bound", bound == 0, f"{bound}"

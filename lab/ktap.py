@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""KTAP, as Documentation/dev-tools/ktap.rst of the kernel has it."""
+
+import sys
+
+
+class Report:
+    def __init__(self, total, out=None):
+        self.out = out or sys.stdout
+        self.number = 0
+        self.passed, self.failed, self.skipped = [], [], []
+        self._print("KTAP version 1", f"1..{total}")
+
+    def _print(self, *lines):
+        for line in lines:
+            print(line, file=self.out, flush=True)
+
+    def about(self, text):
+        for line in text.splitlines():
+            self._print(f"# {line}")
+
+    def case(self, name, outcome, seconds, text=""):
+        """outcome: "passed", "failed", "skipped"."""
+        self.number += 1
+        getattr(self, outcome).append(name)
+        word = "not ok" if outcome == "failed" else "ok"
+        tail = ""
+        if outcome == "skipped":
+            tail = f" # SKIP {text.splitlines()[0] if text else ''}"
+        elif text:
+            self.about(text)
+        self._print(f"{word} {self.number} {name}{tail}",
+                    f"# {seconds:.1f} s")
+
+    def fail(self, text):
+        """Something outside any case did not hold."""
+        self.failed.append(text)
+
+    def end(self):
+        self._print(f"# Totals: pass:{len(self.passed)} "
+                    f"fail:{len(self.failed)} xfail:0 xpass:0 "
+                    f"skip:{len(self.skipped)} error:0")
+        if self.failed:
+            self.about("failed: " + "; ".join(self.failed))
+        self._print(f"{len(self.passed)} passed, {len(self.failed)} failed")

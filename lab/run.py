@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One run: a host on the machine, a guest in the host, and the verdict."""
+
+import dataclasses
+import pathlib
+import re
+import shlex
+import tempfile
+
+from lab import (build, counts, guest, host, hostimage, identity, judge,
+                 kernels, machine, paths, platform, say, stamp)
+
+QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
+OVMF_INSIDE = "usr/share/ovmf/OVMF.fd"
+
+
+@dataclasses.dataclass
+class Request:
+    host: str = "ours"
+    kernel: str = None          # any host kernel, instead of `host`
+    modules: str = None
+    smp: int = 2                # vCPUs of the guest
+    memory: str = "512M"        # of the guest
+    qemu: str = None            # an unpacked inner QEMU
+    ovmf: str = None
+    guest_kernel: str = None
+    guest_modules: str = None
+    machine: str = None         # another outer QEMU
+    pristine: bool = False      # our own build without our changes
+    host_smp: int = 2
+    host_memory: str = "3G"
+    thread: str = "multi"
+    confidential: bool = True
+    timeout: int = 600
+    name: str = None
+
+
+@dataclasses.dataclass
+class Verdict:
+    checks: list                # (name, holds, seen)
+    result: host.Result
+    summary: dict
+    refused: str = None         # why no guest was launched
+
+    def ok(self):
+        return self.refused is None and all(c[1] for c in self.checks)
+
+
+def size(text):
+    """Bytes of "512M", "3G"; Stop if it is neither."""
+    m = re.fullmatch(r"(\d+)([MG]?)", str(text))
+    if not m or not int(m.group(1)):
+        raise say.Stop(f"'{text}' is not a size", "give for example 512M, 2G")
+    return int(m.group(1)) << {"": 20, "M": 20, "G": 30}[m.group(2)]
+
+
+def check(req):
+    """Refuses, before anything long, what cannot be served."""
+    if bool(req.kernel) != bool(req.modules):
+        raise say.Stop("--kernel and --modules belong together",
+                       "DIR holds lib/modules/<release>")
+    for option in ("kernel", "modules", "qemu", "ovmf", "guest_kernel",
+                   "guest_modules", "machine"):
+        value = getattr(req, option)
+        if value and not pathlib.Path(value).exists():
+            raise say.Stop(f"--{option.replace('_', '-')}: {value} is not "
+                           "there", "check the path")
+    if bool(req.guest_kernel) != bool(req.guest_modules):
+        raise say.Stop("--guest-kernel and --guest-modules belong together",
+                       "the guest needs virtio_blk from its own kernel")
+    if not req.kernel and req.host not in kernels.NAMES:
+        raise say.Stop(f"unknown host '{req.host}'",
+                       "one of " + ", ".join(kernels.NAMES) +
+                       ", or --kernel and --modules")
+    if not 1 <= req.smp <= 8 or not 1 <= req.host_smp <= 8:
+        raise say.Stop("between 1 and 8 CPUs", "check --smp")
+    if size(req.memory) < 128 << 20:
+        raise say.Stop("OVMF and Linux need 128M", "give --memory 256M")
+    if size(req.memory) + (1 << 30) > size(req.host_memory):
+        raise say.Stop(f"a guest of {req.memory} does not fit a host of "
+                       f"{req.host_memory}", "give --host-memory more")
+    build.memory(size(req.host_memory) >> 20)
+
+
+def _kernel(req):
+    if req.kernel:
+        return kernels.named(req.kernel, req.modules)
+    return kernels.get(req.host)
+
+
+def _guest(req):
+    if req.guest_kernel:
+        k = kernels.named(req.guest_kernel, req.guest_modules)
+        return k, guest.initramfs(k.modules, "guest-named")
+    k = guest.kernel()
+    return k, guest.initramfs(k.modules)
+
+
+def _machine(req):
+    if req.machine:
+        return pathlib.Path(req.machine)
+    return machine.build(req.pristine).binary
+
+
+def _script(req, files):
+    qemu, extra, file = "qemu-system-x86_64", [], "/" + QEMU_INSIDE
+    if req.qemu:
+        files["qemu"] = req.qemu
+        found = [p for p in pathlib.Path(req.qemu).rglob("qemu-system-x86_64")
+                 if p.is_file()]
+        if not found:
+            raise say.Stop(f"{req.qemu} holds no qemu-system-x86_64",
+                           "give a directory a package was unpacked in")
+        file = qemu = f"/lab/qemu/{found[0].relative_to(req.qemu)}"
+        data = list(pathlib.Path(req.qemu).rglob("share/qemu"))
+        if data:
+            extra = ["-L", f"/lab/qemu/{data[0].relative_to(req.qemu)}",
+                     "-L", "/usr/share/qemu", "-L", "/usr/share/seabios"]
+    ovmf = "/" + OVMF_INSIDE
+    if req.ovmf:
+        files["ovmf.fd"] = req.ovmf
+        ovmf = "/lab/ovmf.fd"
+    argv = guest.command(req.smp, req.memory, req.confidential, qemu,
+                         ovmf) + extra
+    files["launch"] = paths.LAB / "hostfs" / "launch"
+    return (f"CONFIDENTIAL={int(req.confidential)}\n"
+            f"QEMU_FILE={shlex.quote(file)}\nOVMF_FILE={shlex.quote(ovmf)}\n"
+            f"COMMAND=({shlex.join(argv)})\n. /lab/launch\n"), argv
+
+
+def go(req, step_title=None):
+    """Runs the request and judges it. Builds what is out of date first."""
+    check(req)
+    build.prepare()
+    binary = _machine(req)
+    hostimage.build()
+    k = _kernel(req)
+    g, initrd = _guest(req)
+    name = req.name or "run"
+    before_after = {}
+
+    def on_mark(mark, _text, monitor):
+        before_after[mark] = counts.machine(monitor)
+        return None
+
+    title = step_title or (
+        f"{k.release} hosts {'an SNP' if req.confidential else 'an ordinary'} "
+        f"guest of {req.smp} vCPU{'s' * (req.smp > 1)}")
+    paths.OUT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="disk-") as tmp:
+        disk = pathlib.Path(tmp) / "disk"
+        digest = guest.fresh_disk(disk)
+        files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
+                 "guest/disk": disk}
+        script, argv = _script(req, files)
+        h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread)
+        with say.Step(title) as step:
+            result = h.run(name, script, files, req.timeout, on_mark, step=step,
+                           on_line=lambda p, line: _progress(step, p, line))
+    return _verdict(req, k, g, binary, result, argv, digest, before_after)
+
+
+MILESTONES = (
+    ("console", "Run /init as init process", "host is up"),
+    ("console", "SEV-SNP enabled", "SNP is enabled"),
+    ("control", "@lab mark before", "firmware of the guest"),
+    ("guest", "Linux version", "guest kernel"),
+    ("guest", "lab-guest: begin", "guest user space"),
+    ("guest", "lab-guest: disk cpu=0", "read on vCPU 0"),
+    ("control", "@lab mark guest-gone", "guest is gone"),
+)
+
+
+def _progress(step, port, line):
+    for where, text, detail in MILESTONES:
+        if port == where and text in line:
+            step.tick(detail=detail)
+
+
+def refusal(result, what="SEV or SNP"):
+    """The host's own word on why it did not enable SNP or KVM."""
+    lines = [re.sub(r"^\[ *[\d.]+\] ", "", x.strip())
+             for x in result.console.splitlines()]
+    for pattern in (r"SEV-SNP.*(unsupported|disabled|fail|not)",
+                    r"\bSNP\b.*(unsupported|disabled|fail|not|requires)",
+                    r"RMP table.*", r"ccp .*(SEV|psp|PSP).*",
+                    r"kvm_amd: SEV.*", r"kvm.*(not supported|disabled by)"):
+        found = [x for x in lines if re.search(pattern, x, re.I)]
+        if found:
+            return found[-1]
+    return f"its log says nothing of {what}"
+
+
+def _verdict(req, k, g, binary, result, argv, digest, before_after):
+    stream = counts.split_guest(result.guest)
+    hist = counts.histograms(result.control)
+    before, after = before_after.get("before"), before_after.get("after")
+    refused = None
+    checks = []
+    if "no-kvm" in result.says:
+        refused = "this host has no KVM: " + refusal(result, "KVM")
+    elif "no-snp" in result.says:
+        refused = "this host did not enable SNP: " + refusal(result)
+        if not platform.has_psp(binary):
+            refused += " (the machine has no PSP: it is not an SNP machine)"
+    if refused is None:
+        ended = (result.ended == "script" and
+                 judge.first(result, "qemu-status") == "0")
+        seen = (f"QEMU's status {judge.first(result, 'qemu-status', 'none')}"
+                if result.ended == "script" else
+                {"timeout": f"nothing more after {req.timeout} s",
+                 "lost": "the machine went away",
+                 "machine": "the machine does not answer"}[result.ended] +
+                (f" ({result.error})" if result.error else ""))
+        checks.append(("run: to the end", ended, seen))
+        checks += judge.host_lines(result, req.confidential)
+        checks += judge.guest_lines(stream, req.smp, digest, req.confidential)
+        if req.confidential:
+            checks += judge.cross(before, after, hist, result.says, stream,
+                                  counts.dropped(result.control), req.smp)
+            checks += judge.rmp_after(before, after)
+        checks += judge.cmdlines(result, stream)
+    ids = _identity(req, k, g, binary, result)
+    for name, one in ids.items():
+        if "as_packaged" in one:
+            checks.append((f"identity: {name} as in its package",
+                           one["as_packaged"],
+                           f"{one['name']} {one['version']}"))
+    summary = _summary(req, result, stream, hist, before, after, ids, checks,
+                       refused, argv)
+    return Verdict(checks, result, summary, refused)
+
+
+def _identity(req, k, g, binary, result):
+    out = {"machine": {"name": str(paths.shown(binary)),
+                       "sha256": stamp.file_digest(binary)}}
+    stock = {}
+    if not req.kernel and req.host in kernels.STOCK:
+        stock["host kernel"] = (f"host.{req.host}", k.vmlinuz)
+    else:
+        out["host kernel"] = {"name": k.release, "version": k.version,
+                              "sha256": stamp.file_digest(k.vmlinuz)}
+    if not req.guest_kernel:
+        stock["guest kernel"] = ("guest.kernel", g.vmlinuz)
+    else:
+        out["guest kernel"] = {"name": g.release, "version": "unknown",
+                               "sha256": stamp.file_digest(g.vmlinuz)}
+    for name, (role, file) in stock.items():
+        from lab import sources
+        inside = file.relative_to(sources.unpacked(role))
+        out[name] = identity.of(role, file, inside)
+    for name, role, package, inside, other in (
+            ("QEMU", "host.qemu", "qemu-system-x86", QEMU_INSIDE, req.qemu),
+            ("OVMF", "host.ovmf", "ovmf", OVMF_INSIDE, req.ovmf)):
+        seen = judge.first(result, f"sha256 {name.lower()}").split()
+        digest = seen[0] if seen else None
+        out[name] = {"name": package if not other else str(other),
+                     "version": hostimage.packages().get(package, "unknown")
+                     if not other else "unknown", "sha256": digest}
+        if not other and digest:
+            out[name]["as_packaged"] = \
+                digest == identity.packaged(role, inside)
+    return out
+
+
+def _match(pattern, text):
+    m = re.search(pattern, text)
+    return m.group(1).strip() if m else None
+
+
+def _summary(req, result, stream, hist, before, after, ids, checks, refused,
+             argv):
+    text = "\n".join(line for event, line in stream if not event)
+    nae, msr = counts.vmgexits(hist)
+    delta = judge.difference((before or {}).get("stats"),
+                             (after or {}).get("stats"))
+    sums = [c for c in checks if c[0] == "guest: disk read on each vCPU"]
+    rmp = (after or {}).get("rmp-summary", {})
+    machine_counts = {k: v for k, v in delta.items()}
+    return {
+        "ok": refused is None and all(c[1] for c in checks),
+        "refused": refused,
+        "host": {
+            "release": judge.first(result, "release") or None,
+            "rmp": _match(r"RMP table physical range (\[.*?\])",
+                          result.console),
+            "api": _match(r"SEV-SNP API:(\S+)", result.console),
+            "asids": _match(r"SEV-SNP enabled \(ASIDs ([^)]*)\)",
+                            result.console),
+            "cmdline": judge.first(result, "cmdline") or None,
+        },
+        "guest": {
+            "release": _match(r"lab-guest: begin release=(\S+)", text),
+            "features": _match(r"Memory Encryption Features active: (.*)",
+                               text),
+            "vcpus": int(_match(r"lab-guest: cpus online=\S* count=(\d+)",
+                                text) or 0),
+            "disk_sha256_ok": bool(sums and sums[0][1]),
+            "conversions": counts.conversions(stream),
+            "cmdline": _match(r"Kernel command line: (.*)", text),
+        },
+        "counts": {**machine_counts,
+                   "kvm": {"vmgexit": {hex(a): b for a, b in
+                                       sorted(nae.items())},
+                           "vmgexit_msr": {hex(a): b for a, b in
+                                           sorted(msr.items())},
+                           "gmem_pages": counts.gmem_pages(hist, result.says),
+                           "exits": sum(hist.get("kvm_exit", {}).values())},
+                   "qemu": {"launch_pages": counts.launch_pages(stream)}},
+        "rmp_after": {"assigned": rmp.get("guest_owned"),
+                      "leaked": None if not rmp else
+                      (rmp.get("firmware") or 0) -
+                      ((before or {}).get("rmp-summary", {})
+                       .get("firmware") or 0)},
+        "identity": ids,
+        "commands": {"machine": result.command, "guest": argv},
+        "checks": [{"name": n, "ok": bool(ok), "seen": seen}
+                   for n, ok, seen in checks],
+        "seconds": round(result.seconds, 1),
+        "logs": {k: str(paths.shown(v)) for k, v in result.logs.items()},
+    }
