@@ -43,6 +43,16 @@ def initramfs(modules, name="guest"):
     return out
 
 
+def with_shell(initrd, out):
+    """The same archive, told to give a shell instead of the usual work."""
+    flag = image.Cpio()
+    flag.text("shell", "", 0o644)
+    flag.write(out)
+    data = initrd.read_bytes()
+    out.write_bytes(data + b"\0" * (-len(data) % 512) + out.read_bytes())
+    return out
+
+
 def fresh_disk(path, size=DISK_BYTES):
     """Writes random data; returns its sha256, which the guest never gets."""
     h = hashlib.sha256()

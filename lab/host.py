@@ -113,6 +113,30 @@ class Host:
                  "-append", f"console=ttyS0 panic=-1 {cmdline}".strip()]
         return argv + self.extra
 
+    def interactive(self, script, files, port="console", gdb=None):
+        """Boots with the user's terminal on a port: "console", "guest" or
+        "monitor". Returns the machine's exit status."""
+        where = self._files("shell", script, files, "shell")
+        argv = self.command(where)
+        argv[argv.index("shutdown=pause")] = "shutdown=poweroff"
+        logs = log_files("shell")
+        ports = {"console": f"file,id=console,path={logs['console']}",
+                 "guest": f"file,id=guest,path={logs['guest']}"}
+        ports[port] = f"stdio,id={port},signal=off,mux=on"
+        if port == "monitor":
+            ports[port] = "stdio,id=monitor,signal=off"
+        for name, text in ports.items():
+            argv += ["-chardev", text]
+        argv += ["-device", "isa-serial,chardev=console,index=0",
+                 "-device", "isa-serial,chardev=guest,index=1",
+                 "-mon", f"chardev={port},mode=readline"]
+        if gdb:
+            argv += ["-gdb", gdb]
+        try:
+            return subprocess.call(argv)
+        finally:
+            shutil.rmtree(where, ignore_errors=True)
+
     def run(self, name, script, files=None, timeout=300, on_mark=None,
             on_line=None, on_end=None, step=None, cmdline=""):
         """on_mark(name, text, monitor); on_line(port, line) for every line of

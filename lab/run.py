@@ -128,36 +128,54 @@ def _script(req, files):
             f"COMMAND=({shlex.join(argv)})\n. /lab/launch\n"), argv
 
 
-def go(req, step_title=None):
-    """Runs the request and judges it. Builds what is out of date first."""
+@dataclasses.dataclass
+class Stage:
+    """All a run needs, built and laid out; close() removes the disk."""
+    binary: pathlib.Path
+    host_kernel: kernels.Kernel
+    guest_kernel: kernels.Kernel
+    host: host.Host
+    files: dict
+    script: str
+    guest_argv: list
+    disk_digest: str
+    tmp: tempfile.TemporaryDirectory
+
+
+def stage(req):
+    """Checks the request and builds what is out of date."""
     check(req)
     build.prepare()
     binary = _machine(req)
     hostimage.build()
     k = _kernel(req)
     g, initrd = _guest(req)
-    name = req.name or "run"
-    before_after = {}
+    tmp = tempfile.TemporaryDirectory(dir=paths.OUT, prefix="disk-")
+    disk = pathlib.Path(tmp.name) / "disk"
+    digest = guest.fresh_disk(disk)
+    files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
+             "guest/disk": disk}
+    script, argv = _script(req, files)
+    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread)
+    return Stage(binary, k, g, h, files, script, argv, digest, tmp)
+
+
+def go(req):
+    """Runs the request and judges it."""
+    s = stage(req)
+    marks = {}
 
     def on_mark(mark, _text, monitor):
-        before_after[mark] = counts.machine(monitor)
-        return None
+        marks[mark] = counts.machine(monitor)
 
-    title = step_title or (
-        f"{k.release} hosts {'an SNP' if req.confidential else 'an ordinary'} "
-        f"guest of {req.smp} vCPU{'s' * (req.smp > 1)}")
-    paths.OUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="disk-") as tmp:
-        disk = pathlib.Path(tmp) / "disk"
-        digest = guest.fresh_disk(disk)
-        files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
-                 "guest/disk": disk}
-        script, argv = _script(req, files)
-        h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread)
-        with say.Step(title) as step:
-            result = h.run(name, script, files, req.timeout, on_mark, step=step,
-                           on_line=lambda p, line: _progress(step, p, line))
-    return _verdict(req, k, g, binary, result, argv, digest, before_after)
+    what = "an SNP" if req.confidential else "an ordinary"
+    with s.tmp, say.Step(f"{s.host_kernel.release} hosts {what} guest of "
+                         f"{req.smp} vCPU{'s' * (req.smp > 1)}") as step:
+        result = s.host.run(
+            req.name or "run", s.script, s.files, req.timeout, on_mark,
+            step=step, on_line=lambda p, line: _progress(step, p, line))
+    return _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
+                    s.guest_argv, s.disk_digest, marks)
 
 
 MILESTONES = (
