@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lab/snp series"""
 
-from lab import say
+from lab import build, paths, series
 
 
 def options(p):
@@ -9,4 +9,10 @@ def options(p):
 
 
 def do(args):
-    raise say.Stop("not written yet")
+    build.prepare()
+    n = series.make()
+    if not n:
+        print("patches/series is empty: nothing to make")
+        return
+    print(f"{n} commits on branch {series.BRANCH} of "
+          f"{paths.shown(series.GIT)}, mail in {paths.shown(series.MAIL)}")
