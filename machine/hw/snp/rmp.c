@@ -713,3 +713,13 @@ void rmp_fw_set(Rmp *r, uint64_t spa, const RmpEntry *e)
                 encode_hi(e));
     unlock(r);
 }
+
+void rmp_clear(Rmp *r)
+{
+    lock(r);
+    for (uint64_t pfn = 0; pfn < r->npages; pfn++) {
+        store_hi(r, pfn, 0);
+        store_lo(r, pfn, 0);
+    }
+    unlock(r);
+}

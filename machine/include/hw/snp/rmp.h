@@ -229,4 +229,7 @@ void rmp_set_in_use(Rmp *r, uint64_t spa, bool in_use);
  */
 void rmp_fw_set(Rmp *r, uint64_t spa, const RmpEntry *e);
 
+/* Zero every entry: all pages are Hypervisor. */
+void rmp_clear(Rmp *r);
+
 #endif

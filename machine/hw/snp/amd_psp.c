@@ -1,0 +1,293 @@
+/*
+ * AMD secure processor, PCI function 1022:14CA
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The mailbox that drivers call the SEV firmware through. A command runs to
+ * its end inside the write that starts it. There is no cryptographic engine
+ * and no TEE behind this function.
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "hw/pci/msix.h"
+#include "hw/pci/pci_device.h"
+#include "hw/qdev-properties.h"
+#include "hw/snp/platform.h"
+#include "migration/vmstate.h"
+#include "trace.h"
+
+#define TYPE_AMD_PSP "amd-psp"
+OBJECT_DECLARE_SIMPLE_TYPE(AmdPspState, AMD_PSP)
+
+#define PSP_DEVICE_ID     0x14ca
+#define PSP_MMIO_BAR      2
+#define PSP_MMIO_SIZE     0x100000
+#define PSP_MSIX_BAR      4
+#define PSP_VECTORS       2
+#define PSP_VECTOR        0     /* 1 would be the cryptographic engine's */
+
+#define REG_INTEN         0x10690
+#define REG_INTSTS        0x10694
+#define REG_CMDRESP       0x10980
+#define REG_BUF_LO        0x109e0
+#define REG_BUF_HI        0x109e4
+#define REG_FEATURE       0x109fc
+
+#define FEATURE_SEV       (1u << 0)
+#define INT_SEV_DONE      (1u << 1)
+#define CMD_IOC           (1u << 0)
+#define CMD_SHIFT         16
+#define CMD_MASK          0x7ff
+#define RESP_DONE         (1u << 31)
+#define RESP_STATUS       0xffff
+
+struct AmdPspState {
+    PCIDevice parent_obj;
+
+    MemoryRegion mmio;
+    SnpPlatform platform;
+    uint32_t inten, intsts, cmdresp, buf_lo, buf_hi;
+
+    uint32_t max_asid, min_sev_asid;
+    uint8_t api_major, api_minor, build;
+    uint64_t tcb;
+    bool loose_size;
+    uint64_t entry_spa;     /* of the rmp-entry property */
+};
+
+static void run_command(AmdPspState *s, uint32_t val)
+{
+    uint32_t cmd = val >> CMD_SHIFT & CMD_MASK;
+    uint64_t buf = (uint64_t)s->buf_hi << 32 | s->buf_lo;
+    const char *name = snp_fw_command_name(cmd);
+    uint32_t status = snp_fw_command(&s->platform.fw, cmd, buf);
+
+    trace_amd_psp_command(cmd, name ? name : "?", buf, status,
+                          snp_fw_status_name(status));
+    snp_stat_firmware(cmd, status);
+    s->cmdresp = RESP_DONE | (val & ~RESP_STATUS) | (status & RESP_STATUS);
+    if (!(val & CMD_IOC)) {
+        return;     /* the driver polls */
+    }
+    s->intsts |= INT_SEV_DONE;
+    if ((s->inten & INT_SEV_DONE) && msix_enabled(PCI_DEVICE(s))) {
+        msix_notify(PCI_DEVICE(s), PSP_VECTOR);
+    }
+}
+
+static uint64_t psp_read(void *opaque, hwaddr addr, unsigned size)
+{
+    AmdPspState *s = opaque;
+    uint32_t val = 0;
+
+    switch (addr) {
+    case REG_INTEN:
+        val = s->inten;
+        break;
+    case REG_INTSTS:
+        val = s->intsts;
+        break;
+    case REG_CMDRESP:
+        val = s->cmdresp;
+        break;
+    case REG_BUF_LO:
+        val = s->buf_lo;
+        break;
+    case REG_BUF_HI:
+        val = s->buf_hi;
+        break;
+    case REG_FEATURE:
+        val = FEATURE_SEV;
+        break;
+    }
+    trace_amd_psp_read(addr, val);
+    return val;
+}
+
+static void psp_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
+{
+    AmdPspState *s = opaque;
+
+    trace_amd_psp_write(addr, val);
+    switch (addr) {
+    case REG_INTEN:
+        s->inten = val;
+        break;
+    case REG_INTSTS:
+        s->intsts &= ~val;
+        break;
+    case REG_CMDRESP:
+        /* [PSP-RESP] a value with the response bit is not a command */
+        if (val & RESP_DONE) {
+            s->cmdresp = val;
+        } else {
+            run_command(s, val);
+        }
+        break;
+    case REG_BUF_LO:
+        s->buf_lo = val;
+        break;
+    case REG_BUF_HI:
+        s->buf_hi = val;
+        break;
+    }
+}
+
+static const MemoryRegionOps psp_ops = {
+    .read = psp_read,
+    .write = psp_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .impl = { .min_access_size = 4, .max_access_size = 4 },
+    .valid = { .min_access_size = 4, .max_access_size = 4 },
+};
+
+static void psp_realize(PCIDevice *dev, Error **errp)
+{
+    AmdPspState *s = AMD_PSP(dev);
+    const SnpFwConfig cfg = {
+        .api_major = s->api_major,
+        .api_minor = s->api_minor,
+        .build = s->build,
+        .max_asid = s->max_asid,
+        .min_sev_asid = s->min_sev_asid,
+        .tcb = s->tcb,
+    };
+
+    if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
+        s->min_sev_asid > s->max_asid) {
+        error_setg(errp, "ASIDs: 1 <= min-sev-asid <= max-asid <= %u",
+                   FW_MAX_ASID);
+        return;
+    }
+    if (msix_init_exclusive_bar(dev, PSP_VECTORS, PSP_MSIX_BAR, errp)) {
+        return;
+    }
+    if (!snp_platform_realize(&s->platform, &cfg, s->loose_size, errp)) {
+        msix_uninit_exclusive_bar(dev);
+        return;
+    }
+    for (int i = 0; i < PSP_VECTORS; i++) {
+        msix_vector_use(dev, i);
+    }
+    memory_region_init_io(&s->mmio, OBJECT(s), &psp_ops, s, "amd-psp",
+                          PSP_MMIO_SIZE);
+    pci_register_bar(dev, PSP_MMIO_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     &s->mmio);
+}
+
+static void psp_exit(PCIDevice *dev)
+{
+    snp_platform_unrealize(&AMD_PSP(dev)->platform);
+    msix_uninit_exclusive_bar(dev);
+}
+
+static void psp_reset(DeviceState *dev)
+{
+    AmdPspState *s = AMD_PSP(dev);
+
+    s->inten = s->intsts = s->cmdresp = s->buf_lo = s->buf_hi = 0;
+    snp_platform_reset(&s->platform);
+}
+
+static char *get_stats(Object *obj, Error **errp)
+{
+    return snp_stats_json();
+}
+
+static char *get_rmp_summary(Object *obj, Error **errp)
+{
+    return snp_platform_rmp_summary(&AMD_PSP(obj)->platform);
+}
+
+static char *get_guests(Object *obj, Error **errp)
+{
+    return snp_platform_guests(&AMD_PSP(obj)->platform);
+}
+
+static char *get_rmp_entry(Object *obj, Error **errp)
+{
+    AmdPspState *s = AMD_PSP(obj);
+
+    return snp_platform_rmp_entry(&s->platform, s->entry_spa);
+}
+
+static void set_rmp_entry(Object *obj, const char *value, Error **errp)
+{
+    uint64_t spa;
+
+    if (qemu_strtou64(value, NULL, 0, &spa) < 0) {
+        error_setg(errp, "'%s' is not a physical address", value);
+        return;
+    }
+    AMD_PSP(obj)->entry_spa = spa;
+}
+
+static const Property psp_properties[] = {
+    DEFINE_PROP_UINT32("max-asid", AmdPspState, max_asid, 509),
+    DEFINE_PROP_UINT32("min-sev-asid", AmdPspState, min_sev_asid, 100),
+    DEFINE_PROP_UINT8("api-major", AmdPspState, api_major, 1),
+    DEFINE_PROP_UINT8("api-minor", AmdPspState, api_minor, 55),
+    DEFINE_PROP_UINT8("build", AmdPspState, build, 21),
+    DEFINE_PROP_UINT64("tcb", AmdPspState, tcb, 0x4815000000000007ull),
+    DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
+    DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
+    DEFINE_PROP_BOOL("loose-size", AmdPspState, loose_size, false),
+};
+
+/* Firmware state, RMP bounds and CPUs would all have to agree. */
+static const VMStateDescription psp_vmstate = {
+    .name = TYPE_AMD_PSP,
+    .unmigratable = 1,
+};
+
+static void psp_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    PCIDeviceClass *pc = PCI_DEVICE_CLASS(klass);
+
+    pc->realize = psp_realize;
+    pc->exit = psp_exit;
+    pc->vendor_id = PCI_VENDOR_ID_AMD;
+    pc->device_id = PSP_DEVICE_ID;
+    pc->class_id = PCI_CLASS_CRYPT_OTHER;
+    dc->desc = "AMD secure processor with SEV-SNP firmware";
+    dc->vmsd = &psp_vmstate;
+    dc->hotpluggable = false;
+    device_class_set_legacy_reset(dc, psp_reset);
+    device_class_set_props(dc, psp_properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+
+    object_class_property_add_str(klass, "stats", get_stats, NULL);
+    object_class_property_set_description(klass, "stats",
+        "counters of SNP events since start, JSON");
+    object_class_property_add_str(klass, "rmp-summary", get_rmp_summary,
+                                  NULL);
+    object_class_property_set_description(klass, "rmp-summary",
+        "RMP entries by state and by ASID, JSON");
+    object_class_property_add_str(klass, "guests", get_guests, NULL);
+    object_class_property_set_description(klass, "guests",
+        "guests the firmware knows, and ASIDs not flushed, JSON");
+    object_class_property_add_str(klass, "rmp-entry", get_rmp_entry,
+                                  set_rmp_entry);
+    object_class_property_set_description(klass, "rmp-entry",
+        "set to a physical address; reads as that page's RMP entry, JSON");
+}
+
+static const TypeInfo psp_info = {
+    .name = TYPE_AMD_PSP,
+    .parent = TYPE_PCI_DEVICE,
+    .instance_size = sizeof(AmdPspState),
+    .class_init = psp_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+        { }
+    },
+};
+
+static void psp_register(void)
+{
+    type_register_static(&psp_info);
+}
+
+type_init(psp_register)

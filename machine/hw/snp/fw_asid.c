@@ -1,0 +1,67 @@
+/*
+ * Secure processor firmware: ASIDs
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An ASID is free, bound to one guest of either kind, or dirty: caches may
+ * still hold lines of its last guest, until WBINVD on all CPUs and DF_FLUSH.
+ */
+#include "fw_int.h"
+
+bool fw_asid_bound(const SnpFw *fw, uint32_t asid)
+{
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        if ((fw->guests[i].used && fw->guests[i].asid == asid) ||
+            (fw->sev_guests[i].used && fw->sev_guests[i].asid == asid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, bool es)
+{
+    uint32_t first = es ? 1 : fw->cfg.min_sev_asid;
+    uint32_t last = es ? fw->cfg.min_sev_asid - 1 : fw->cfg.max_asid;
+
+    /* [FW-ASID-RANGE] */
+    if (asid < first || asid > last || asid > FW_MAX_ASID) {
+        return FW_INVALID_ASID;
+    }
+    /* [FW-ASID-OWNED] */
+    if (fw_asid_bound(fw, asid)) {
+        return FW_ASID_OWNED;
+    }
+    /* [FW-ASID-DIRTY] */
+    return fw->asid_dirty[asid] ? FW_DFFLUSH_REQUIRED : FW_SUCCESS;
+}
+
+void fw_asid_release(SnpFw *fw, uint32_t asid)
+{
+    if (asid) {
+        fw->asid_dirty[asid] = true;
+        fw->port.wbinvd_arm(fw->port.opaque);
+    }
+}
+
+bool fw_asid_any_dirty(const SnpFw *fw)
+{
+    for (unsigned i = 0; i <= FW_MAX_ASID; i++) {
+        if (fw->asid_dirty[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* DF_FLUSH and SNP_DF_FLUSH: there is one data fabric */
+uint32_t fw_df_flush(SnpFw *fw, FwBuf *c)
+{
+    (void)c;
+    /* [FW-DFFLUSH-WBINVD] */
+    if (fw_asid_any_dirty(fw) && !fw->port.wbinvd_done(fw->port.opaque)) {
+        return FW_WBINVD_REQUIRED;
+    }
+    memset(fw->asid_dirty, 0, sizeof(fw->asid_dirty));
+    return FW_SUCCESS;
+}

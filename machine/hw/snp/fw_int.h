@@ -1,0 +1,108 @@
+/*
+ * Secure processor firmware: what its files share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_SNP_FW_INT_H
+#define HW_SNP_FW_INT_H
+
+#include <string.h>
+#include "hw/snp/fw.h"
+
+#define FW_BUF_MAX 64u
+
+/* The command buffer: copied in once; copied out if the handler says so. */
+typedef struct FwBuf {
+    uint8_t b[FW_BUF_MAX];
+    bool dirty;
+} FwBuf;
+
+typedef uint32_t FwHandler(SnpFw *fw, FwBuf *c);
+
+static inline uint64_t fw_get(const uint8_t *p, unsigned n)
+{
+    uint64_t v = 0;
+
+    while (n--) {
+        v = v << 8 | p[n];
+    }
+    return v;
+}
+
+static inline void fw_put(uint8_t *p, unsigned n, uint64_t v)
+{
+    for (unsigned i = 0; i < n; i++) {
+        p[i] = v >> (8 * i);
+    }
+}
+
+static inline bool fw_all_zero(const uint8_t *p, unsigned n)
+{
+    uint8_t any = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        any |= p[i];
+    }
+    return !any;
+}
+
+#define FW_C_BIT (1ull << 51)
+
+static inline uint64_t fw_get_addr(const uint8_t *p)
+{
+    return fw_get(p, 8) & ~FW_C_BIT;
+}
+
+static inline bool fw_page_aligned(uint64_t addr)
+{
+    return !(addr & (RMP_PAGE_SIZE - 1));
+}
+
+/* fw_pages.c */
+
+/* Does the page belong to the firmware itself: RMP, IOMMU buffers, TMR? */
+bool fw_private_page(const SnpFw *fw, uint64_t spa);
+/* All pages of [spa, spa + len) Firmware, not private? len > 0, no wrap. */
+bool fw_pages_are_firmware(const SnpFw *fw, uint64_t spa, uint64_t len);
+/*
+ * May the firmware write there? Once SNP is initialised: Firmware pages only;
+ * before, any memory. FW_SUCCESS, INVALID_ADDRESS or INVALID_PAGE_STATE.
+ */
+uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len);
+/* Is it memory at all? */
+bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len);
+/* Hypervisor to Context: a 4K entry that carries nothing but the state */
+RmpEntry fw_state_entry(RmpState s);
+void fw_set_state(SnpFw *fw, uint64_t spa, RmpState s);
+FwHandler fw_snp_page_reclaim;
+
+/* fw_asid.c */
+
+bool fw_asid_bound(const SnpFw *fw, uint32_t asid);
+/* FW_SUCCESS, INVALID_ASID, ASID_OWNED or DFFLUSH_REQUIRED; @es or SNP */
+uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, bool es);
+void fw_asid_release(SnpFw *fw, uint32_t asid);
+bool fw_asid_any_dirty(const SnpFw *fw);
+FwHandler fw_df_flush;
+
+/* fw_platform.c */
+
+FwHandler fw_snp_init, fw_snp_init_ex, fw_snp_shutdown, fw_snp_shutdown_ex;
+FwHandler fw_snp_platform_status, fw_snp_config, fw_snp_commit;
+
+/* fw_guest.c */
+
+void fw_drop_guests(SnpFw *fw);
+FwHandler fw_gctx_create, fw_snp_launch_start, fw_snp_activate;
+FwHandler fw_snp_launch_update, fw_snp_launch_finish, fw_snp_guest_status;
+FwHandler fw_snp_decommission;
+
+/* fw_legacy.c */
+
+FwHandler fw_sev_init, fw_sev_shutdown, fw_sev_platform_status, fw_sev_get_id;
+FwHandler fw_sev_launch_start, fw_sev_activate, fw_sev_deactivate;
+FwHandler fw_sev_launch_update_data, fw_sev_launch_update_vmsa;
+FwHandler fw_sev_launch_measure, fw_sev_launch_finish, fw_sev_guest_status;
+FwHandler fw_sev_decommission;
+
+#endif

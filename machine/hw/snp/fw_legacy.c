@@ -1,0 +1,349 @@
+/*
+ * Secure processor firmware: SEV and SEV-ES
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Memory encryption is not modelled: LAUNCH_UPDATE measures and leaves the
+ * content as it is. Once SNP is initialised every page written to is Firmware.
+ */
+#include "fw_int.h"
+
+#define INIT_ES           (1u << 0)
+#define TMR_LEN           0x100000u
+#define TMR_LEN_SNP       0x200000u
+
+#define SEV_POLICY_ES     (1u << 2)
+#define SEV_POLICY_RSVD   0xffc0u
+
+uint32_t fw_sev_init(SnpFw *fw, FwBuf *c)
+{
+    uint32_t flags = fw_get(c->b, 4);
+    uint64_t tmr = fw_get_addr(c->b + 8);
+    uint32_t len = fw_get(c->b + 0x10, 4);
+    uint32_t need = fw->snp_inited ? TMR_LEN_SNP : TMR_LEN;
+    uint32_t status;
+
+    /* [FW-SEV-INIT-RSVD] */
+    if ((flags & ~INIT_ES) || fw_get(c->b + 4, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    if (flags & INIT_ES) {
+        /* [FW-SEV-INIT-TMR] */
+        if (len < need) {
+            return FW_INVALID_LEN;
+        }
+        if (tmr & (need - 1)) {
+            return FW_INVALID_ADDRESS;
+        }
+        status = fw_check_output(fw, tmr, len);
+        if (status) {
+            return status;
+        }
+        fw->tmr.base = tmr;
+        fw->tmr.npages = (len + RMP_PAGE_SIZE - 1) / RMP_PAGE_SIZE;
+    }
+    fw->sev_es = flags & INIT_ES;
+    fw->sev_state = SEV_INITED;
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_shutdown(SnpFw *fw, FwBuf *c)
+{
+    (void)c;
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        fw_asid_release(fw, fw->sev_guests[i].asid);
+    }
+    memset(fw->sev_guests, 0, sizeof(fw->sev_guests));
+    fw->tmr.npages = 0;
+    fw->sev_es = false;
+    fw->sev_state = SEV_UNINIT;
+    return FW_SUCCESS;
+}
+
+static uint32_t guest_count(const SnpFw *fw)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        n += fw->sev_guests[i].used;
+    }
+    return n;
+}
+
+uint32_t fw_sev_platform_status(SnpFw *fw, FwBuf *c)
+{
+    c->b[0] = fw->cfg.api_major;
+    c->b[1] = fw->cfg.api_minor;
+    c->b[2] = fw->sev_state;
+    /* not owned by anyone outside */
+    fw_put(c->b + 3, 4, fw->sev_es ? 1u << 8 : 0);
+    c->b[7] = fw->cfg.build;
+    fw_put(c->b + 8, 4, guest_count(fw));
+    c->dirty = true;
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_get_id(SnpFw *fw, FwBuf *c)
+{
+    uint64_t addr = fw_get_addr(c->b);
+    uint32_t status;
+
+    /* [FW-GET-ID-LEN] */
+    if (fw_get(c->b + 8, 4) < sizeof(fw->cfg.chip_id)) {
+        fw_put(c->b + 8, 4, sizeof(fw->cfg.chip_id));
+        c->dirty = true;
+        return FW_INVALID_LEN;
+    }
+    status = fw_check_output(fw, addr, sizeof(fw->cfg.chip_id));
+    if (status) {
+        return status;
+    }
+    fw->port.write(fw->port.opaque, addr, fw->cfg.chip_id,
+                   sizeof(fw->cfg.chip_id));
+    fw_put(c->b + 8, 4, sizeof(fw->cfg.chip_id));
+    c->dirty = true;
+    return FW_SUCCESS;
+}
+
+/* [FW-SEV-HANDLE] every command that takes one begins its buffer with it */
+static SevFwGuest *find_guest(SnpFw *fw, const FwBuf *c)
+{
+    uint32_t handle = fw_get(c->b, 4);
+
+    if (!handle || handle > FW_MAX_GUESTS ||
+        !fw->sev_guests[handle - 1].used) {
+        return NULL;
+    }
+    return &fw->sev_guests[handle - 1];
+}
+
+uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
+{
+    uint32_t policy = fw_get(c->b + 4, 4);
+    unsigned major = policy >> 16 & 0xff, minor = policy >> 24;
+
+    /* [FW-SEV-START-SHARED] keys of another guest: not implemented */
+    if (fw_get(c->b, 4)) {
+        return find_guest(fw, c) ? FW_UNSUPPORTED : FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-POLICY] */
+    if ((policy & SEV_POLICY_RSVD) ||
+        major > fw->cfg.api_major ||
+        (major == fw->cfg.api_major && minor > fw->cfg.api_minor) ||
+        ((policy & SEV_POLICY_ES) && !fw->sev_es)) {
+        return FW_POLICY_FAILURE;
+    }
+    /* [FW-SEV-SESSION] a guest owner's session: not implemented */
+    if (!fw_all_zero(c->b + 8, 12) || !fw_all_zero(c->b + 0x18, 12)) {
+        return FW_UNSUPPORTED;
+    }
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        SevFwGuest *g = &fw->sev_guests[i];
+
+        if (g->used) {
+            continue;
+        }
+        memset(g, 0, sizeof(*g));
+        g->used = true;
+        g->state = SEV_GUEST_LUPDATE;
+        g->policy = policy;
+        sha256_init(&g->digest);
+        fw->port.random(fw->port.opaque, g->tik, sizeof(g->tik));
+        fw_put(c->b, 4, i + 1);
+        c->dirty = true;
+        fw->sev_state = SEV_WORKING;
+        return FW_SUCCESS;
+    }
+    return FW_RESOURCE_LIMIT;
+}
+
+uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
+{
+    SevFwGuest *g = find_guest(fw, c);
+    uint32_t asid = fw_get(c->b + 4, 4);
+    uint32_t status;
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-ACTIVATE-TWICE] */
+    if (g->asid) {
+        return FW_ACTIVE;
+    }
+    status = fw_asid_check(fw, asid, g->policy & SEV_POLICY_ES);
+    if (status) {
+        return status;
+    }
+    g->asid = asid;
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_deactivate(SnpFw *fw, FwBuf *c)
+{
+    SevFwGuest *g = find_guest(fw, c);
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-DEACTIVATE] */
+    if (!g->asid) {
+        return FW_INACTIVE;
+    }
+    fw_asid_release(fw, g->asid);
+    g->asid = 0;
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_decommission(SnpFw *fw, FwBuf *c)
+{
+    SevFwGuest *g = find_guest(fw, c);
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-DECOMMISSION] */
+    if (g->asid) {
+        return FW_ACTIVE;
+    }
+    memset(g, 0, sizeof(*g));
+    if (!guest_count(fw)) {
+        fw->sev_state = SEV_INITED;
+    }
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_guest_status(SnpFw *fw, FwBuf *c)
+{
+    SevFwGuest *g = find_guest(fw, c);
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    fw_put(c->b + 4, 4, g->policy);
+    fw_put(c->b + 8, 4, g->asid);
+    c->b[12] = g->state;
+    c->dirty = true;
+    return FW_SUCCESS;
+}
+
+static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
+{
+    SevFwGuest *g = find_guest(fw, c);
+    uint64_t spa = fw_get_addr(c->b + 8);
+    uint32_t len = fw_get(c->b + 0x10, 4);
+    uint8_t page[RMP_PAGE_SIZE];
+    uint32_t status;
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-UPDATE-STATE] */
+    if (g->state != SEV_GUEST_LUPDATE) {
+        return FW_INVALID_GUEST_STATE;
+    }
+    /* [FW-SEV-UPDATE-ACTIVE] */
+    if (!g->asid) {
+        return FW_INACTIVE;
+    }
+    /* [FW-SEV-UPDATE-VMSA] only an ES guest has one */
+    if (vmsa && !(g->policy & SEV_POLICY_ES)) {
+        return FW_UNSUPPORTED;
+    }
+    /* [FW-SEV-UPDATE-LEN] */
+    if (!len || len % 16 || (vmsa && len != RMP_PAGE_SIZE)) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-SEV-UPDATE-ADDRESS] */
+    if (spa % 16 || (vmsa && !fw_page_aligned(spa))) {
+        return FW_INVALID_ADDRESS;
+    }
+    status = fw_check_output(fw, spa, len);
+    if (status) {
+        return status;
+    }
+
+    while (len) {
+        uint32_t n = RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
+
+        n = n < len ? n : len;
+        fw->port.read(fw->port.opaque, spa, page, n);
+        sha256_add(&g->digest, page, n);
+        spa += n;
+        len -= n;
+    }
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_launch_update_data(SnpFw *fw, FwBuf *c)
+{
+    return update(fw, c, false);
+}
+
+uint32_t fw_sev_launch_update_vmsa(SnpFw *fw, FwBuf *c)
+{
+    return update(fw, c, true);
+}
+
+/* [FW-SEV-MEASURE] keyed with the guest's TIK */
+static void measure(SnpFw *fw, const SevFwGuest *g, uint8_t *out)
+{
+    uint8_t msg[8 + SHA256_LEN + 16];
+    uint8_t *nonce = out + SHA256_LEN;
+
+    fw->port.random(fw->port.opaque, nonce, 16);
+    msg[0] = 0x04;
+    msg[1] = fw->cfg.api_major;
+    msg[2] = fw->cfg.api_minor;
+    msg[3] = fw->cfg.build;
+    fw_put(msg + 4, 4, g->policy);
+    sha256_final(&g->digest, msg + 8);
+    memcpy(msg + 8 + SHA256_LEN, nonce, 16);
+    hmac_sha256(g->tik, sizeof(g->tik), msg, sizeof(msg), out);
+}
+
+uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
+{
+    SevFwGuest *g = find_guest(fw, c);
+    uint64_t addr = fw_get_addr(c->b + 8);
+    uint8_t out[FW_MEASURE_LEN];
+    uint32_t status;
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-MEASURE-STATE] */
+    if (g->state != SEV_GUEST_LUPDATE) {
+        return FW_INVALID_GUEST_STATE;
+    }
+    /* [FW-SEV-MEASURE-LEN] how callers learn the length */
+    if (fw_get(c->b + 0x10, 4) < sizeof(out)) {
+        fw_put(c->b + 0x10, 4, sizeof(out));
+        c->dirty = true;
+        return FW_INVALID_LEN;
+    }
+    status = fw_check_output(fw, addr, sizeof(out));
+    if (status) {
+        return status;
+    }
+    measure(fw, g, out);
+    fw->port.write(fw->port.opaque, addr, out, sizeof(out));
+    fw_put(c->b + 0x10, 4, sizeof(out));
+    c->dirty = true;
+    g->state = SEV_GUEST_LSECRET;
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_launch_finish(SnpFw *fw, FwBuf *c)
+{
+    SevFwGuest *g = find_guest(fw, c);
+
+    if (!g) {
+        return FW_INVALID_GUEST;
+    }
+    /* [FW-SEV-FINISH-STATE] */
+    if (g->state != SEV_GUEST_LSECRET) {
+        return FW_INVALID_GUEST_STATE;
+    }
+    g->state = SEV_GUEST_RUNNING;
+    return FW_SUCCESS;
+}

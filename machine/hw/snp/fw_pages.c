@@ -1,0 +1,130 @@
+/*
+ * Secure processor firmware: page states
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "fw_int.h"
+
+static bool in_range(const SnpFwRange *r, uint64_t spa)
+{
+    return spa >= r->base && (spa - r->base) / RMP_PAGE_SIZE < r->npages;
+}
+
+bool fw_private_page(const SnpFw *fw, uint64_t spa)
+{
+    if (fw->rmp->entries && spa >= fw->rmp->base && spa <= fw->rmp->end) {
+        return true;
+    }
+    for (unsigned i = 0; i < fw->niommu; i++) {
+        if (in_range(&fw->iommu[i], spa)) {
+            return true;
+        }
+    }
+    return in_range(&fw->tmr, spa);
+}
+
+/* No wrap, and not beyond what physical addresses can be */
+static bool range_ok(uint64_t spa, uint64_t len)
+{
+    return len && spa < FW_C_BIT && len <= FW_C_BIT - spa;
+}
+
+bool fw_pages_are_firmware(const SnpFw *fw, uint64_t spa, uint64_t len)
+{
+    uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
+
+    for (; page < spa + len; page += RMP_PAGE_SIZE) {
+        RmpEntry e;
+
+        /* ends at the first page beyond coverage, which is Hypervisor */
+        rmp_get(fw->rmp, page, &e);
+        if (rmp_state(&e) != RMP_FIRMWARE || fw_private_page(fw, page)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len)
+{
+    uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
+    uint8_t byte;
+
+    if (!range_ok(spa, len)) {
+        return false;
+    }
+    /* stops at the first page that is not memory */
+    for (; page < spa + len; page += RMP_PAGE_SIZE) {
+        if (!fw->port.read(fw->port.opaque, page, &byte, 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
+{
+    if (!fw_readable(fw, spa, len)) {
+        return FW_INVALID_ADDRESS;
+    }
+    /* [FW-OUTPUT-STATE] */
+    if (fw->snp_inited && !fw_pages_are_firmware(fw, spa, len)) {
+        return FW_INVALID_PAGE_STATE;
+    }
+    return FW_SUCCESS;
+}
+
+RmpEntry fw_state_entry(RmpState s)
+{
+    return (RmpEntry){
+        .assigned = s != RMP_HYPERVISOR && s != RMP_HV_FIXED,
+        .immutable = s != RMP_HYPERVISOR && s != RMP_RECLAIM,
+        .vmsa = s == RMP_CONTEXT,
+    };
+}
+
+void fw_set_state(SnpFw *fw, uint64_t spa, RmpState s)
+{
+    RmpEntry e = fw_state_entry(s);
+
+    rmp_fw_set(fw->rmp, spa, &e);
+    fw->port.rmp_changed(fw->port.opaque, spa, 1);
+}
+
+uint32_t fw_snp_page_reclaim(SnpFw *fw, FwBuf *c)
+{
+    uint64_t arg = fw_get_addr(c->b), spa = arg & ~1ull;
+    bool size_2m = arg & 1;
+    RmpEntry e;
+
+    /* [FW-RECLAIM-ADDRESS] */
+    if ((spa & ((size_2m ? RMP_2M_SIZE : RMP_PAGE_SIZE) - 1)) ||
+        !rmp_covered(fw->rmp, spa)) {
+        return FW_INVALID_ADDRESS;
+    }
+    /* [FW-RECLAIM-PRIVATE] RMP, IOMMU buffers and TMR stay the firmware's */
+    if (fw_private_page(fw, spa)) {
+        return FW_INVALID_PAGE_STATE;
+    }
+    /* [FW-RECLAIM-STATE] */
+    rmp_get(fw->rmp, spa, &e);
+    switch (rmp_state(&e)) {
+    case RMP_METADATA:
+    case RMP_FIRMWARE:
+    case RMP_PRE_GUEST:
+    case RMP_PRE_SWAP:
+    case RMP_RECLAIM:
+        break;
+    default:
+        return FW_INVALID_PAGE_STATE;
+    }
+    /* [FW-RECLAIM-SIZE] */
+    if (e.size_2m != size_2m) {
+        return FW_INVALID_PAGE_SIZE;
+    }
+
+    e = (RmpEntry){ .assigned = true, .size_2m = size_2m };
+    rmp_fw_set(fw->rmp, spa, &e);
+    fw->port.rmp_changed(fw->port.opaque, spa, size_2m ? RMP_2M_PAGES : 1);
+    return FW_SUCCESS;
+}

@@ -1,0 +1,278 @@
+/*
+ * Secure processor firmware: the SNP platform
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "fw_int.h"
+
+#define INIT_EX_RMP        (1u << 0)
+#define INIT_EX_LIST       (1u << 1)
+
+#define RANGE_HEADER       8u
+#define RANGE_SIZE         16u
+
+/* Without telling the port: the caller does, once */
+static void own_pages(SnpFw *fw, const SnpFwRange *r, RmpState s)
+{
+    const RmpEntry e = fw_state_entry(s);
+
+    for (uint64_t i = 0; i < r->npages; i++) {
+        uint64_t spa = r->base + i * RMP_PAGE_SIZE;
+
+        /* [FW-INIT-UNCOVERED] such pages are the hypervisor's for ever */
+        if (!rmp_covered(fw->rmp, spa)) {
+            return;
+        }
+        rmp_fw_set(fw->rmp, spa, &e);
+    }
+}
+
+static SnpFwRange rmp_range(const SnpFw *fw)
+{
+    return (SnpFwRange){
+        .base = fw->rmp->base,
+        .npages = (fw->rmp->end + 1 - fw->rmp->base) / RMP_PAGE_SIZE,
+    };
+}
+
+static uint32_t read_ranges(SnpFw *fw, uint64_t list, SnpFwRange *r,
+                            unsigned *nr)
+{
+    uint8_t page[RMP_PAGE_SIZE];
+    uint32_t n;
+
+    /* [FW-INIT-LIST-ADDRESS] */
+    if (!fw_page_aligned(list) ||
+        !fw->port.read(fw->port.opaque, list, page, sizeof(page))) {
+        return FW_INVALID_ADDRESS;
+    }
+    /* [FW-INIT-LIST] reserved fields are zero and the page holds it all */
+    n = fw_get(page, 4);
+    if (n > FW_MAX_RANGES || fw_get(page + 4, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *p = page + RANGE_HEADER + i * RANGE_SIZE;
+
+        r[i].base = fw_get_addr(p);
+        r[i].npages = fw_get(p + 8, 4);
+        if (fw_get(p + 12, 4) || !fw_page_aligned(r[i].base) ||
+            r[i].base >= FW_C_BIT ||
+            r[i].npages > (FW_C_BIT - r[i].base) / RMP_PAGE_SIZE) {
+            return FW_INVALID_PARAM;
+        }
+    }
+    *nr = n;
+    return FW_SUCCESS;
+}
+
+/* Without INIT_RMP a page can become HV-fixed only if it is nobody's. */
+static bool ranges_free(const SnpFw *fw, const SnpFwRange *r, unsigned nr)
+{
+    for (unsigned i = 0; i < nr; i++) {
+        for (uint64_t j = 0; j < r[i].npages; j++) {
+            uint64_t spa = r[i].base + j * RMP_PAGE_SIZE;
+            RmpEntry e;
+
+            if (!rmp_covered(fw->rmp, spa)) {
+                break;
+            }
+            rmp_get(fw->rmp, spa, &e);
+            if (e.assigned && !fw_private_page(fw, spa)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
+                         uint64_t list)
+{
+    SnpFwRange ranges[FW_MAX_RANGES], table;
+    unsigned nr = 0;
+    const char *why = "no RMP";
+    uint32_t status;
+
+    if (have_list) {
+        status = read_ranges(fw, list, ranges, &nr);
+        if (status) {
+            return status;
+        }
+    }
+    /* [FW-INIT-CPUS] [FW-INIT-RMP-ALIGN] */
+    if (!fw->rmp->entries || (fw->rmp->base & 0xfffff) ||
+        ((fw->rmp->end + 1) & 0xfffff) ||
+        !fw->port.cpus_ready(fw->port.opaque, &why)) {
+        fw->port.log(fw->port.opaque, why);
+        return FW_INVALID_CONFIG;
+    }
+    /* [FW-INIT-RMP-REQUIRED] */
+    if (!init_rmp && !fw->rmp_inited) {
+        return FW_RMP_INIT_REQUIRED;
+    }
+    /* [FW-INIT-LIST-STATE] */
+    if (!init_rmp && !ranges_free(fw, ranges, nr)) {
+        return FW_INVALID_PAGE_STATE;
+    }
+
+    if (init_rmp) {
+        rmp_clear(fw->rmp);
+    }
+    /* [FW-INIT-HV-FIXED] what is the firmware's comes later and wins */
+    for (unsigned i = 0; i < nr; i++) {
+        own_pages(fw, &ranges[i], RMP_HV_FIXED);
+    }
+    /* [FW-INIT-RMP-PAGES] */
+    table = rmp_range(fw);
+    own_pages(fw, &table, RMP_FIRMWARE);
+    /* [FW-INIT-IOMMU] */
+    fw->niommu = fw->port.iommu_buffers(fw->port.opaque, fw->iommu,
+                                        FW_MAX_IOMMU);
+    for (unsigned i = 0; i < fw->niommu; i++) {
+        own_pages(fw, &fw->iommu[i], RMP_FIRMWARE);
+    }
+    fw->rmp_inited = true;
+    fw->snp_inited = true;
+    fw->port.rmp_changed(fw->port.opaque, 0, 0);
+    return FW_SUCCESS;
+}
+
+uint32_t fw_snp_init(SnpFw *fw, FwBuf *c)
+{
+    (void)c;
+    return snp_init(fw, true, false, 0);
+}
+
+uint32_t fw_snp_init_ex(SnpFw *fw, FwBuf *c)
+{
+    uint32_t flags = fw_get(c->b, 4);
+
+    /* [FW-INIT-RSVD] options that are not announced are reserved bits */
+    if ((flags & ~(INIT_EX_RMP | INIT_EX_LIST)) ||
+        !fw_all_zero(c->b + 4, 4) || !fw_all_zero(c->b + 16, 48)) {
+        return FW_INVALID_PARAM;
+    }
+    return snp_init(fw, flags & INIT_EX_RMP, flags & INIT_EX_LIST,
+                    fw_get_addr(c->b + 8));
+}
+
+static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
+{
+    /* [FW-SHUTDOWN-DIRTY] */
+    if (fw_asid_any_dirty(fw)) {
+        return fw->port.wbinvd_done(fw->port.opaque) ? FW_DFFLUSH_REQUIRED
+                                                     : FW_WBINVD_REQUIRED;
+    }
+
+    fw_drop_guests(fw);
+    /* [FW-SHUTDOWN-IOMMU] the host may now give the buffers back */
+    for (unsigned i = 0; iommu && i < fw->niommu; i++) {
+        own_pages(fw, &fw->iommu[i], RMP_RECLAIM);
+    }
+    if (iommu) {
+        fw->niommu = 0;
+    }
+    /* [FW-SHUTDOWN-HV-FIXED] */
+    for (uint64_t pfn = 0; pfn < fw->rmp->npages; pfn++) {
+        const RmpEntry free = fw_state_entry(RMP_HYPERVISOR);
+        RmpEntry e;
+
+        rmp_get_raw(fw->rmp, pfn * RMP_PAGE_SIZE, &e);
+        if (rmp_state(&e) == RMP_HV_FIXED) {
+            rmp_fw_set(fw->rmp, pfn * RMP_PAGE_SIZE, &free);
+        }
+    }
+    fw->snp_inited = false;
+    fw->port.rmp_changed(fw->port.opaque, 0, 0);
+    return FW_SUCCESS;
+}
+
+uint32_t fw_snp_shutdown(SnpFw *fw, FwBuf *c)
+{
+    (void)c;
+    return snp_shutdown(fw, false);
+}
+
+uint32_t fw_snp_shutdown_ex(SnpFw *fw, FwBuf *c)
+{
+    uint32_t flags = fw_get(c->b + 4, 4);
+
+    /* [FW-SHUTDOWN-LEN] */
+    if (fw_get(c->b, 4) != 8) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-SHUTDOWN-RSVD] */
+    if (flags & ~1u) {
+        return FW_INVALID_PARAM;
+    }
+    return snp_shutdown(fw, flags & 1);
+}
+
+static uint32_t guest_count(const SnpFw *fw)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        n += fw->guests[i].used;
+    }
+    return n;
+}
+
+uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
+{
+    uint64_t addr = fw_get_addr(c->b);
+    uint8_t out[32] = { 0 };
+    uint32_t status;
+
+    /* [FW-STATUS-ADDRESS] */
+    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE) {
+        return FW_INVALID_ADDRESS;
+    }
+    status = fw_check_output(fw, addr, sizeof(out));
+    if (status) {
+        return status;
+    }
+
+    out[0] = fw->cfg.api_major;
+    out[1] = fw->cfg.api_minor;
+    out[2] = fw->snp_inited;
+    out[3] = fw->rmp_inited;
+    fw_put(out + 4, 4, fw->cfg.build);
+    fw_put(out + 8, 4, fw->config_flags);
+    fw_put(out + 12, 4, guest_count(fw));
+    fw_put(out + 16, 8, fw->cfg.tcb);
+    fw_put(out + 24, 8, fw->reported_tcb ? fw->reported_tcb : fw->cfg.tcb);
+    fw->port.write(fw->port.opaque, addr, out, sizeof(out));
+    if (fw->snp_inited) {
+        /* [FW-STATUS-RECLAIM] */
+        fw_set_state(fw, addr & ~(RMP_PAGE_SIZE - 1), RMP_RECLAIM);
+    }
+    return FW_SUCCESS;
+}
+
+uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
+{
+    uint64_t tcb = fw_get(c->b, 8);
+    uint32_t flags = fw_get(c->b + 8, 4);
+
+    /* [FW-CONFIG] each part of the version at most the current one */
+    for (unsigned i = 0; i < 8; i++) {
+        if ((uint8_t)(tcb >> (8 * i)) > (uint8_t)(fw->cfg.tcb >> (8 * i))) {
+            return FW_INVALID_PARAM;
+        }
+    }
+    if ((flags & ~3u) || !fw_all_zero(c->b + 12, 52)) {
+        return FW_INVALID_PARAM;
+    }
+    fw->reported_tcb = tcb;
+    fw->config_flags = flags;
+    return FW_SUCCESS;
+}
+
+/* What runs is what is committed: there is no update. */
+uint32_t fw_snp_commit(SnpFw *fw, FwBuf *c)
+{
+    (void)fw;
+    return fw_get(c->b, 4) == 4 ? FW_SUCCESS : FW_INVALID_LEN;
+}

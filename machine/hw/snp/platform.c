@@ -1,0 +1,430 @@
+/*
+ * The SNP platform: what the secure processor and the CPUs share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/guest-random.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "qobject/qlist.h"
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "system/tcg.h"
+#include "hw/boards.h"
+#include "hw/i386/amd_iommu.h"
+#include "hw/i386/e820_memory_layout.h"
+#include "hw/i386/x86.h"
+#include "hw/snp/platform.h"
+#include "cpu.h"
+#include "target/i386/snp/snp.h"
+#include "trace.h"
+
+SnpPlatform *snp_platform_singleton;
+
+/* ---- the firmware's way to the world ---- */
+
+/* Memory only: what the firmware is given must not reach a device. */
+static void *ram_at(uint64_t spa, size_t len, bool write)
+{
+    hwaddr got = len;
+    bool is_ram;
+    void *p;
+
+    if (spa + len < spa) {
+        return NULL;
+    }
+    WITH_RCU_READ_LOCK_GUARD() {
+        hwaddr xlat;
+        MemoryRegion *mr = address_space_translate(&address_space_memory, spa,
+                                                   &xlat, &got, write,
+                                                   MEMTXATTRS_UNSPECIFIED);
+
+        is_ram = memory_region_is_ram(mr) && !memory_region_is_rom(mr) &&
+                 !memory_region_is_romd(mr) && got >= len;
+    }
+    if (!is_ram) {
+        return NULL;
+    }
+    got = len;
+    p = address_space_map(&address_space_memory, spa, &got, write,
+                          MEMTXATTRS_UNSPECIFIED);
+    if (p && got < len) {
+        address_space_unmap(&address_space_memory, p, got, write, 0);
+        return NULL;
+    }
+    return p;
+}
+
+static bool port_read(void *opaque, uint64_t spa, void *buf, size_t len)
+{
+    void *p = ram_at(spa, len, false);
+
+    if (!p) {
+        return false;
+    }
+    memcpy(buf, p, len);
+    address_space_unmap(&address_space_memory, p, len, false, 0);
+    return true;
+}
+
+static bool port_write(void *opaque, uint64_t spa, const void *buf,
+                       size_t len)
+{
+    void *p = ram_at(spa, len, true);
+
+    if (!p) {
+        return false;
+    }
+    memcpy(p, buf, len);
+    address_space_unmap(&address_space_memory, p, len, true, len);
+    return true;
+}
+
+static void port_random(void *opaque, void *buf, size_t len)
+{
+    SnpPlatform *p = opaque;
+    uint8_t *out = buf;
+
+    if (!p->seed) {
+        qemu_guest_getrandom_nofail(buf, len);
+        return;
+    }
+    while (len) {
+        uint64_t in[2] = { cpu_to_le64(p->seed),
+                           cpu_to_le64(p->random_count++) };
+        uint8_t block[SHA384_LEN];
+        size_t n = MIN(len, sizeof(block));
+
+        sha384(in, sizeof(in), block);
+        memcpy(out, block, n);
+        out += n;
+        len -= n;
+    }
+}
+
+static bool port_cpus_ready(void *opaque, const char **why)
+{
+    return x86_snp_ready_for_init(why);
+}
+
+static void port_wbinvd_arm(void *opaque)
+{
+    x86_snp_wbinvd_arm();
+}
+
+static bool port_wbinvd_done(void *opaque)
+{
+    return x86_snp_wbinvd_done();
+}
+
+static void port_rmp_changed(void *opaque, uint64_t spa, uint64_t npages)
+{
+    x86_snp_flush_all();
+}
+
+static void port_log(void *opaque, const char *msg)
+{
+    trace_snp_fw_log(msg);
+}
+
+/* Where the completion-wait page is kept once SNP is enabled */
+#define IOMMU_CWWB_BASE   0x20
+#define IOMMU_CWWB_LIMIT  0x28
+#define IOMMU_PAGE_MASK   0x000ffffffffff000ull
+#define IOMMU_LOG_ENTRY   16
+
+typedef struct BufferList {
+    SnpFwRange *r;
+    unsigned n, max;
+} BufferList;
+
+static void add_buffer(BufferList *l, uint64_t base, uint64_t len)
+{
+    if (base && len && l->n < l->max) {
+        l->r[l->n].base = base & ~(RMP_PAGE_SIZE - 1);
+        l->r[l->n].npages = DIV_ROUND_UP(len, RMP_PAGE_SIZE);
+        l->n++;
+    }
+}
+
+static int add_iommu(Object *obj, void *opaque)
+{
+    BufferList *l = opaque;
+    AMDVIState *s;
+    uint64_t cwwb, limit;
+
+    s = (AMDVIState *)object_dynamic_cast(obj, TYPE_AMD_IOMMU_DEVICE);
+    if (!s) {
+        return 0;
+    }
+    if (s->evtlog_enabled) {
+        add_buffer(l, s->evtlog, (uint64_t)s->evtlog_len * IOMMU_LOG_ENTRY);
+    }
+    add_buffer(l, s->ppr_log, (uint64_t)s->pprlog_len * IOMMU_LOG_ENTRY);
+    cwwb = ldq_le_p(s->mmior + IOMMU_CWWB_BASE) & IOMMU_PAGE_MASK;
+    limit = ldq_le_p(s->mmior + IOMMU_CWWB_LIMIT) & IOMMU_PAGE_MASK;
+    if (limit >= cwwb) {
+        add_buffer(l, cwwb, limit - cwwb + RMP_PAGE_SIZE);
+    }
+    return 0;
+}
+
+static unsigned port_iommu_buffers(void *opaque, SnpFwRange *r, unsigned max)
+{
+    BufferList l = { .r = r, .max = max };
+
+    object_child_foreach_recursive(object_get_root(), add_iommu, &l);
+    return l.n;
+}
+
+/* ---- set-up ---- */
+
+/*
+ * The table lies at the end of what it covers and covers itself: 16 bytes a
+ * page, the bookkeeping, and 2M alignment at both ends, so that no kernel
+ * needs to trim its memory map.
+ */
+static bool reserve_rmp(Rmp *rmp, Error **errp)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    X86MachineState *x86ms;
+    uint64_t top, size;
+    uint8_t *ram;
+
+    if (!object_dynamic_cast(OBJECT(ms), TYPE_X86_MACHINE)) {
+        error_setg(errp, "amd-psp needs a PC machine");
+        return false;
+    }
+    x86ms = X86_MACHINE(ms);
+    top = QEMU_ALIGN_DOWN(x86ms->above_4g_mem_start +
+                          x86ms->above_4g_mem_size, RMP_2M_SIZE);
+    size = ROUND_UP(RMP_BOOKKEEPING + top / RMP_PAGE_SIZE * RMP_ENTRY_SIZE,
+                    RMP_2M_SIZE);
+    if (x86ms->above_4g_mem_size < size + 2 * RMP_2M_SIZE) {
+        error_setg(errp, "amd-psp needs %" PRIu64 " MiB of memory above 4 GiB "
+                   "for the RMP, there are %" PRIu64,
+                   (uint64_t)((size + 2 * RMP_2M_SIZE) / MiB),
+                   (uint64_t)(x86ms->above_4g_mem_size / MiB));
+        error_append_hint(errp, "Give the machine more memory, or move more "
+                          "of it up: -machine max-ram-below-4g=1G\n");
+        return false;
+    }
+    if (!ms->ram || !memory_region_is_ram(ms->ram)) {
+        error_setg(errp, "amd-psp needs the machine's memory in one block");
+        return false;
+    }
+
+    rmp->base = top - size;
+    rmp->end = top - 1;
+    rmp->npages = (size - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE;
+    ram = memory_region_get_ram_ptr(ms->ram);
+    rmp->entries = ram + x86ms->below_4g_mem_size +
+                   (rmp->base - x86ms->above_4g_mem_start) + RMP_BOOKKEEPING;
+    e820_add_entry(rmp->base, size, E820_RESERVED);
+    return true;
+}
+
+static void describe_machine(const SnpPlatform *p, SnpFwConfig *cfg)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    uint64_t in[2] = { cpu_to_le64(p->seed), 0 };
+    uint8_t id[2][SHA384_LEN];
+
+    cfg->smt = ms->smp.threads > 1;
+    cfg->fms = first_cpu ? cpu_env(first_cpu)->cpuid_version : 0;
+    /* the same chip for the same seed; 0 is a seed here */
+    for (int i = 0; i < 2; i++) {
+        in[1] = cpu_to_le64(~0ull - i);
+        sha384(in, sizeof(in), id[i]);
+    }
+    memcpy(cfg->chip_id, id, sizeof(cfg->chip_id));
+}
+
+bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
+                          bool loose_size, Error **errp)
+{
+    const SnpFwPort port = {
+        .opaque = p,
+        .read = port_read,
+        .write = port_write,
+        .random = port_random,
+        .cpus_ready = port_cpus_ready,
+        .wbinvd_arm = port_wbinvd_arm,
+        .wbinvd_done = port_wbinvd_done,
+        .rmp_changed = port_rmp_changed,
+        .iommu_buffers = port_iommu_buffers,
+        .log = port_log,
+    };
+    SnpFwConfig full = *cfg;
+
+    if (snp_platform_singleton) {
+        error_setg(errp, "there can be one amd-psp only");
+        return false;
+    }
+    if (!tcg_enabled()) {
+        error_setg(errp, "amd-psp needs -accel tcg: the CPUs' part of SNP is "
+                   "emulated");
+        return false;
+    }
+    memset(&p->rmp, 0, sizeof(p->rmp));
+    if (!reserve_rmp(&p->rmp, errp)) {
+        return false;
+    }
+    p->rmp.max_asid = cfg->max_asid;
+    p->rmp.nvmpls = RMP_VMPLS;
+    p->rmp.loose_size = loose_size;
+    describe_machine(p, &full);
+    snp_fw_init(&p->fw, &p->rmp, &port, &full);
+    snp_platform_singleton = p;
+    return true;
+}
+
+void snp_platform_unrealize(SnpPlatform *p)
+{
+    if (snp_platform_singleton == p) {
+        snp_platform_singleton = NULL;
+    }
+}
+
+void snp_platform_reset(SnpPlatform *p)
+{
+    p->random_count = 0;
+    snp_fw_reset(&p->fw);
+}
+
+/* ---- reports ---- */
+
+static char *to_json(QDict *d)
+{
+    g_autoptr(GString) s = qobject_to_json(QOBJECT(d));
+
+    return g_strdup(s->str);
+}
+
+char *snp_platform_rmp_summary(const SnpPlatform *p)
+{
+    g_autoptr(QDict) d = qdict_new();
+    g_autofree uint64_t *by_asid = g_new0(uint64_t, RMP_ASID_LIMIT + 1);
+    uint64_t by_state[RMP_NSTATES] = { 0 };
+    uint64_t own = 0, large = 0, in_use = 0;
+    QDict *states = qdict_new(), *asids = qdict_new();
+
+    for (uint64_t pfn = 0; pfn < p->rmp.npages; pfn++) {
+        RmpEntry e;
+
+        rmp_get(&p->rmp, pfn * RMP_PAGE_SIZE, &e);
+        by_state[rmp_state(&e)]++;
+        by_asid[e.assigned ? e.asid : 0]++;
+        own += e.assigned && pfn * RMP_PAGE_SIZE >= p->rmp.base &&
+               pfn * RMP_PAGE_SIZE <= p->rmp.end;
+        large += e.size_2m;
+        in_use += e.in_use;
+    }
+    for (int i = 0; i < RMP_NSTATES; i++) {
+        qdict_put_int(states, rmp_state_name(i), by_state[i]);
+    }
+    for (int i = 1; i <= RMP_ASID_LIMIT; i++) {
+        if (by_asid[i]) {
+            g_autofree char *key = g_strdup_printf("%d", i);
+
+            qdict_put_int(asids, key, by_asid[i]);
+        }
+    }
+    qdict_put_int(d, "base", p->rmp.base);
+    qdict_put_int(d, "end", p->rmp.end);
+    qdict_put_int(d, "pages", p->rmp.npages);
+    qdict_put(d, "states", states);
+    qdict_put(d, "asids", asids);
+    qdict_put_int(d, "table-pages", own);
+    qdict_put_int(d, "in-2m", large);
+    qdict_put_int(d, "in-use", in_use);
+    return to_json(d);
+}
+
+char *snp_platform_rmp_entry(const SnpPlatform *p, uint64_t spa)
+{
+    g_autoptr(QDict) d = qdict_new();
+    QList *perms = qlist_new();
+    RmpEntry e;
+
+    rmp_get(&p->rmp, spa, &e);
+    qdict_put_int(d, "spa", spa);
+    qdict_put_bool(d, "covered", rmp_covered(&p->rmp, spa));
+    qdict_put_str(d, "state", rmp_state_name(rmp_state(&e)));
+    qdict_put_bool(d, "assigned", e.assigned);
+    qdict_put_bool(d, "size-2m", e.size_2m);
+    qdict_put_bool(d, "immutable", e.immutable);
+    qdict_put_bool(d, "vmsa", e.vmsa);
+    qdict_put_bool(d, "validated", e.validated);
+    qdict_put_bool(d, "in-use", e.in_use);
+    qdict_put_int(d, "asid", e.asid);
+    qdict_put_int(d, "gpa", e.gpa);
+    for (int i = 0; i < RMP_VMPLS; i++) {
+        qlist_append_int(perms, e.perms[i]);
+    }
+    qdict_put(d, "perms", perms);
+    return to_json(d);
+}
+
+static char *hex(const uint8_t *p, size_t n)
+{
+    GString *s = g_string_new(NULL);
+
+    for (size_t i = 0; i < n; i++) {
+        g_string_append_printf(s, "%02x", p[i]);
+    }
+    return g_string_free(s, false);
+}
+
+char *snp_platform_guests(const SnpPlatform *p)
+{
+    static const char * const snp_states[] = { "init", "launch", "running" };
+    static const char * const sev_states[] = {
+        "uninit", "lupdate", "lsecret", "running"
+    };
+    static const char * const platform_states[] = {
+        "uninit", "init", "working"
+    };
+    const SnpFw *fw = &p->fw;
+    g_autoptr(QDict) d = qdict_new();
+    QList *snp = qlist_new(), *sev = qlist_new(), *dirty = qlist_new();
+
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        const SnpFwGuest *g = &fw->guests[i];
+
+        if (g->used) {
+            g_autofree char *ld = hex(g->ld, sizeof(g->ld));
+            QDict *q = qdict_new();
+
+            qdict_put_int(q, "context", g->gctx);
+            qdict_put_str(q, "state", snp_states[g->state]);
+            qdict_put_int(q, "asid", g->asid);
+            qdict_put_int(q, "policy", g->policy);
+            qdict_put_str(q, "launch-digest", ld);
+            qlist_append(snp, q);
+        }
+        if (fw->sev_guests[i].used) {
+            QDict *q = qdict_new();
+
+            qdict_put_int(q, "handle", i + 1);
+            qdict_put_str(q, "state", sev_states[fw->sev_guests[i].state]);
+            qdict_put_int(q, "asid", fw->sev_guests[i].asid);
+            qdict_put_int(q, "policy", fw->sev_guests[i].policy);
+            qlist_append(sev, q);
+        }
+    }
+    for (int i = 1; i <= FW_MAX_ASID; i++) {
+        if (fw->asid_dirty[i]) {
+            qlist_append_int(dirty, i);
+        }
+    }
+    qdict_put_str(d, "sev-state", platform_states[fw->sev_state]);
+    qdict_put_str(d, "snp-state", fw->snp_inited ? "init" : "uninit");
+    qdict_put(d, "snp", snp);
+    qdict_put(d, "sev", sev);
+    qdict_put(d, "dirty-asids", dirty);
+    return to_json(d);
+}

@@ -1,0 +1,209 @@
+/*
+ * The SNP platform: statistics
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/thread.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "hw/snp/platform.h"
+
+static uint64_t counters[SNP_STAT_MAX];
+static uint64_t rmpupdate_codes[8];
+
+static const char * const counter_names[SNP_STAT_MAX] = {
+    [SNP_STAT_VMRUN] = "vmrun",
+    [SNP_STAT_VMEXIT] = "vmexit",
+    [SNP_STAT_PSMASH] = "psmash",
+    [SNP_STAT_RMPADJUST] = "rmpadjust",
+    [SNP_STAT_SELF_CHECK] = "self-check",
+    [SNP_STAT_RMPUPDATE_GUEST] = "rmpupdate-to-guest",
+    [SNP_STAT_RMPUPDATE_PRE_GUEST] = "rmpupdate-to-pre-guest",
+    [SNP_STAT_RMPUPDATE_FIRMWARE] = "rmpupdate-to-firmware",
+    [SNP_STAT_RMPUPDATE_SHARED] = "rmpupdate-to-shared",
+    [SNP_STAT_PVALIDATE_VALIDATED] = "pvalidate-validated",
+    [SNP_STAT_PVALIDATE_RESCINDED] = "pvalidate-rescinded",
+    [SNP_STAT_PVALIDATE_UNCHANGED] = "pvalidate-unchanged",
+    [SNP_STAT_PVALIDATE_FAILED] = "pvalidate-failed",
+    [SNP_STAT_NPF] = "npf",
+    [SNP_STAT_NPF_PRIVATE] = "npf-private",
+    [SNP_STAT_NPF_RMP] = "npf-rmp",
+    [SNP_STAT_NPF_SIZEM] = "npf-sizem",
+    [SNP_STAT_NPF_VMPL] = "npf-vmpl",
+    [SNP_STAT_PSP_COMMANDS] = "psp-commands",
+};
+
+/* Counts by a code of which few values occur */
+#define TALLY_KEYS 128
+
+typedef struct Tally {
+    unsigned n;
+    uint64_t lost;          /* codes that found no place */
+    uint64_t key[TALLY_KEYS], count[TALLY_KEYS];
+} Tally;
+
+static QemuSpin tally_lock;     /* zero is unlocked */
+static Tally vmgexit_events, vmgexit_msrs, vc_codes, fw_results;
+
+static void tally(Tally *t, uint64_t key)
+{
+    unsigned i;
+
+    qemu_spin_lock(&tally_lock);
+    for (i = 0; i < t->n && t->key[i] != key; i++) {
+        continue;
+    }
+    if (i == TALLY_KEYS) {
+        t->lost++;
+    } else {
+        if (i == t->n) {
+            t->key[t->n++] = key;
+        }
+        t->count[i]++;
+    }
+    qemu_spin_unlock(&tally_lock);
+}
+
+void snp_stat(SnpStat what)
+{
+    qatomic_inc(&counters[what]);
+}
+
+void snp_stat_rmpupdate(int code, const RmpUpdate *u)
+{
+    qatomic_inc(&rmpupdate_codes[code & 7]);
+    if (code != RMP_SUCCESS) {
+        return;
+    }
+    if (!u->assigned) {
+        snp_stat(SNP_STAT_RMPUPDATE_SHARED);
+    } else if (!u->asid) {
+        snp_stat(SNP_STAT_RMPUPDATE_FIRMWARE);
+    } else {
+        snp_stat(u->immutable ? SNP_STAT_RMPUPDATE_PRE_GUEST
+                              : SNP_STAT_RMPUPDATE_GUEST);
+    }
+}
+
+void snp_stat_pvalidate(int code, bool unchanged, bool validate)
+{
+    if (code != RMP_SUCCESS) {
+        snp_stat(SNP_STAT_PVALIDATE_FAILED);
+    } else if (unchanged) {
+        snp_stat(SNP_STAT_PVALIDATE_UNCHANGED);
+    } else {
+        snp_stat(validate ? SNP_STAT_PVALIDATE_VALIDATED
+                          : SNP_STAT_PVALIDATE_RESCINDED);
+    }
+}
+
+void snp_stat_npf(uint64_t info1)
+{
+    static const struct { int bit; SnpStat stat; } kinds[] = {
+        { 31, SNP_STAT_NPF_RMP },
+        { 34, SNP_STAT_NPF_PRIVATE },
+        { 35, SNP_STAT_NPF_SIZEM },
+        { 36, SNP_STAT_NPF_VMPL },
+    };
+
+    snp_stat(SNP_STAT_NPF);
+    for (int i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (info1 >> kinds[i].bit & 1) {
+            snp_stat(kinds[i].stat);
+        }
+    }
+}
+
+void snp_stat_vmgexit(uint64_t event)
+{
+    tally(&vmgexit_events, event);
+}
+
+void snp_stat_vmgexit_msr(uint32_t request)
+{
+    tally(&vmgexit_msrs, request);
+}
+
+void snp_stat_vc(uint64_t code)
+{
+    tally(&vc_codes, code);
+}
+
+void snp_stat_firmware(uint32_t command, uint32_t status)
+{
+    snp_stat(SNP_STAT_PSP_COMMANDS);
+    tally(&fw_results, (uint64_t)command << 32 | status);
+}
+
+/* { "0xKEY": n, … } */
+static QDict *tally_dict(const Tally *from)
+{
+    QDict *d = qdict_new();
+    Tally t;
+
+    qemu_spin_lock(&tally_lock);
+    t = *from;
+    qemu_spin_unlock(&tally_lock);
+    for (unsigned i = 0; i < t.n; i++) {
+        g_autofree char *key = g_strdup_printf("0x%" PRIx64, t.key[i]);
+
+        qdict_put_int(d, key, t.count[i]);
+    }
+    if (t.lost) {
+        qdict_put_int(d, "lost", t.lost);
+    }
+    return d;
+}
+
+/* { "COMMAND": { "STATUS": n, … }, … } */
+static QDict *firmware_dict(void)
+{
+    QDict *d = qdict_new();
+    Tally t;
+
+    qemu_spin_lock(&tally_lock);
+    t = fw_results;
+    qemu_spin_unlock(&tally_lock);
+    for (unsigned i = 0; i < t.n; i++) {
+        uint32_t cmd = t.key[i] >> 32;
+        const char *known = snp_fw_command_name(cmd);
+        g_autofree char *name = known ? g_strdup(known)
+                                      : g_strdup_printf("0x%x", cmd);
+        QDict *sub = qdict_get_qdict(d, name);
+
+        if (!sub) {
+            sub = qdict_new();
+            qdict_put(d, name, sub);
+        }
+        qdict_put_int(sub, snp_fw_status_name((uint32_t)t.key[i]),
+                      t.count[i]);
+    }
+    return d;
+}
+
+char *snp_stats_json(void)
+{
+    static const char * const codes[8] = {
+        "success", "fail-input", "fail-permission", "fail-inuse",
+        "fail-overlap", "code-5", "fail-sizemismatch", "fail-badaddr",
+    };
+    g_autoptr(QDict) d = qdict_new();
+    g_autoptr(GString) s = NULL;
+    QDict *sub = qdict_new();
+
+    for (int i = 0; i < SNP_STAT_MAX; i++) {
+        qdict_put_int(d, counter_names[i], qatomic_read(&counters[i]));
+    }
+    for (int i = 0; i < ARRAY_SIZE(codes); i++) {
+        qdict_put_int(sub, codes[i], qatomic_read(&rmpupdate_codes[i]));
+    }
+    qdict_put(d, "rmpupdate", sub);
+    qdict_put(d, "vmgexit", tally_dict(&vmgexit_events));
+    qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
+    qdict_put(d, "vc", tally_dict(&vc_codes));
+    qdict_put(d, "firmware", firmware_dict());
+    s = qobject_to_json(QOBJECT(d));
+    return g_strdup(s->str);
+}

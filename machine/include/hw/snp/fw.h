@@ -1,0 +1,190 @@
+/*
+ * Secure processor firmware: SEV and SEV-SNP commands
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * snp_fw_command() executes one command to its end. It reaches the world
+ * through SnpFwPort only; all that it remembers is in SnpFw, plain data.
+ * A command that fails has changed nothing, except where the ABI says so:
+ * LEN fields of buffers that are too small carry the length needed.
+ *
+ * Commands not in fw_table.c answer INVALID_COMMAND. Options of a command
+ * that are not implemented (migration agents, sessions with an owner's key,
+ * ID blocks, secrets) answer UNSUPPORTED.
+ *
+ * SNP firmware ABI (56860) 1.55; SEV API (55766) 0.24. Addresses are system
+ * physical, in bytes; a C-bit in them is ignored.
+ */
+#ifndef HW_SNP_FW_H
+#define HW_SNP_FW_H
+
+#include "hw/snp/rmp.h"
+#include "hw/snp/sha2.h"
+
+enum SnpFwStatus {
+    FW_SUCCESS = 0x00,
+    FW_INVALID_PLATFORM_STATE = 0x01,
+    FW_INVALID_GUEST_STATE = 0x02,
+    FW_INVALID_CONFIG = 0x03,
+    FW_INVALID_LEN = 0x04,
+    FW_POLICY_FAILURE = 0x07,
+    FW_INACTIVE = 0x08,
+    FW_INVALID_ADDRESS = 0x09,
+    FW_ASID_OWNED = 0x0c,
+    FW_INVALID_ASID = 0x0d,
+    FW_WBINVD_REQUIRED = 0x0e,
+    FW_DFFLUSH_REQUIRED = 0x0f,
+    FW_INVALID_GUEST = 0x10,
+    FW_INVALID_COMMAND = 0x11,
+    FW_ACTIVE = 0x12,
+    FW_HWERROR_PLATFORM = 0x13,
+    FW_UNSUPPORTED = 0x15,
+    FW_INVALID_PARAM = 0x16,
+    FW_RESOURCE_LIMIT = 0x17,
+    FW_INVALID_PAGE_SIZE = 0x19,
+    FW_INVALID_PAGE_STATE = 0x1a,
+    FW_INVALID_PAGE_OWNER = 0x1c,
+    FW_RMP_INIT_REQUIRED = 0x20,
+};
+
+enum SnpFwCommand {
+    SEV_INIT = 0x001,
+    SEV_SHUTDOWN = 0x002,
+    SEV_PLATFORM_STATUS = 0x004,
+    SEV_DF_FLUSH = 0x00a,
+    SEV_GET_ID = 0x00c,
+    SEV_DECOMMISSION = 0x020,
+    SEV_ACTIVATE = 0x021,
+    SEV_DEACTIVATE = 0x022,
+    SEV_GUEST_STATUS = 0x023,
+    SEV_LAUNCH_START = 0x030,
+    SEV_LAUNCH_UPDATE_DATA = 0x031,
+    SEV_LAUNCH_UPDATE_VMSA = 0x032,
+    SEV_LAUNCH_MEASURE = 0x033,
+    SEV_LAUNCH_FINISH = 0x035,
+    SNP_INIT = 0x081,
+    SNP_SHUTDOWN = 0x082,
+    SNP_PLATFORM_STATUS = 0x083,
+    SNP_DF_FLUSH = 0x084,
+    SNP_INIT_EX = 0x085,
+    SNP_SHUTDOWN_EX = 0x086,
+    SNP_DECOMMISSION = 0x090,
+    SNP_ACTIVATE = 0x091,
+    SNP_GUEST_STATUS = 0x092,
+    SNP_GCTX_CREATE = 0x093,
+    SNP_LAUNCH_START = 0x0a0,
+    SNP_LAUNCH_UPDATE = 0x0a1,
+    SNP_LAUNCH_FINISH = 0x0a2,
+    SNP_PAGE_RECLAIM = 0x0c7,
+    SNP_CONFIG = 0x0c9,
+    SNP_COMMIT = 0x0cb,
+};
+
+typedef struct SnpFwRange {
+    uint64_t base;          /* 4K aligned */
+    uint64_t npages;        /* of 4K */
+} SnpFwRange;
+
+typedef struct SnpFwPort {
+    void *opaque;
+    /* False: not all of it is memory; then nothing was written. */
+    bool (*read)(void *opaque, uint64_t spa, void *buf, size_t len);
+    bool (*write)(void *opaque, uint64_t spa, const void *buf, size_t len);
+    void (*random)(void *opaque, void *buf, size_t len);
+    /* SNP_EN and MFDM set, VM_HSAVE_PA 0, one RMP on all CPUs? */
+    bool (*cpus_ready)(void *opaque, const char **why);
+    /* From now on note which CPU executes WBINVD; did all, since armed? */
+    void (*wbinvd_arm)(void *opaque);
+    bool (*wbinvd_done)(void *opaque);
+    /* Entries of these pages changed; npages 0: possibly all */
+    void (*rmp_changed)(void *opaque, uint64_t spa, uint64_t npages);
+    /* Log buffers and completion-wait page of the IOMMUs; at most @max */
+    unsigned (*iommu_buffers)(void *opaque, SnpFwRange *r, unsigned max);
+    void (*log)(void *opaque, const char *msg);
+} SnpFwPort;
+
+typedef struct SnpFwConfig {
+    uint8_t api_major, api_minor, build;
+    uint32_t max_asid, min_sev_asid;    /* ES and SNP: 1 .. min_sev_asid - 1 */
+    uint32_t fms;                       /* CPUID Fn0000_0001 EAX */
+    bool smt;
+    uint64_t tcb;
+    uint8_t chip_id[64];
+} SnpFwConfig;
+
+#define FW_MAX_GUESTS    512u
+#define FW_MAX_ASID      RMP_ASID_LIMIT
+#define FW_MAX_IOMMU     16u
+#define FW_MAX_RANGES    255u
+#define FW_VMPCKS        4u
+#define FW_MEASURE_LEN   48u
+
+typedef enum SevState { SEV_UNINIT, SEV_INITED, SEV_WORKING } SevState;
+typedef enum SnpGuestState {
+    SNP_GUEST_INIT, SNP_GUEST_LAUNCH, SNP_GUEST_RUNNING
+} SnpGuestState;
+typedef enum SevGuestState {
+    SEV_GUEST_UNINIT, SEV_GUEST_LUPDATE, SEV_GUEST_LSECRET, SEV_GUEST_RUNNING
+} SevGuestState;
+
+typedef struct SnpFwGuest {
+    bool used;
+    uint8_t state;              /* SnpGuestState */
+    bool vcek_disabled;
+    uint32_t asid;              /* 0: not active */
+    uint64_t gctx;              /* the Context page */
+    uint64_t id;                /* also in that page, never used twice */
+    uint64_t policy;
+    uint64_t launch_tcb;
+    uint32_t tsc_khz;
+    uint8_t gosvw[16];
+    uint8_t ld[SHA384_LEN];
+    uint8_t vmpck[FW_VMPCKS][32];
+    uint8_t report_id[32];
+    uint8_t host_data[32];
+} SnpFwGuest;
+
+typedef struct SevFwGuest {     /* handle: index + 1 */
+    bool used;
+    uint8_t state;              /* SevGuestState */
+    uint32_t asid;
+    uint32_t policy;
+    Sha256 digest;
+    uint8_t tik[16];
+} SevFwGuest;
+
+typedef struct SnpFw {
+    SnpFwPort port;
+    SnpFwConfig cfg;
+    Rmp *rmp;
+
+    uint8_t sev_state;          /* SevState */
+    bool sev_es;                /* INIT with the ES flag */
+    SnpFwRange tmr;             /* npages 0: none */
+    bool snp_inited;
+    bool rmp_inited;            /* since reset */
+    uint64_t next_id;
+    uint64_t reported_tcb;      /* 0: follow the current one */
+    uint32_t config_flags;
+    SnpFwRange iommu[FW_MAX_IOMMU];
+    unsigned niommu;
+    bool asid_dirty[FW_MAX_ASID + 1];
+    SnpFwGuest guests[FW_MAX_GUESTS];
+    SevFwGuest sev_guests[FW_MAX_GUESTS];
+} SnpFw;
+
+/* @rmp stays the caller's; rmp->entries NULL: no SNP (INVALID_CONFIG) */
+void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,
+                 const SnpFwConfig *cfg);
+
+/* As after power-on, but for port and configuration. Memory is not touched. */
+void snp_fw_reset(SnpFw *fw);
+
+/* One command, with the address of its buffer; returns an SnpFwStatus. */
+uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf);
+
+/* NULL: not implemented */
+const char *snp_fw_command_name(uint32_t cmd);
+const char *snp_fw_status_name(uint32_t status);
+
+#endif

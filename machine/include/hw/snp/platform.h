@@ -1,0 +1,91 @@
+/*
+ * The SNP platform: what the secure processor and the CPUs share
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * There is one, or none: it comes and goes with the amd-psp device. Without
+ * it snp_platform() is NULL and the machine is as it was.
+ */
+#ifndef HW_SNP_PLATFORM_H
+#define HW_SNP_PLATFORM_H
+
+#include "hw/snp/fw.h"
+
+typedef struct SnpPlatform {
+    Rmp rmp;
+    SnpFw fw;
+    uint64_t seed;              /* 0: real randomness */
+    uint64_t random_count;
+    bool self_check;            /* compare cached translations with the RMP */
+} SnpPlatform;
+
+extern SnpPlatform *snp_platform_singleton;
+
+static inline SnpPlatform *snp_platform(void)
+{
+    return snp_platform_singleton;
+}
+
+/* With a platform only. ES and SNP guests have ASIDs below the minimum. */
+static inline uint32_t snp_platform_max_asid(void)
+{
+    return snp_platform_singleton->fw.cfg.max_asid;
+}
+
+static inline uint32_t snp_platform_min_sev_asid(void)
+{
+    return snp_platform_singleton->fw.cfg.min_sev_asid;
+}
+
+/*
+ * Makes @p the platform: takes the top of the memory above 4G for the RMP and
+ * reports it reserved. False, with @errp set, if there is a platform already,
+ * no memory above 4G, or no TCG. @cfg's fms, smt and chip_id are filled in.
+ */
+bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
+                          bool loose_size, Error **errp);
+void snp_platform_unrealize(SnpPlatform *p);
+/* Firmware as after power-on. The RMP's content stays, as memory does. */
+void snp_platform_reset(SnpPlatform *p);
+
+/* JSON texts; the caller frees them. */
+char *snp_platform_rmp_summary(const SnpPlatform *p);
+char *snp_platform_rmp_entry(const SnpPlatform *p, uint64_t spa);
+char *snp_platform_guests(const SnpPlatform *p);
+
+/* ---- statistics: of the whole life of the process, any thread ---- */
+
+typedef enum SnpStat {
+    SNP_STAT_VMRUN,             /* of SEV-ES and SNP guests */
+    SNP_STAT_VMEXIT,
+    SNP_STAT_PSMASH,
+    SNP_STAT_RMPADJUST,
+    SNP_STAT_SELF_CHECK,
+    SNP_STAT_RMPUPDATE_GUEST,       /* successful: to a guest, */
+    SNP_STAT_RMPUPDATE_PRE_GUEST,   /* the same, immutable, */
+    SNP_STAT_RMPUPDATE_FIRMWARE,    /* to the firmware or reclaim, */
+    SNP_STAT_RMPUPDATE_SHARED,      /* to the hypervisor */
+    SNP_STAT_PVALIDATE_VALIDATED,
+    SNP_STAT_PVALIDATE_RESCINDED,
+    SNP_STAT_PVALIDATE_UNCHANGED,
+    SNP_STAT_PVALIDATE_FAILED,
+    SNP_STAT_NPF,
+    SNP_STAT_NPF_PRIVATE,           /* of these: bit 34, */
+    SNP_STAT_NPF_RMP,               /* bit 31, */
+    SNP_STAT_NPF_SIZEM,             /* bit 35, */
+    SNP_STAT_NPF_VMPL,              /* bit 36 */
+    SNP_STAT_PSP_COMMANDS,
+    SNP_STAT_MAX
+} SnpStat;
+
+void snp_stat(SnpStat what);
+void snp_stat_rmpupdate(int code, const RmpUpdate *u);
+void snp_stat_pvalidate(int code, bool unchanged, bool validate);
+void snp_stat_npf(uint64_t info1);
+void snp_stat_vmgexit(uint64_t event);          /* SW_EXITCODE */
+void snp_stat_vmgexit_msr(uint32_t request);    /* GHCB MSR bits 11:0 */
+void snp_stat_vc(uint64_t code);
+void snp_stat_firmware(uint32_t command, uint32_t status);
+char *snp_stats_json(void);
+
+#endif

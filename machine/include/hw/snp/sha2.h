@@ -1,0 +1,35 @@
+/*
+ * SHA-256 (streamed), SHA-384 and HMAC-SHA-256
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * FIPS 180-4 and FIPS 198-1. The state of a digest in progress is plain data,
+ * so that it can be part of a snapshot.
+ */
+#ifndef HW_SNP_SHA2_H
+#define HW_SNP_SHA2_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHA256_LEN 32
+#define SHA384_LEN 48
+
+typedef struct Sha256 {
+    uint32_t h[8];
+    uint64_t len;           /* bytes so far */
+    uint8_t block[64];
+} Sha256;
+
+void sha256_init(Sha256 *s);
+void sha256_add(Sha256 *s, const void *data, size_t len);
+/* Leaves @s as it was: more may follow. */
+void sha256_final(const Sha256 *s, uint8_t out[SHA256_LEN]);
+
+void sha384(const void *data, size_t len, uint8_t out[SHA384_LEN]);
+
+/* @key_len: at most 64 bytes */
+void hmac_sha256(const void *key, size_t key_len, const void *data,
+                 size_t len, uint8_t out[SHA256_LEN]);
+
+#endif
