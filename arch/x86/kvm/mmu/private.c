@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Private memory in the x86 MMU.
+ *
+ * Shared and private gfns share one set of page tables. A gfn is mapped from
+ * the guest_memfd while it is private and from the host's address space while
+ * it is shared, and a change zaps it. What tells the two kinds of fault apart
+ * is PFERR_PRIVATE_ACCESS: what the access was, as opposed to the attribute,
+ * which is what the access should have been.
+ */
+#include <linux/kvm_host.h>
+#include <linux/sched/signal.h>
+
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "private.h"
+#include "tdp_mmu.h"
+
+bool kvm_mmu_has_private_mem(void)
+{
+	return tdp_enabled && READ_ONCE(tdp_mmu_enabled);
+}
+
+u64 kvm_mmu_private_error_code(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	/* With shadow paging, as L2 has it, the address is no gpa of L1's. */
+	if (kvm->arch.vm_type == KVM_X86_SW_PROTECTED_VM &&
+	    vcpu->arch.mmu->root_role.direct &&
+	    kvm_mem_is_private(kvm, gpa_to_gfn(gpa)))
+		error_code |= PFERR_PRIVATE_ACCESS;
+
+	return error_code;
+}
+
+int kvm_mmu_prepare_memory_fault_exit(struct kvm_vcpu *vcpu,
+				      struct kvm_page_fault *fault)
+{
+	/* Nobody waits for the answer to a prefetch: leave the exit alone. */
+	if (!fault->prefetch)
+		kvm_prepare_memory_fault_exit(vcpu, gfn_to_gpa(fault->gfn),
+					      PAGE_SIZE, fault->is_private);
+
+	return -EFAULT;
+}
+
+bool kvm_mmu_private_mismatch(struct kvm *kvm, struct kvm_page_fault *fault)
+{
+	return kvm_arch_has_private_mem(kvm) &&
+	       fault->is_private != kvm_mem_is_private(kvm, fault->gfn);
+}
+
+int kvm_mmu_private_fault_check(struct kvm_vcpu *vcpu,
+				struct kvm_page_fault *fault)
+{
+	if (!kvm_mmu_private_mismatch(vcpu->kvm, fault))
+		return 0;
+
+	return kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
+}
+
+/* The level at which a block of order @order may be mapped. */
+static u8 max_private_level(struct kvm_page_fault *fault, int order)
+{
+	u8 level = fault->max_level;
+
+	while (level > PG_LEVEL_4K &&
+	       KVM_HPAGE_GFN_SHIFT(level) > order)
+		level--;
+
+	return level;
+}
+
+int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm_memory_slot *slot = fault->slot;
+	int order, r;
+
+	/* No memslot is no MMIO either: the guest takes it for its memory. */
+	if (!slot || !(slot->flags & KVM_MEM_GUEST_MEMFD))
+		return kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
+
+	r = kvm_gmem_get_pfn(vcpu->kvm, slot, fault->gfn, &fault->pfn, &order);
+	if (r == -EAGAIN)
+		return RET_PF_RETRY;
+	if (r) {
+		kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
+		return r;
+	}
+
+	fault->map_writable = true;
+	fault->max_level = max_private_level(fault, order);
+
+	return RET_PF_CONTINUE;
+}
+
+static void set_mixed(struct kvm_memory_slot *slot, gfn_t gfn, int level,
+		      bool mixed)
+{
+	struct kvm_lpage_info *linfo = lpage_info_slot(gfn, slot, level);
+
+	if (mixed)
+		linfo->disallow_lpage |= KVM_LPAGE_MIXED_FLAG;
+	else
+		linfo->disallow_lpage &= ~KVM_LPAGE_MIXED_FLAG;
+}
+
+/* Recompute the mixed flags of all blocks that [@start, @end) has a part in. */
+static void update_mixed(struct kvm *kvm, struct kvm_memory_slot *slot,
+			 gfn_t start, gfn_t end)
+{
+	gfn_t gfn, run_end, npages;
+	int level;
+
+	for (level = PG_LEVEL_2M; level <= KVM_MAX_HUGEPAGE_LEVEL; level++) {
+		npages = KVM_PAGES_PER_HPAGE(level);
+		run_end = 0;
+
+		/* Ranges of equal attributes are maximal: one look-up for each. */
+		for (gfn = ALIGN_DOWN(start, npages); gfn < end; gfn += npages) {
+			if (gfn >= run_end)
+				kvm_mem_attrs_run(&kvm->mem_attrs, gfn, &run_end);
+
+			set_mixed(slot, gfn, level, run_end < gfn + npages);
+		}
+	}
+}
+
+bool kvm_arch_pre_set_memory_attributes(struct kvm *kvm,
+					struct kvm_gfn_range *range)
+{
+	gfn_t npages;
+	int level;
+
+	if (WARN_ON_ONCE(!kvm_arch_has_private_mem(kvm)))
+		return false;
+
+	/*
+	 * Blocks of which only a part changes are about to become mixed. Say so
+	 * now: a fault on the part that does not change is outside of the
+	 * invalidated range, and must not map the whole block meanwhile.
+	 */
+	for (level = PG_LEVEL_2M; level <= KVM_MAX_HUGEPAGE_LEVEL; level++) {
+		npages = KVM_PAGES_PER_HPAGE(level);
+
+		if (!IS_ALIGNED(range->start, npages))
+			set_mixed(range->slot, range->start, level, true);
+		if (!IS_ALIGNED(range->end, npages))
+			set_mixed(range->slot, range->end - 1, level, true);
+	}
+
+	return kvm_unmap_gfn_range(kvm, range);
+}
+
+bool kvm_arch_post_set_memory_attributes(struct kvm *kvm,
+					 struct kvm_gfn_range *range)
+{
+	update_mixed(kvm, range->slot, range->start, range->end);
+
+	return false;
+}
+
+void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
+					    struct kvm_memory_slot *slot)
+{
+	if (kvm_arch_has_private_mem(kvm))
+		update_mixed(kvm, slot, slot->base_gfn,
+			     slot->base_gfn + slot->npages);
+}
+
+#ifdef CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY
+/* Map @gpa as if the guest had read it; *@level is the level it got. */
+static int pre_fault_one(struct kvm_vcpu *vcpu, gpa_t gpa, u8 *level)
+{
+	u64 error_code = PFERR_GUEST_FINAL_MASK;
+	int r;
+
+	if (kvm_mem_is_private(vcpu->kvm, gpa_to_gfn(gpa)))
+		error_code |= PFERR_PRIVATE_ACCESS;
+
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		/* What KVM_RUN does on its way: a stale root is never mapped to. */
+		if (kvm_check_request(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS, vcpu))
+			kvm_mmu_free_obsolete_roots(vcpu);
+
+		r = kvm_mmu_reload(vcpu);
+		if (r)
+			return r;
+
+		r = kvm_mmu_do_page_fault(vcpu, gpa, error_code, true, NULL,
+					  level);
+	} while (r == RET_PF_RETRY);
+
+	return r;
+}
+
+long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
+{
+	u8 level = PG_LEVEL_4K;
+	gpa_t next;
+	int r;
+
+	if (!vcpu->kvm->arch.pre_fault_allowed)
+		return -EOPNOTSUPP;
+
+	/* In L2, or without TDP, a gpa is not what the page tables map. */
+	if (vcpu->arch.mmu->page_fault != kvm_tdp_page_fault)
+		return -EOPNOTSUPP;
+
+	r = pre_fault_one(vcpu, gpa, &level);
+	if (r < 0)
+		return r;
+
+	switch (r) {
+	case RET_PF_FIXED:
+	case RET_PF_SPURIOUS:
+		break;
+	case RET_PF_EMULATE:
+		return -ENOENT;
+	default:
+		WARN_ONCE(1, "unexpected result %d of a prefetch", r);
+		return -EIO;
+	}
+
+	next = ALIGN_DOWN(gpa, KVM_HPAGE_SIZE(level)) + KVM_HPAGE_SIZE(level);
+
+	return min(size, next - gpa);
+}
+#endif /* CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Private memory in the x86 MMU; stubs where there is none. */
+#ifndef __KVM_X86_MMU_PRIVATE_H
+#define __KVM_X86_MMU_PRIVATE_H
+
+#include <linux/kvm_host.h>
+
+struct kvm_page_fault;
+
+/*
+ * In lpage_info's disallow_lpage: the block has gfns of different attributes.
+ * The other bits count the reasons why it may not be mapped huge.
+ */
+#define KVM_LPAGE_MIXED_FLAG	BIT(31)
+
+#ifdef CONFIG_KVM_PRIVATE_MEM
+/* True if VMs with private memory can be had, which takes the TDP MMU. */
+bool kvm_mmu_has_private_mem(void);
+
+/*
+ * Mark @error_code of a fault at @gpa as a private access if the VM's accesses
+ * are what the attributes say, and do not say so themselves.
+ */
+u64 kvm_mmu_private_error_code(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
+
+/* Fill in KVM_EXIT_MEMORY_FAULT, unless it is a prefetch. Returns -EFAULT. */
+int kvm_mmu_prepare_memory_fault_exit(struct kvm_vcpu *vcpu,
+				      struct kvm_page_fault *fault);
+
+/* True if the access is not what the gfn's attribute asks for. */
+bool kvm_mmu_private_mismatch(struct kvm *kvm, struct kvm_page_fault *fault);
+
+/*
+ * 0 if the access is what the gfn's attribute asks for, else -EFAULT with the
+ * exit filled in. After mmu_invalidate_seq was sampled.
+ */
+int kvm_mmu_private_fault_check(struct kvm_vcpu *vcpu,
+				struct kvm_page_fault *fault);
+
+/*
+ * The pfn and the level of a private fault, from the guest_memfd.
+ * RET_PF_CONTINUE, RET_PF_RETRY, or an error with the exit filled in.
+ */
+int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
+
+/* Set the mixed flags of a new memslot. slots_lock held. */
+void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
+					    struct kvm_memory_slot *slot);
+#else
+static inline bool kvm_mmu_has_private_mem(void)
+{
+	return false;
+}
+
+static inline u64 kvm_mmu_private_error_code(struct kvm_vcpu *vcpu, gpa_t gpa,
+					     u64 error_code)
+{
+	return error_code;
+}
+
+static inline int
+kvm_mmu_prepare_memory_fault_exit(struct kvm_vcpu *vcpu,
+				  struct kvm_page_fault *fault)
+{
+	return -EFAULT;
+}
+
+static inline bool kvm_mmu_private_mismatch(struct kvm *kvm,
+					    struct kvm_page_fault *fault)
+{
+	return false;
+}
+
+static inline int kvm_mmu_private_fault_check(struct kvm_vcpu *vcpu,
+					      struct kvm_page_fault *fault)
+{
+	return 0;
+}
+
+static inline int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu,
+					  struct kvm_page_fault *fault)
+{
+	return -EFAULT;
+}
+
+static inline void
+kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
+				       struct kvm_memory_slot *slot)
+{
+}
+#endif /* CONFIG_KVM_PRIVATE_MEM */
+
+#endif /* __KVM_X86_MMU_PRIVATE_H */
