@@ -12,6 +12,7 @@ The third serial port carries the script, the first the kernel's console, the
 second is free for the guest's console (/dev/ttyS1).
 """
 
+import fcntl
 import os
 import pathlib
 import re
@@ -54,10 +55,25 @@ class Result:
         return self.ended == "script" and self.status == 0
 
 
+def _claim(name):
+    """A free name: this one, or with a number if such a run is under way.
+    Returns (name, open lock)."""
+    paths.RUNS.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    for n in range(1, 100):
+        one = name if n == 1 else f"{name}-{n}"
+        lock = open(paths.RUNS / f"{one}.lock", "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return one, lock
+        except OSError:
+            lock.close()
+    raise say.Failed(f"too many runs named {name}")
+
+
 def log_files(name):
     paths.LOG.mkdir(parents=True, exist_ok=True)
-    safe = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    return {k: paths.LOG / f"{safe}.{k}.log"
+    return {k: paths.LOG / f"{name}.{k}.log"
             for k in ("console", "guest", "control", "machine")}
 
 
@@ -71,7 +87,7 @@ class Host:
 
     def _files(self, name, script, files, mode):
         """The run's own disk: script, start-up and files."""
-        where = paths.RUNS / re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+        where = paths.RUNS / name
         shutil.rmtree(where, ignore_errors=True)
         top = where / "files"
         top.mkdir(parents=True)
@@ -116,10 +132,11 @@ class Host:
     def interactive(self, script, files, port="console", gdb=None):
         """Boots with the user's terminal on a port: "console", "guest" or
         "monitor". Returns the machine's exit status."""
-        where = self._files("shell", script, files, "shell")
+        name, lock = _claim("shell")
+        where = self._files(name, script, files, "shell")
         argv = self.command(where)
         argv[argv.index("shutdown=pause")] = "shutdown=poweroff"
-        logs = log_files("shell")
+        logs = log_files(name)
         ports = {"console": f"file,id=console,path={logs['console']}",
                  "guest": f"file,id=guest,path={logs['guest']}"}
         ports[port] = f"stdio,id={port},signal=off,mux=on"
@@ -135,6 +152,7 @@ class Host:
         try:
             return subprocess.call(argv)
         finally:
+            lock.close()
             shutil.rmtree(where, ignore_errors=True)
 
     def run(self, name, script, files=None, timeout=300, on_mark=None,
@@ -142,6 +160,7 @@ class Host:
         """on_mark(name, text, monitor); on_line(port, line) for every line of
         console, guest and control; on_end(monitor): the host has powered
         off, the machine still answers. Returns a Result."""
+        name, lock = _claim(name)
         result = Result(name)
         where = self._files(name, script, files or {}, "script")
         argv = self.command(where, cmdline)
@@ -185,6 +204,7 @@ class Host:
                 setattr(result, port,
                         text.decode("utf-8", "replace").replace("\r", ""))
             shutil.rmtree(where, ignore_errors=True)
+            lock.close()
         return result
 
 
