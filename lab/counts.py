@@ -30,6 +30,17 @@ def machine(monitor):
     return out
 
 
+def firmware(stats, command):
+    """Commands of a name the firmware carried out."""
+    return stats.get("firmware", {}).get(command, {}).get("SUCCESS", 0)
+
+
+def to_guest(stats):
+    """RMPUPDATEs that gave a page to a guest, launch pages included."""
+    return (stats.get("rmpupdate-to-guest", 0) +
+            stats.get("rmpupdate-to-pre-guest", 0))
+
+
 def histograms(control):
     """{event: {(key values): hits}} from what the host printed."""
     out, event = {}, None

@@ -94,29 +94,30 @@ def cross(before, after, hist, says, stream, lost, smp):
     if not before or not after:
         yield "counts: the machine answers", False, "no PSP device"
         return
-    delta = difference(before.get("stats"), after.get("stats"))
+    delta = difference(before["stats"], after["stats"])
     yield ("counts: no tracepoint lost", not lost, f"{lost} dropped")
     nae, msr = counts.vmgexits(hist)
     for name, seen, kvm in (("GHCB", delta.get("vmgexit", {}), nae),
-                            ("MSR", delta.get("vmgexit_msr", {}), msr)):
+                            ("MSR", delta.get("vmgexit-msr", {}), msr)):
+        gone = seen.pop("lost", 0)
         seen = {int(k, 0): v for k, v in seen.items() if v}
         differ = {hex(k): (seen.get(k, 0), kvm.get(k, 0))
                   for k in set(seen) | set(kvm)
                   if seen.get(k, 0) != kvm.get(k, 0)}
         yield (f"counts: VMGEXITs by {name} event as KVM's",
-               bool(kvm) and not differ,
+               bool(kvm) and not differ and not gone,
                f"{sum(kvm.values())} of {len(kvm)} kinds" +
                (f", (machine, KVM) differ: {differ}" if differ else ""))
     pages = counts.gmem_pages(hist, says)
-    updates = delta.get("rmpupdate_guest")
+    updates = counts.to_guest(delta)
     # each vCPU's first VMSA is a page of the host's, not of guest_memfd
     yield ("counts: RMPUPDATEs to guest-owned as guest_memfd's pages",
-           updates is not None and pages > 0 and updates == pages + smp,
+           pages > 0 and updates == pages + smp,
            f"{updates} updates, {pages} pages and {smp} VMSAs")
     launch = counts.launch_pages(stream)
-    done = delta.get("launch_pages")
+    done = counts.firmware(delta, "SNP_LAUNCH_UPDATE")
     yield ("counts: launch pages as QEMU's",
-           done is not None and launch > 0 and done == launch + smp,
+           launch > 0 and done == launch + smp,
            f"{done} by firmware, {launch} by QEMU and {smp} VMSAs")
     made = nae.get(NAE_AP_CREATION, 0)
     yield ("guest: vCPUs started by AP creation", made >= smp - 1,
@@ -142,16 +143,20 @@ def rmp_after(before, after):
     if not before or not after:
         yield "after: the machine answers", False, "no PSP device"
         return
-    a, b = after.get("rmp-summary", {}), before.get("rmp-summary", {})
-    assigned = a.get("guest_owned")
-    yield ("after: no page owned by a guest", assigned == 0,
-           f"{assigned} entries with an ASID")
-    yield ("after: no firmware page beyond those before",
-           a.get("firmware") is not None and
-           a.get("firmware") == b.get("firmware"),
-           f"{b.get('firmware')} before, {a.get('firmware')} after")
-    g = after.get("guests", {})
-    left = g.get("contexts")
-    yield "after: no guest context", left == 0, f"{left}"
-    bound = g.get("asids_bound")
-    yield "after: no ASID bound", bound == 0, f"{bound}"
+    try:
+        asids = after["rmp-summary"]["asids"]
+        was, now = (x["rmp-summary"]["states"] for x in (before, after))
+        contexts = after["guests"]["snp"] + after["guests"]["sev"]
+    except KeyError as e:
+        yield "after: the machine answers", False, f"no {e} in its answer"
+        return
+    yield ("after: no page owned by a guest", asids == {},
+           f"{sum(asids.values())} entries with an ASID")
+    more = {k: (was.get(k), now[k]) for k in now
+            if k != "hypervisor" and now[k] != was.get(k)}
+    yield ("after: no firmware page beyond those before", not more,
+           f"(before, after): {more}" if more else
+           f"{now.get('firmware')} as before")
+    yield "after: no guest context", not contexts, f"{len(contexts)}"
+    bound = [g["asid"] for g in contexts if g.get("asid")]
+    yield "after: no ASID bound", not bound, f"{bound or 'none'}"

@@ -281,6 +281,16 @@ def _identity(req, k, g, binary, result):
     return out
 
 
+def _totals(stats):
+    """The machine's counts since before the launch, each kind a number as
+    well as by event."""
+    out = dict(stats)
+    if stats:
+        out["pvalidate"] = sum(v for k, v in stats.items()
+                               if k.startswith("pvalidate-"))
+    return out
+
+
 def _match(pattern, text):
     m = re.search(pattern, text)
     return m.group(1).strip() if m else None
@@ -294,7 +304,6 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
                              (after or {}).get("stats"))
     sums = [c for c in checks if c[0] == "guest: disk read on each vCPU"]
     rmp = (after or {}).get("rmp-summary", {})
-    machine_counts = {k: v for k, v in delta.items()}
     return {
         "ok": refused is None and all(c[1] for c in checks),
         "refused": refused,
@@ -317,7 +326,7 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
             "conversions": counts.conversions(stream),
             "cmdline": _match(r"Kernel command line: (.*)", text),
         },
-        "counts": {**machine_counts,
+        "counts": {**_totals(delta),
                    "kvm": {"vmgexit": {hex(a): b for a, b in
                                        sorted(nae.items())},
                            "vmgexit_msr": {hex(a): b for a, b in
@@ -325,11 +334,12 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
                            "gmem_pages": counts.gmem_pages(hist, result.says),
                            "exits": sum(hist.get("kvm_exit", {}).values())},
                    "qemu": {"launch_pages": counts.launch_pages(stream)}},
-        "rmp_after": {"assigned": rmp.get("guest_owned"),
-                      "leaked": None if not rmp else
-                      (rmp.get("firmware") or 0) -
-                      ((before or {}).get("rmp-summary", {})
-                       .get("firmware") or 0)},
+        "rmp_after": {
+            "assigned": None if not rmp else
+            sum(rmp.get("asids", {}).values()),
+            "leaked": None if not rmp else
+            rmp["states"].get("firmware", 0) -
+            before["rmp-summary"]["states"].get("firmware", 0)},
         "identity": ids,
         "commands": {"machine": result.command, "guest": argv},
         "checks": [{"name": n, "ok": bool(ok), "seen": seen}
