@@ -1,0 +1,99 @@
+/*
+ * SEV-ES and SEV-SNP: exits
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/exec-all.h"
+#include "exec/helper-proto.h"
+#include "exec/cpu_ldst.h"
+#include "tcg/helper-tcg.h"
+#include "hw/snp/platform.h"
+#include "snp.h"
+#include "exit_class.h"
+
+void x86_snp_reflect(CPUX86State *env, uint64_t exit_code, uint64_t info1,
+                     uintptr_t retaddr)
+{
+    if (!x86_snp_is_es(env) ||
+        snp_exit_class(exit_code, info1) != SNP_EXIT_NAE) {
+        return;
+    }
+    snp_stat_vc(exit_code);
+    raise_exception_err_ra(env, EXCP1D_VC, exit_code, retaddr);
+}
+
+void x86_snp_complete_insn(CPUX86State *env, uint64_t exit_code)
+{
+    if (!x86_snp_is_es(env) ||
+        snp_exit_class(exit_code, 0) != SNP_EXIT_AE_NEXT) {
+        return;
+    }
+    env->eip += env->insn_len;
+    if (!(env->hflags & HF_CS64_MASK)) {
+        env->eip = (uint32_t)env->eip;
+    }
+    do_end_instruction(env);
+}
+
+void x86_snp_write_trap(CPUX86State *env, uint32_t code, uint64_t val,
+                        uintptr_t retaddr)
+{
+    /* [ES-WRITE-TRAP] taken after the register has its new value */
+    if (x86_snp_is_es(env) && cpu_svm_has_intercept(env, code)) {
+        cpu_vmexit(env, code, val, retaddr);
+    }
+}
+
+bool x86_snp_always_exits(CPUX86State *env, uint32_t code)
+{
+    /* [SNP-CPUID-IOIO] the host cannot let these through */
+    return unlikely(env->snp.guest & SNP_GUEST_SNP) &&
+           (code == SVM_EXIT_CPUID || code == SVM_EXIT_IOIO);
+}
+
+void helper_vmgexit(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+
+    /* [VMGEXIT-DECODE] elsewhere the bytes mean VMMCALL */
+    if (!x86_snp_is_es(env)) {
+        if (!(env->efer & MSR_EFER_SVME)) {
+            raise_exception_ra(env, EXCP06_ILLOP, ra);
+        }
+        cpu_svm_check_intercept_param(env, SVM_EXIT_VMMCALL, 0, ra);
+        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    }
+    cpu_vmexit(env, SVM_EXIT_VMGEXIT, 0, ra);
+}
+
+/* SW_EXITCODE of the GHCB page, or 0 if the page cannot be read. */
+static uint64_t ghcb_event(CPUX86State *env)
+{
+    void *host;
+    int flags = probe_access_flags(env, env->snp.ghcb, 0, MMU_DATA_LOAD,
+                                   MMU_NESTED_IDX, true, &host, 0);
+
+    return flags & TLB_INVALID_MASK || !host ? 0 : ldq_le_p(host + 0x390);
+}
+
+void x86_snp_count_exit(CPUX86State *env, uint64_t code, uint64_t info1)
+{
+    if (!snp_platform()) {
+        return;
+    }
+    snp_stat(SNP_STAT_VMEXIT);
+    switch (code) {
+    case SVM_EXIT_NPF:
+        snp_stat_npf(info1);
+        break;
+    case SVM_EXIT_VMGEXIT:
+        if (env->snp.ghcb & 0xfff) {
+            snp_stat_vmgexit_msr(env->snp.ghcb & 0xfff);
+        } else {
+            snp_stat_vmgexit(ghcb_event(env));
+        }
+        break;
+    }
+}

@@ -1,0 +1,182 @@
+/*
+ * SEV-SNP: RMPUPDATE, PSMASH, PVALIDATE, RMPADJUST
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * APM volume 3. The status is in EAX, zero-extended; OF, SF, ZF, AF and PF
+ * reflect it, CF is PVALIDATE's.
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/exec-all.h"
+#include "exec/helper-proto.h"
+#include "exec/cpu_ldst.h"
+#include "tcg/helper-tcg.h"
+#include "hw/snp/platform.h"
+#include "snp.h"
+
+static void set_status(CPUX86State *env, uint32_t code, bool carry)
+{
+    uint32_t flags = carry ? CC_C : 0;
+
+    env->regs[R_EAX] = code;
+    if (!code) {
+        flags |= CC_Z;
+    }
+    flags |= compute_pf(code);
+    CC_SRC = flags;
+    CC_OP = CC_OP_EFLAGS;
+}
+
+static void host_insn_check(CPUX86State *env, uintptr_t ra)
+{
+    /* [RMPUPDATE-UD] no SNP, SNP not enabled, or not 64-bit mode */
+    if (!snp_platform() || !x86_snp_enabled(env) ||
+        !(env->hflags & HF_CS64_MASK)) {
+        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    }
+    /* [RMPUPDATE-CPL] */
+    if (env->hflags & HF_CPL_MASK) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+}
+
+void helper_rmpupdate(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+    hwaddr spa = env->regs[R_EAX] & ~SNP_C_MASK;
+    RmpUpdate u;
+    uint64_t q1;
+    int code;
+
+    host_insn_check(env, ra);
+    u.gpa = cpu_ldq_data_ra(env, env->regs[R_ECX], ra);
+    q1 = cpu_ldq_data_ra(env, env->regs[R_ECX] + 8, ra);
+    u.assigned = q1;
+    u.pagesize = q1 >> 8;
+    u.immutable = q1 >> 16;
+    u.rsvd = q1 >> 24;
+    u.asid = q1 >> 32;
+
+    /* [RMPUPDATE-GUEST] */
+    code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
+           : rmp_update(&snp_platform()->rmp, spa, &u);
+    snp_stat_rmpupdate(code, &u);
+    if (code == RMP_SUCCESS) {
+        x86_snp_flush_all();
+    }
+    set_status(env, code, false);
+}
+
+void helper_psmash(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+    int code;
+
+    host_insn_check(env, ra);
+    code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
+           : rmp_psmash(&snp_platform()->rmp,
+                        env->regs[R_EAX] & ~SNP_C_MASK);
+    snp_stat(SNP_STAT_PSMASH);
+    if (code == RMP_SUCCESS) {
+        x86_snp_flush_all();
+    }
+    set_status(env, code, false);
+}
+
+static void guest_insn_check(CPUX86State *env, uintptr_t ra)
+{
+    /* [PVALIDATE-UD] */
+    if (!(env->snp.guest & SNP_GUEST_SNP)) {
+        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    }
+    /* [PVALIDATE-CPL] */
+    if (env->hflags & HF_CPL_MASK) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+}
+
+/* Deliver what the RMP says about the page; returns if it allows. */
+static void deliver(CPUX86State *env, RmpVerdict v, const X86SnpXlate *x,
+                    vaddr addr, uintptr_t ra)
+{
+    static const uint64_t bits[] = {
+        [RMP_FAULT] = SNP_NPF_RMP,
+        [RMP_FAULT_SIZEM] = SNP_NPF_RMP | SNP_NPF_SIZEM,
+        [RMP_FAULT_VMPL] = SNP_NPF_RMP | SNP_NPF_VMPL,
+        [RMP_FAULT_UNVALIDATED] = SNP_NPF_UNVALIDATED,
+    };
+
+    if (v != RMP_ALLOW) {
+        /* [PVALIDATE-ENC] these are private accesses, present in the NPT */
+        x86_snp_raise_npf(env, x->gpa, bits[v] | SNP_NPF_ENC |
+                          PG_ERROR_P_MASK | PG_ERROR_U_MASK, addr, ra);
+    }
+}
+
+void helper_pvalidate(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+    target_ulong addr = env->regs[R_EAX];
+    /* [PVALIDATE-BIT0] stock guests leave rubbish in ECX and EDX above */
+    bool size = env->regs[R_ECX] & 1;
+    bool validate = env->regs[R_EDX] & 1;
+    X86SnpXlate x;
+    RmpVerdict v;
+    bool unchanged = false;
+    int code = RMP_SUCCESS;
+
+    guest_insn_check(env, ra);
+    if (!(env->hflags & HF_CS64_MASK)) {
+        addr = (uint32_t)addr;
+    }
+    /* [PVALIDATE-INPUT] */
+    if (size && addr & 0x1fffff) {
+        set_status(env, RMP_FAIL_INPUT, false);
+        return;
+    }
+    /* [PVALIDATE-VMPL] */
+    if (env->snp.vmpl) {
+        set_status(env, RMP_FAIL_PERMISSION, false);
+        return;
+    }
+    x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    v = rmp_pvalidate(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
+                      x.leaf_2m, size, validate, &code, &unchanged);
+    deliver(env, v, &x, addr, ra);
+    snp_stat_pvalidate(code, unchanged, validate);
+    if (code == RMP_SUCCESS && !unchanged && !validate) {
+        x86_snp_flush_all();
+    }
+    set_status(env, code, unchanged);
+}
+
+void helper_rmpadjust(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+    target_ulong addr = env->regs[R_EAX];
+    uint64_t size = env->regs[R_ECX];
+    X86SnpXlate x;
+    RmpVerdict v;
+    int code = RMP_SUCCESS;
+
+    guest_insn_check(env, ra);
+    /* [RMPADJUST-UD] 64-bit mode only */
+    if (!(env->hflags & HF_CS64_MASK)) {
+        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    }
+    /* [RMPADJUST-INPUT] */
+    if (size > 1 || (size && addr & 0x1fffff)) {
+        set_status(env, RMP_FAIL_INPUT, false);
+        return;
+    }
+    x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    v = rmp_adjust(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
+                   env->snp.vmpl, x.leaf_2m, size, env->regs[R_EDX], &code);
+    deliver(env, v, &x, addr, ra);
+    snp_stat(SNP_STAT_RMPADJUST);
+    if (code == RMP_SUCCESS) {
+        x86_snp_flush_all();
+    }
+    set_status(env, code, false);
+}

@@ -1,0 +1,135 @@
+/*
+ * SEV-SNP: address bits and RMP checks of translations
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Called when a translation is about to be cached, never on a hit: what is
+ * cached was allowed, and whatever makes the RMP stricter flushes.
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/cputlb.h"
+#include "exec/page-protection.h"
+#include "hw/core/cpu.h"
+#include "hw/snp/platform.h"
+#include "system/tcg.h"
+#include "snp.h"
+
+uint64_t x86_snp_c_mask(CPUX86State *env, bool guest_stage1)
+{
+    if (guest_stage1) {
+        return env->snp.guest & SNP_GUEST_SEV ? SNP_C_MASK : 0;
+    }
+    return env->snp.syscfg & SYSCFG_MEM_ENCRYPT ? SNP_C_MASK : 0;
+}
+
+uint64_t x86_snp_rsvd_mask(CPUX86State *env, bool guest_stage1)
+{
+    unsigned bits = env_archcpu(env)->phys_bits;
+
+    /* [MMU-PHYS-REDUCTION] the keys' address bits are gone for the host */
+    if (!guest_stage1 && env->snp.syscfg & SYSCFG_MEM_ENCRYPT) {
+        bits -= SNP_PHYS_REDUCTION;
+    }
+    return ~MAKE_64BIT_MASK(0, bits) & ~x86_snp_c_mask(env, guest_stage1);
+}
+
+static const int access_of_prot[][2] = {
+    { PAGE_READ, MMU_DATA_LOAD },
+    { PAGE_WRITE, MMU_DATA_STORE },
+    { PAGE_EXEC, MMU_INST_FETCH },
+};
+
+static uint64_t verdict_bits(RmpVerdict v)
+{
+    switch (v) {
+    case RMP_ALLOW:
+        return 0;
+    case RMP_FAULT:
+        return SNP_NPF_RMP;
+    case RMP_FAULT_SIZEM:
+        return SNP_NPF_RMP | SNP_NPF_SIZEM;
+    case RMP_FAULT_VMPL:
+        return SNP_NPF_RMP | SNP_NPF_VMPL;
+    case RMP_FAULT_UNVALIDATED:
+        return SNP_NPF_UNVALIDATED;
+    }
+    g_assert_not_reached();
+}
+
+static uint64_t check(CPUX86State *env, X86SnpFill *fill, RmpAccess *a,
+                      MMUAccessType access)
+{
+    const Rmp *rmp = &snp_platform()->rmp;
+    int prot = fill->prot;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(access_of_prot); i++) {
+        RmpVerdict v;
+
+        if (!(prot & access_of_prot[i][0])) {
+            continue;
+        }
+        a->write = access_of_prot[i][1] == MMU_DATA_STORE;
+        a->fetch = access_of_prot[i][1] == MMU_INST_FETCH;
+        v = rmp_check(rmp, a);
+        if (v == RMP_ALLOW) {
+            continue;
+        }
+        if (access_of_prot[i][1] == access) {
+            return verdict_bits(v);
+        }
+        prot &= ~access_of_prot[i][0];
+    }
+    fill->prot = prot;
+    return 0;
+}
+
+uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
+                              MMUAccessType access)
+{
+    RmpAccess a = {
+        .spa = fill->spa & ~0xfffULL,
+        .gpa = fill->gpa & ~0xfffULL,
+        .asid = env->snp.asid,
+        .vmpl = env->snp.vmpl,
+        .guest = true,
+        .snp = env->snp.guest & SNP_GUEST_SNP,
+        .cbit = fill->cbit,
+        .user = (env->hflags & HF_CPL_MASK) == 3,
+        .leaf_2m = fill->page_size >= 0x200000,
+    };
+
+    return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
+}
+
+uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
+                            MMUAccessType access)
+{
+    RmpAccess a = {
+        .spa = fill->spa & ~0xfffULL,
+        .leaf_2m = fill->page_size >= 0x200000,
+    };
+
+    return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
+}
+
+bool x86_snp_host_owned(hwaddr spa)
+{
+    RmpAccess a = { .spa = spa & ~0xfffULL, .write = true };
+
+    return rmp_check(&snp_platform()->rmp, &a) == RMP_ALLOW;
+}
+
+void x86_snp_flush_all(void)
+{
+    CPUState *cs;
+
+    if (qemu_tcg_mttcg_enabled() && current_cpu) {
+        tlb_flush_all_cpus_synced(current_cpu);
+        return;
+    }
+    CPU_FOREACH(cs) {
+        tlb_flush(cs);
+    }
+}

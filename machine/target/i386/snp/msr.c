@@ -1,0 +1,182 @@
+/*
+ * SEV-SNP: MSRs and CPUID
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the BIOS leaves behind is the reset state here: memory encryption
+ * enabled in SYSCFG, SMM locked, RMP_BASE and RMP_END pointing at the table
+ * that the platform reserved.
+ */
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "cpu.h"
+#include "exec/cputlb.h"
+#include "exec/helper-proto.h"
+#include "hw/snp/platform.h"
+#include "snp.h"
+
+void x86_snp_reset(CPUX86State *env)
+{
+    if (snp_platform()) {
+        env->snp.syscfg = SYSCFG_MEM_ENCRYPT;
+    }
+}
+
+static uint64_t syscfg(CPUX86State *env)
+{
+    /* A CPU reset before the platform existed leaves 0 here. */
+    return env->snp.syscfg | SYSCFG_MEM_ENCRYPT;
+}
+
+bool x86_snp_rdmsr_unintercepted(CPUX86State *env, uint32_t index,
+                                 uint64_t *val)
+{
+    if (index != MSR_AMD_SEV_STATUS || !snp_platform()) {
+        return false;
+    }
+    /* [MSR-SEV-STATUS] zero on the host; features shifted past bits 2:0 */
+    *val = env->snp.guest | env->snp.sev_features << 2;
+    return true;
+}
+
+bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
+{
+    SnpPlatform *p = snp_platform();
+
+    if (!p) {
+        return false;
+    }
+    switch (index) {
+    case MSR_AMD_SYSCFG:
+        *val = syscfg(env);
+        return true;
+    case MSR_AMD_HWCR:
+        *val = HWCR_SMMLOCK | HWCR_TSC_FREQ_SEL;
+        return true;
+    case MSR_AMD_GHCB:
+        *val = env->snp.ghcb;
+        return true;
+    case MSR_AMD_RMP_BASE:
+        *val = p->rmp.base;
+        return true;
+    case MSR_AMD_RMP_END:
+        *val = p->rmp.end;
+        return true;
+    }
+    return false;
+}
+
+int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
+{
+    const uint64_t sticky = SYSCFG_SNP_EN | SYSCFG_VMPL_EN;
+
+    if (!snp_platform()) {
+        return 0;
+    }
+    switch (index) {
+    case MSR_AMD_SYSCFG:
+        /* [MSR-SYSCFG-STICKY] only reset or the firmware clears SNP_EN */
+        val |= (env->snp.syscfg & sticky) | SYSCFG_MEM_ENCRYPT;
+        if ((val ^ env->snp.syscfg) & SYSCFG_SNP_EN) {
+            tlb_flush(env_cpu(env));
+        }
+        env->snp.syscfg = val;
+        return 1;
+    case MSR_AMD_HWCR:
+        return 1;
+    case MSR_AMD_GHCB:
+        /* [MSR-GHCB-HOST] exists in SEV-ES guests only */
+        if (!x86_snp_is_es(env)) {
+            return -1;
+        }
+        env->snp.ghcb = val;
+        return 1;
+    case MSR_AMD_SEV_STATUS:
+        return -1;
+    case MSR_AMD_VM_PAGE_FLUSH:
+        /* caches are coherent across encryption domains (SME_COHERENT) */
+        return 1;
+    case MSR_AMD_RMP_BASE:
+    case MSR_AMD_RMP_END:
+        /* The table is where the platform put it. */
+        return -1;
+    }
+    return 0;
+}
+
+bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
+                   uint32_t *ecx, uint32_t *edx)
+{
+    SnpPlatform *p = snp_platform();
+
+    if (!p) {
+        return false;
+    }
+    /* SEV, SEV-ES, SNP, VMPL, cache coherence, 64-bit host only */
+    *eax = 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 10 | 1u << 11;
+    *ebx = SNP_C_BIT | SNP_PHYS_REDUCTION << 6 | p->rmp.nvmpls << 12 |
+           1u << 31;
+    *ecx = snp_platform_max_asid();
+    *edx = snp_platform_min_sev_asid();
+    return true;
+}
+
+void helper_wbinvd(CPUX86State *env)
+{
+    env->snp.wbinvd_done = true;
+}
+
+void x86_snp_wbinvd_arm(void)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        cpu_env(cs)->snp.wbinvd_done = false;
+    }
+}
+
+bool x86_snp_wbinvd_done(void)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (!cpu_env(cs)->snp.wbinvd_done) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool x86_snp_ready_for_init(const char **why)
+{
+    CPUState *cs;
+
+    /* [FW-SNP-INIT-CPUS] every core must agree before the RMP is used */
+    CPU_FOREACH(cs) {
+        CPUX86State *env = cpu_env(cs);
+
+        if (!(env->snp.syscfg & SYSCFG_SNP_EN)) {
+            *why = "SYSCFG.SNP_EN is clear on a CPU";
+            return false;
+        }
+        if (!(env->snp.syscfg & SYSCFG_MFDM)) {
+            *why = "SYSCFG.MFDM is clear on a CPU";
+            return false;
+        }
+        if (env->vm_hsave) {
+            *why = "VM_HSAVE_PA is not 0 on a CPU";
+            return false;
+        }
+    }
+    return true;
+}
+
+void x86_snp_disable(void)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        cpu_env(cs)->snp.syscfg &= ~(SYSCFG_SNP_EN | SYSCFG_VMPL_EN);
+    }
+    x86_snp_flush_all();
+}

@@ -1,0 +1,156 @@
+/*
+ * SEV, SEV-ES and SEV-SNP: the processor's side
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Everything here is inert unless the machine has an amd-psp device: then
+ * snp_platform() is not NULL, CPUID Fn8000_001F is populated and the MSRs
+ * exist. In host mode X86SnpState.guest is 0; VMRUN sets it from the VMCB.
+ *
+ * AMD64 Architecture Programmer's Manual volume 2, 15.34 (SEV), 15.35
+ * (SEV-ES), 15.36 (SEV-SNP).
+ */
+#ifndef I386_SNP_H
+#define I386_SNP_H
+
+#include "cpu.h"
+
+#define SNP_C_BIT             51
+#define SNP_C_MASK            (1ULL << SNP_C_BIT)
+#define SNP_PHYS_REDUCTION    5
+
+#define MSR_AMD_SYSCFG        0xc0010010
+#define  SYSCFG_MFDM          (1ULL << 19)
+#define  SYSCFG_MEM_ENCRYPT   (1ULL << 23)
+#define  SYSCFG_SNP_EN        (1ULL << 24)
+#define  SYSCFG_VMPL_EN       (1ULL << 25)
+#define MSR_AMD_HWCR          0xc0010015
+#define  HWCR_SMMLOCK         (1ULL << 0)
+#define  HWCR_TSC_FREQ_SEL    (1ULL << 24)
+#define MSR_AMD_VM_PAGE_FLUSH 0xc001011e
+#define MSR_AMD_GHCB          0xc0010130
+#define MSR_AMD_SEV_STATUS    0xc0010131
+#define MSR_AMD_RMP_BASE      0xc0010132
+#define MSR_AMD_RMP_END       0xc0010133
+
+/* X86SnpState.guest, and SEV_STATUS[2:0] */
+#define SNP_GUEST_SEV         1
+#define SNP_GUEST_ES          2
+#define SNP_GUEST_SNP         4
+
+/* VMCB 090h */
+#define SVM_NESTED_SEV        (1ULL << 1)
+#define SVM_NESTED_SEV_ES     (1ULL << 2)
+
+/* EXITINFO1 of a nested page fault, beyond the page fault's own bits */
+#define SNP_NPF_RMP           (1ULL << 31)
+#define SNP_NPF_ENC           (1ULL << 34)
+#define SNP_NPF_SIZEM         (1ULL << 35)
+#define SNP_NPF_VMPL          (1ULL << 36)
+/* not a bit of hardware: the access is to become #VC 404h */
+#define SNP_NPF_UNVALIDATED   (1ULL << 62)
+
+#define SVM_EXIT_EFER_WRITE_TRAP  0x08f
+#define SVM_EXIT_CR0_WRITE_TRAP   0x090
+#define SVM_EXIT_VMGEXIT          0x403
+#define SVM_EXIT_NOT_VALIDATED    0x404
+#define SVM_EXIT_BUSY             (-2)
+
+#define EXCP1D_VC             29
+
+/* msr.c */
+
+/* True if @index is one of ours; then *@val is its value. */
+bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val);
+/* SEV_STATUS, which no intercept catches. */
+bool x86_snp_rdmsr_unintercepted(CPUX86State *env, uint32_t index,
+                                 uint64_t *val);
+/* 0: not one of ours; 1: done; -1: #GP(0), nothing changed. */
+int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val);
+/* Fn8000_001F; false without the platform. */
+bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
+                   uint32_t *ecx, uint32_t *edx);
+void x86_snp_reset(CPUX86State *env);
+
+/* mmu.c */
+
+/* Which bit of a page-table entry of this stage is the C-bit, if any. */
+uint64_t x86_snp_c_mask(CPUX86State *env, bool guest_stage1);
+/* Address bits that are reserved in an entry of this stage. */
+uint64_t x86_snp_rsvd_mask(CPUX86State *env, bool guest_stage1);
+
+typedef struct X86SnpFill {
+    hwaddr spa, gpa;
+    uint64_t page_size;       /* bytes the leaf maps */
+    bool cbit;
+    int prot;                 /* in: by the page tables; out: less the RMP's */
+} X86SnpFill;
+/*
+ * The RMP checks of a translation about to be cached. Returns 0, or the bits
+ * SNP_NPF_* of the refusal; @fill->prot then is unchanged.
+ */
+uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
+                              MMUAccessType access);
+uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
+                            MMUAccessType access);
+/* Is this page one the processor itself may write on behalf of the host? */
+bool x86_snp_host_owned(hwaddr spa);
+void x86_snp_flush_all(void);
+
+/* A guest virtual address as the RMP instructions see it. */
+typedef struct X86SnpXlate {
+    hwaddr spa, gpa;
+    bool leaf_2m;
+} X86SnpXlate;
+/* In excp_helper.c. Does not return if a page table refuses the access. */
+void x86_snp_translate(CPUX86State *env, vaddr addr, X86SnpXlate *out,
+                       uintptr_t retaddr);
+G_NORETURN void x86_snp_raise_npf(CPUX86State *env, hwaddr gpa, uint64_t bits,
+                                  vaddr addr, uintptr_t retaddr);
+
+/* vmsa.c */
+
+/* VMRUN: consistency of a SEV guest's VMCB. False: VMEXIT_INVALID. */
+bool x86_snp_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid,
+                         uint64_t lbr_ctl);
+/* VMRUN of a SEV-ES guest: load the VMSA. 0, or the exit code. */
+int64_t x86_snp_vmsa_load(CPUX86State *env);
+/* #VMEXIT: true if the guest's state is (or was to be) in a VMSA. */
+bool x86_snp_vmexit_save(CPUX86State *env);
+/* #VMEXIT: the host state that only SEV-ES swaps; ends the guest's identity */
+void x86_snp_vmexit_restore(CPUX86State *env);
+
+/* exit.c */
+
+/* Turns an exit that a SEV-ES guest must not take into #VC, or returns. */
+void x86_snp_reflect(CPUX86State *env, uint64_t exit_code, uint64_t info1,
+                     uintptr_t retaddr);
+/* After unwinding: do the automatic exits whose instruction is complete. */
+void x86_snp_complete_insn(CPUX86State *env, uint64_t exit_code);
+/* Control register and EFER write traps of SEV-ES guests. */
+void x86_snp_write_trap(CPUX86State *env, uint32_t code, uint64_t val,
+                        uintptr_t retaddr);
+/* SNP guests exit on these whatever the intercepts say. */
+bool x86_snp_always_exits(CPUX86State *env, uint32_t code);
+void x86_snp_count_exit(CPUX86State *env, uint64_t code, uint64_t info1);
+
+/* platform's questions */
+bool x86_snp_ready_for_init(const char **why);
+void x86_snp_wbinvd_arm(void);
+bool x86_snp_wbinvd_done(void);
+void x86_snp_disable(void);
+
+/* check.c */
+void x86_snp_check_tlbs(CPUState *cs, const char *where);
+
+static inline bool x86_snp_is_es(CPUX86State *env)
+{
+    return unlikely(env->snp.guest & SNP_GUEST_ES);
+}
+
+static inline bool x86_snp_enabled(CPUX86State *env)
+{
+    return unlikely(env->snp.syscfg & SYSCFG_SNP_EN);
+}
+
+#endif
