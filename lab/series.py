@@ -171,7 +171,6 @@ def _cover(row, plan):
             f"SEV-SNP hosting for {row.package} {row.version}, with "
             "upstream's user-space\ninterface. "
             f"{len(plan)} patches; new files carry nearly all of it, the "
-            "hooks into\nexisting files are small. Tested on the SNP "
-            "machine of the same repository,\nwhich unmodified kernels "
-            "accept as an SNP-capable EPYC.")
+            "hooks into\nexisting files are small. Each patch says what was "
+            "run.")
         p.write_text(text)

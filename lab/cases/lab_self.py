@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves that the lab itself can tell good from bad: its judgements fail when
+one thing is missing, hooks that do not apply are reported before a build,
+requests it cannot serve end with one line and status 2."""
+
+import contextlib
+import copy
+import io
+import pathlib
+import subprocess
+import tempfile
+
+from lab import apt, counts, host, judge, paths, say, sources, tree
+from lab.cases import Case, CaseFailed
+
+DISK = "ab" * 32
+
+CONSOLE = """\
+[    0.0] SEV-SNP: RMP table physical range [0x0000000100000000 - 0x1015fffff]
+[    1.0] ccp 0000:00:03.0: SEV-SNP API:1.55 build:21
+[    1.0] kvm_amd: SEV-SNP enabled (ASIDs 1 - 99)
+"""
+
+SAYS = ["cmdline console=ttyS0 panic=-1", "tainted 0", "qemu-status 0",
+        "gmem 77 14"]
+
+CONTROL = """\
+@hist kvm_vmgexit_enter
+{ exit_reason:        123 } hitcount:         40
+{ exit_reason: 2147483667 } hitcount:          1
+@hist-end
+@hist kvm_vmgexit_msr_protocol_enter
+{ ghcb_gpa:         18 } hitcount:          2
+{ ghcb_gpa:       4114 } hitcount:          1
+@hist-end
+@hist mm_filemap_add_to_page_cache
+{ i_ino:         77, s_dev:         14, order:          0 } hitcount:       100
+{ i_ino:         78, s_dev:         14, order:          0 } hitcount:         9
+@hist-end
+"""
+
+GUEST = """\
+7@1.5:kvm_sev_snp_launch_update src 0x7f gpa 0xffc00000 len 0xa000 (NORMAL page)
+[    0.0] Kernel command line: console=ttyS0 panic=-1 initrd=initrd
+[    0.0] Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP
+lab-guest: cpus online=0-1 count=2
+lab-guest: rea7@1.6:kvm_convert_memory start 0x9000 size 0x1000 private_to_shared
+ding
+7@1.7:kvm_convert_memory start 0x100000 size 0x400000 private_to_shared
+7@1.8:kvm_convert_memory start 0x100000 size 0x3e8000 shared_to_private
+lab-guest: disk cpu=0 sha256={0} 64+0
+lab-guest: disk cpu=1 sha256={0} 64+0
+lab-guest: read-end cycles=3
+lab-guest: end
+[    9.0] reboot: Power down
+""".replace("{0}", DISK)
+
+SIDE = {"stats": {"vmgexit": {}, "vmgexit-msr": {}, "rmpupdate-to-guest": 0,
+                  "rmpupdate-to-pre-guest": 0, "firmware": {}},
+        "rmp-summary": {"states": {"hypervisor": 9, "firmware": 4},
+                        "asids": {}},
+        "guests": {"snp": [], "sev": []}}
+
+
+def good():
+    after = copy.deepcopy(SIDE)
+    after["stats"].update({
+        "vmgexit": {"0x7b": 40, "0x80000013": 1}, "vmgexit-msr": {"0x12": 3},
+        "rmpupdate-to-guest": 90, "rmpupdate-to-pre-guest": 12,
+        "firmware": {"SNP_LAUNCH_UPDATE": {"SUCCESS": 12}}})
+    return {"console": CONSOLE, "says": list(SAYS), "control": CONTROL,
+            "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after}
+
+
+def verdict(run):
+    r = host.Result("self")
+    r.console, r.says, r.control = run["console"], run["says"], run["control"]
+    stream = counts.split_guest(run["guest"])
+    hist = counts.histograms(r.control)
+    checks = list(judge.host_lines(r, True))
+    checks += judge.guest_lines(stream, 2, DISK, True)
+    checks += judge.cross(run["before"], run["after"], hist, r.says, stream,
+                          counts.dropped(r.control), 2)
+    checks += judge.rmp_after(run["before"], run["after"])
+    checks += judge.cmdlines(r, stream)
+    return {name for name, ok, _ in checks if not ok}
+
+
+def text(part, old, new):
+    def change(run):
+        assert old in run[part], (part, old)
+        run[part] = run[part].replace(old, new)
+    return change
+
+
+def say_instead(old, new):
+    def change(run):
+        run["says"] = [new if s == old else s for s in run["says"]]
+    return change
+
+
+def after(*where, value):
+    def change(run):
+        here = run["after"]
+        for key in where[:-1]:
+            here = here[key]
+        here[where[-1]] = value
+    return change
+
+
+SPOILED = [
+    (text("console", "RMP table physical", "RMP table virtual"),
+     "host: RMP table"),
+    (text("console", "SEV-SNP API:1.55", "SEV API:1.55"),
+     "host: SNP firmware"),
+    (text("console", "SEV-SNP enabled", "SEV-SNP disabled"),
+     "host: SNP enabled"),
+] + [
+    (text("console", "[    1.0] kvm_amd", f"[    1.0] {bad}\n[    1.0] kvm_amd"),
+     "host: no warning")
+    for bad in ("WARNING: CPU: 0 PID: 1", "BUG: unable to handle",
+                "Oops: 0000", "Call Trace:", "INFO: task x blocked",
+                "INFO: possible recursive locking", "INFO: rcu_sched stall")
+] + [
+    (say_instead("tainted 0", "tainted 512"), "host: not tainted"),
+    (say_instead("tainted 0", "tainted 128"), "host: not tainted"),
+    (say_instead("tainted 0", "x"), "host: not tainted"),
+    (text("guest", " SEV-SNP\n", "\n"), "guest: SNP active"),
+    (text("guest", "count=2", "count=1"), "guest: 2 vCPU up"),
+    (text("guest", "cpu=1 sha256=abab", "cpu=1 sha256=abac"),
+     "guest: disk read on each vCPU"),
+    (text("guest", "cpu=1 sha256", "cpu=0 sha256"),
+     "guest: disk read on each vCPU"),
+    (text("guest", "size 0x3e8000", "size 0x3e7000"),
+     "guest: 1000 pages private-shared-private"),
+    (text("guest", "Power down", "Restarting"),
+     "guest: powered off by itself"),
+    (text("guest", "lab-guest: end", "WARNING: CPU: 1 PID: 2\n"
+          "lab-guest: end"), "guest: no warning"),
+    (text("control", "hitcount:         40", "hitcount:         41"),
+     "counts: VMGEXITs by GHCB event as KVM's"),
+    (text("control", "ghcb_gpa:         18", "ghcb_gpa:         17"),
+     "counts: VMGEXITs by MSR event as KVM's"),
+    (text("control", "hitcount:       100", "hitcount:       101"),
+     "counts: RMPUPDATEs to guest-owned as guest_memfd's pages"),
+    (text("control", "@hist kvm_vmgexit_enter", "    Dropped: 3\n"
+          "@hist kvm_vmgexit_enter"), "counts: no tracepoint lost"),
+    (text("guest", "len 0xa000", "len 0xb000"),
+     "counts: launch pages as QEMU's"),
+    (after("rmp-summary", "asids", value={"5": 1}),
+     "after: no page owned by a guest"),
+    (after("rmp-summary", "states", "firmware", value=5),
+     "after: no firmware page beyond those before"),
+    (after("guests", "snp", value=[{"asid": 0}]), "after: no guest context"),
+    (say_instead(SAYS[0], SAYS[0] + " iommu=pt"),
+     "host: plain command line"),
+    (text("guest", "panic=-1 initrd", "panic=-1 nosmp initrd"),
+     "guest: plain command line"),
+]
+
+
+def judges():
+    bad = []
+    if verdict(good()):
+        bad.append(f"a good run is called bad: {verdict(good())}")
+    for n, (spoil, name) in enumerate(SPOILED):
+        run = good()
+        spoil(run)
+        if name not in verdict(run):
+            bad.append(f"spoiled run {n}: '{name}' still holds")
+    run = good()
+    run["after"] = None
+    if not verdict(run):
+        bad.append("a machine that does not answer is not noticed")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(SPOILED) + 2} runs"
+
+
+def _tree(top, patch):
+    for name, content in (("pristine/a/x.c", "one\ntwo\nthree\n"),
+                          ("pristine/b.c", "b\n"), ("ours/new.c", "new\n"),
+                          ("patches/series", "# order\n0001-x.patch\n"),
+                          ("patches/0001-x.patch", patch)):
+        p = top / name
+        p.parent.mkdir(parents=True, exist_ok=True)
+        p.write_text(content)
+    return tree.Tree(top / "pristine", top / "work", [(top / "ours", "a")],
+                     top / "patches")
+
+
+PATCH = ("why\n--- a/a/x.c\n+++ b/a/x.c\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n"
+         " three\n")
+
+
+def hooks():
+    with tempfile.TemporaryDirectory() as tmp:
+        top = pathlib.Path(tmp)
+        t = _tree(top, PATCH)
+        if t.sync() != ["a/new.c", "a/x.c"] or \
+                (top / "work/a/x.c").read_text() != "one\n2\nthree\n":
+            raise CaseFailed("files and hooks were not laid on the source")
+        stamp = (top / "work/a/x.c").stat().st_mtime_ns
+        (top / "ours/new.c").write_text("newer\n")
+        if t.sync() != ["a/new.c"] or \
+                (top / "work/a/x.c").stat().st_mtime_ns != stamp:
+            raise CaseFailed("more than the changed file was written")
+        (top / "ours/new.c").unlink()
+        if t.sync() != ["a/new.c"] or (top / "work/a/new.c").exists():
+            raise CaseFailed("a removed file stays in the source")
+        before = (top / "work/a/x.c").read_text()
+        bad = _tree(top, PATCH.replace("-two", "-deux"))
+        try:
+            bad.sync()
+        except say.Failed as e:
+            if "0001-x.patch" not in str(e) or "a/x.c" not in str(e):
+                raise CaseFailed(f"patch and file are not named: {e}") from e
+        else:
+            raise CaseFailed("a hook that does not apply was not noticed")
+        if (top / "work/a/x.c").read_text() != before:
+            raise CaseFailed("the source was touched all the same")
+        (top / "patches/0001-x.patch").write_text(PATCH)
+        (top / "ours/x.c").write_text("a file in the way\n")
+        try:
+            t.sync()
+        except say.Failed:
+            pass
+        else:
+            raise CaseFailed("a new file replaced one of the source")
+
+
+REFUSED = [
+    (["run", "--host", "debian-99"], "unknown host"),
+    (["run", "--kernel", "/nonexistent", "--modules", "/tmp"], "not there"),
+    (["run", "--kernel", "/dev/null"], "belong together"),
+    (["run", "--machine", "/nonexistent"], "not there"),
+    (["run", "--ovmf", "/nonexistent"], "not there"),
+    (["run", "--memory", "lots"], "not a size"),
+    (["run", "--memory", "16M"], "128M"),
+    (["run", "--memory", "8G"], "does not fit"),
+    (["run", "--host", "debian-13", "--memory", "900G", "--host-memory",
+      "990G"], "of memory available"),
+    (["run", "--smp", "0"], "between 1 and 8"),
+    (["run", "--json", "/nonexistent/x"], "no such directory"),
+    (["check", "no-such-case"], "no case is named"),
+    (["clean", "no-such-part"], "out/"),
+    (["counts", "/nonexistent"], "no summary"),
+]
+
+
+def refusals():
+    bad = []
+    for argv, why in REFUSED:
+        r = subprocess.run([paths.LAB / "snp", *argv], text=True, check=False,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           stdin=subprocess.DEVNULL, timeout=60)
+        lines = r.stderr.splitlines()
+        if r.returncode != 2 or len(lines) != 1 or why not in lines[0]:
+            bad.append(f"{' '.join(argv)}: status {r.returncode}: "
+                       f"{r.stderr.strip()[-200:]}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(REFUSED)} requests"
+
+
+def moved_on():
+    """A version gone from the archive: the newest instead, and said so."""
+    new = sources.Row("guest.busybox", "deb", "trixie", "busybox-static",
+                      "9:9", "00")
+    keep = (sources._available, sources.newest, sources.FALLBACK,
+            apt.have_lists, apt.update)
+    told = io.StringIO()
+    with tempfile.TemporaryDirectory() as tmp:
+        try:
+            sources._available = lambda row: row == new
+            sources.newest = lambda role: [new]
+            sources.FALLBACK = pathlib.Path(tmp) / "fallback"
+            apt.have_lists, apt.update = lambda: True, lambda: None
+            with contextlib.redirect_stderr(told):
+                first = sources.usable("guest.busybox")
+            again = sources.rows("guest.busybox")
+        finally:
+            (sources._available, sources.newest, sources.FALLBACK,
+             apt.have_lists, apt.update) = keep
+    if first != [new] or again != [new]:
+        raise CaseFailed("the newest was not taken, or not kept")
+    if "lab/snp update" not in told.getvalue():
+        raise CaseFailed("nothing was said of it")
+
+
+CASES = [
+    Case("lab.judge", "a run in which one thing is missing or differs is "
+         "called bad, for each thing", judges, order=2),
+    Case("lab.hooks", "a hook that does not apply is reported by patch and "
+         "file and nothing is touched; only changed files are written",
+         hooks, order=2),
+    Case("lab.refusals", "what cannot be served ends with one line and "
+         "status 2", refusals, order=3),
+    Case("lab.versions", "a version gone from the archive is replaced by the "
+         "newest, with a note", moved_on, order=2),
+]
