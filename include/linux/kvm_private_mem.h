@@ -22,7 +22,6 @@ struct kvm;
 struct kvm_gfn_range;
 struct kvm_memory_slot;
 struct kvm_vcpu;
-struct module;
 
 /*
  * Attributes by gfn, as maximal ranges of equal value; what is not stored has
@@ -133,7 +132,7 @@ static inline int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
 #endif
 
 #ifdef CONFIG_KVM_PRIVATE_MEM
-int kvm_gmem_init(struct module *module);
+int kvm_gmem_init(void);
 void kvm_gmem_exit(void);
 
 /* KVM_CREATE_GUEST_MEMFD: a file descriptor or an error. */
@@ -160,7 +159,7 @@ void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot);
 int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		     kvm_pfn_t *pfn, int *max_order);
 #else
-static inline int kvm_gmem_init(struct module *module)
+static inline int kvm_gmem_init(void)
 {
 	return 0;
 }

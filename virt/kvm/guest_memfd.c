@@ -43,7 +43,6 @@ struct gmem {
 };
 
 static struct vfsmount *gmem_mnt;
-static struct file_operations gmem_fops;
 
 /* The part of @slot that pages [@first, @last] of its file back. */
 static void gmem_slot_range(struct kvm_memory_slot *slot, pgoff_t first,
@@ -249,7 +248,8 @@ static int gmem_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static struct file_operations gmem_fops = {
+static const struct file_operations gmem_fops = {
+	.owner		= THIS_MODULE,
 	.release	= gmem_release,
 	.fallocate	= gmem_fallocate,
 	.llseek		= no_llseek,
@@ -343,9 +343,8 @@ static struct file_system_type gmem_fs = {
 	.kill_sb		= kill_anon_super,
 };
 
-int kvm_gmem_init(struct module *module)
+int kvm_gmem_init(void)
 {
-	gmem_fops.owner = module;
 	gmem_mnt = kern_mount(&gmem_fs);
 
 	return PTR_ERR_OR_ZERO(gmem_mnt);
@@ -363,8 +362,11 @@ static struct file *gmem_create_file(struct gmem *gmem, loff_t size)
 	struct inode *inode;
 	struct file *file;
 
-	/* Put by whoever puts the file. */
-	if (!try_module_get(gmem_fops.owner))
+	/*
+	 * Put by whoever puts the file. The vendor module is pinned by the VM,
+	 * which is the last thing that the release lets go of.
+	 */
+	if (!try_module_get(THIS_MODULE))
 		return ERR_PTR(-ENOENT);
 
 	inode = alloc_anon_inode(gmem_mnt->mnt_sb);
@@ -394,7 +396,7 @@ static struct file *gmem_create_file(struct gmem *gmem, loff_t size)
 	return file;
 
 err_module:
-	module_put(gmem_fops.owner);
+	module_put(THIS_MODULE);
 	return file;
 }
 

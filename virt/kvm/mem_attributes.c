@@ -63,10 +63,14 @@ int kvm_mem_attrs_store(struct kvm_mem_attrs *attrs, gfn_t start, gfn_t end,
 {
 	gfn_t run_start, run_end;
 
-	/* Swallow the neighbours that have the same value already. */
-	if (start && find_run(attrs, start - 1, &run_start, &run_end) == val)
+	/*
+	 * Swallow the neighbours that have the same value already. The tree
+	 * does as much for those that have none.
+	 */
+	if (val && start &&
+	    find_run(attrs, start - 1, &run_start, &run_end) == val)
 		start = run_start;
-	if (find_run(attrs, end, &run_start, &run_end) == val)
+	if (val && find_run(attrs, end, &run_start, &run_end) == val)
 		end = run_end;
 
 	return mtree_store_range(&attrs->tree, start, end - 1,
@@ -145,8 +149,8 @@ typedef bool (*attrs_step_t)(struct kvm *kvm, struct kvm_gfn_range *range);
  * One step for each memslot in [@start, @end); flushes if one asks for it.
  * There is one address space where there is private memory.
  */
-static void attrs_for_each_slot(struct kvm *kvm, gfn_t start, gfn_t end,
-				unsigned long attrs, attrs_step_t step)
+static void step_through_slots(struct kvm *kvm, gfn_t start, gfn_t end,
+			       unsigned long attrs, attrs_step_t step)
 {
 	struct kvm_gfn_range range = {
 		.attributes = attrs,
@@ -179,15 +183,15 @@ int kvm_vm_set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_begin(kvm);
 	kvm_mmu_invalidate_range_add(kvm, start, end);
-	attrs_for_each_slot(kvm, start, end, attrs,
-			    kvm_arch_pre_set_memory_attributes);
+	step_through_slots(kvm, start, end, attrs,
+			   kvm_arch_pre_set_memory_attributes);
 	KVM_MMU_UNLOCK(kvm);
 
 	r = kvm_mem_attrs_store(&kvm->mem_attrs, start, end, attrs);
 
 	KVM_MMU_LOCK(kvm);
-	attrs_for_each_slot(kvm, start, end, attrs,
-			    kvm_arch_post_set_memory_attributes);
+	step_through_slots(kvm, start, end, attrs,
+			   kvm_arch_post_set_memory_attributes);
 	kvm_mmu_invalidate_end(kvm);
 	KVM_MMU_UNLOCK(kvm);
 out:

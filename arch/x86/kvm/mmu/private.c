@@ -60,10 +60,46 @@ int kvm_mmu_private_fault_check(struct kvm_vcpu *vcpu,
 	return kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
 }
 
-/* The level at which a block of order @order may be mapped. */
-static u8 max_private_level(struct kvm_page_fault *fault, int order)
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_PREPARE
+int kvm_arch_gmem_prepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			  int max_order)
 {
+	return static_call(kvm_x86_gmem_prepare)(kvm, pfn, gfn, max_order);
+}
+
+/* What the vendor module makes of it; 0 is no opinion. */
+static int vendor_max_level(struct kvm *kvm, kvm_pfn_t pfn)
+{
+	return static_call(kvm_x86_private_max_mapping_level)(kvm, pfn);
+}
+#else
+static int vendor_max_level(struct kvm *kvm, kvm_pfn_t pfn)
+{
+	return 0;
+}
+#endif
+
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_INVALIDATE
+void kvm_arch_gmem_invalidate(kvm_pfn_t start, kvm_pfn_t end)
+{
+	static_call_cond(kvm_x86_gmem_invalidate)(start, end);
+}
+
+void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	static_call_cond(kvm_x86_gmem_invalidate_range)(kvm, range);
+}
+#endif
+
+/* The level at which the block of order @order around the pfn may be mapped. */
+static u8 max_private_level(struct kvm *kvm, struct kvm_page_fault *fault,
+			    int order)
+{
+	int vendor = vendor_max_level(kvm, fault->pfn);
 	u8 level = fault->max_level;
+
+	if (vendor && vendor < level)
+		level = vendor;
 
 	while (level > PG_LEVEL_4K &&
 	       KVM_HPAGE_GFN_SHIFT(level) > order)
@@ -90,7 +126,7 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	}
 
 	fault->map_writable = true;
-	fault->max_level = max_private_level(fault, order);
+	fault->max_level = max_private_level(vcpu->kvm, fault, order);
 
 	return RET_PF_CONTINUE;
 }

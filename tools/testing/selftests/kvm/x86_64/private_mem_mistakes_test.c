@@ -1,0 +1,649 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mistakes that private memory invites, each with what shows it.
+ *
+ * The guest is two instructions in flat 32-bit mode without paging: load or
+ * store at EBX, then OUT. It takes a kernel with KVM_X86_SW_PROTECTED_VM.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../kselftest.h"
+
+#define PAGE		4096ull
+#define MB		(1024 * 1024ull)
+#define CODE_GPA	0x1000
+#define DATA_GPA	(4 * MB)	/* 2M aligned, as is its host address */
+#define DATA_SIZE	(4 * MB)
+#define HOLE_GPA	(64 * MB)	/* no memslot there */
+#define DATA_SLOT	1
+
+#define MEMORY_FAULT	(0xdeadull << 32)	/* no value of a load */
+#define MMIO		(0xbeefull << 32)
+
+struct vm {
+	int fd, vcpu, memfd;
+	struct kvm_run *run;
+	void *code, *data;
+};
+
+static int kvm;
+static const char *failure;
+
+/* The first thing that does not hold is what a case failed of. */
+static bool check_at(int line, bool ok, const char *what)
+{
+	if (!ok && !failure) {
+		failure = what;
+		ksft_print_msg("line %d: %s (errno %d)\n", line, what, errno);
+	}
+	return ok;
+}
+
+#define CHECK(cond) check_at(__LINE__, cond, #cond)
+#define CHECK_ERRNO(call, err) \
+	check_at(__LINE__, (call) < 0 && errno == (err), #call " is " #err)
+
+static int set_region2(struct vm *vm, uint32_t slot, uint32_t flags,
+		       uint64_t gpa, uint64_t size, void *hva, int memfd,
+		       uint64_t offset)
+{
+	struct kvm_userspace_memory_region2 region = {
+		.slot = slot,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+		.guest_memfd = memfd,
+		.guest_memfd_offset = offset,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+static int set_attrs(struct vm *vm, uint64_t gpa, uint64_t size, uint64_t attrs)
+{
+	struct kvm_memory_attributes arg = {
+		.address = gpa,
+		.size = size,
+		.attributes = attrs,
+	};
+
+	return ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &arg);
+}
+
+static int set_private(struct vm *vm, uint64_t gpa, uint64_t size)
+{
+	return set_attrs(vm, gpa, size, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
+static int set_shared(struct vm *vm, uint64_t gpa, uint64_t size)
+{
+	return set_attrs(vm, gpa, size, 0);
+}
+
+static int create_memfd(struct vm *vm, uint64_t size)
+{
+	struct kvm_create_guest_memfd arg = { .size = size };
+
+	return ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &arg);
+}
+
+static int punch(int memfd, uint64_t offset, uint64_t size)
+{
+	return fallocate(memfd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+			 offset, size);
+}
+
+static int prefault(struct vm *vm, uint64_t gpa, uint64_t size)
+{
+	struct kvm_pre_fault_memory arg = { .gpa = gpa, .size = size };
+
+	return ioctl(vm->vcpu, KVM_PRE_FAULT_MEMORY, &arg);
+}
+
+static void *map_aligned(size_t size)
+{
+	char *p = mmap(NULL, size + 2 * MB, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		ksft_exit_fail_msg("no memory\n");
+
+	return (void *)(((uintptr_t)p + 2 * MB - 1) & ~(2 * MB - 1));
+}
+
+static void flat_segment(struct kvm_segment *seg, bool code)
+{
+	seg->base = 0;
+	seg->limit = 0xffffffff;
+	seg->selector = code ? 8 : 16;
+	seg->type = code ? 11 : 3;
+	seg->present = 1;
+	seg->dpl = 0;
+	seg->db = 1;
+	seg->s = 1;
+	seg->l = 0;
+	seg->g = 1;
+}
+
+static int add_data(struct vm *vm)
+{
+	return set_region2(vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, DATA_GPA,
+			   DATA_SIZE, vm->data, vm->memfd, 0);
+}
+
+static struct vm new_vm(void)
+{
+	/* mov (%ebx),%eax; out %eax,$16; nop; mov %ecx,(%ebx); out %eax,$16 */
+	static const uint8_t code[] = {
+		0x8b, 0x03, 0xe7, 0x10, 0x90, 0x89, 0x0b, 0xe7, 0x10,
+	};
+	struct kvm_sregs sregs;
+	struct vm vm;
+	int size;
+
+	vm.fd = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
+	vm.vcpu = ioctl(vm.fd, KVM_CREATE_VCPU, 0);
+	size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	vm.run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vm.vcpu, 0);
+	vm.code = map_aligned(PAGE);
+	vm.data = map_aligned(DATA_SIZE);
+	vm.memfd = create_memfd(&vm, DATA_SIZE);
+	memcpy(vm.code, code, sizeof(code));
+
+	if (vm.vcpu < 0 || vm.run == MAP_FAILED || vm.memfd < 0 ||
+	    set_region2(&vm, 0, 0, CODE_GPA, PAGE, vm.code, 0, 0) ||
+	    add_data(&vm) || ioctl(vm.vcpu, KVM_GET_SREGS, &sregs))
+		ksft_exit_fail_msg("cannot set up a VM: %s\n", strerror(errno));
+
+	flat_segment(&sregs.cs, true);
+	flat_segment(&sregs.ds, false);
+	flat_segment(&sregs.es, false);
+	flat_segment(&sregs.ss, false);
+	sregs.cr0 |= 1;
+	if (ioctl(vm.vcpu, KVM_SET_SREGS, &sregs))
+		ksft_exit_fail_msg("cannot set registers: %s\n", strerror(errno));
+
+	return vm;
+}
+
+static void free_vm(struct vm *vm)
+{
+	close(vm->memfd);
+	close(vm->vcpu);
+	close(vm->fd);
+	munmap(vm->run, PAGE);
+	munmap(vm->data, DATA_SIZE);
+	munmap(vm->code, PAGE);
+}
+
+/* Run one of the two instructions: what was loaded, MEMORY_FAULT or MMIO. */
+static uint64_t guest_access(struct vm *vm, uint64_t rip, uint64_t gpa,
+			     uint32_t val)
+{
+	struct kvm_regs regs = {
+		.rip = rip,
+		.rbx = gpa,
+		.rcx = val,
+		.rflags = 2,
+	};
+	int r;
+
+	if (ioctl(vm->vcpu, KVM_SET_REGS, &regs))
+		return ~0ull;
+
+	/* One that is left over must not be taken for this one. */
+	vm->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	memset(&vm->run->memory_fault, 0xff, sizeof(vm->run->memory_fault));
+
+	do {
+		r = ioctl(vm->vcpu, KVM_RUN, 0);
+	} while (r < 0 && errno == EINTR);
+
+	if (r < 0 && errno == EFAULT &&
+	    vm->run->exit_reason == KVM_EXIT_MEMORY_FAULT &&
+	    vm->run->memory_fault.gpa == (gpa & ~(PAGE - 1)) &&
+	    vm->run->memory_fault.size == PAGE &&
+	    vm->run->memory_fault.flags == KVM_MEMORY_EXIT_FLAG_PRIVATE)
+		return MEMORY_FAULT;
+
+	if (r < 0)
+		return ~0ull;
+
+	if (vm->run->exit_reason == KVM_EXIT_MMIO) {
+		/* Let the instruction finish before the next one starts. */
+		vm->run->immediate_exit = 1;
+		ioctl(vm->vcpu, KVM_RUN, 0);
+		vm->run->immediate_exit = 0;
+		return MMIO;
+	}
+
+	if (vm->run->exit_reason != KVM_EXIT_IO)
+		return ~0ull;
+
+	memcpy(&val, (char *)vm->run + vm->run->io.data_offset, sizeof(val));
+
+	/* Likewise for the OUT. */
+	vm->run->immediate_exit = 1;
+	ioctl(vm->vcpu, KVM_RUN, 0);
+	vm->run->immediate_exit = 0;
+
+	return val;
+}
+
+static uint64_t load(struct vm *vm, uint64_t gpa)
+{
+	return guest_access(vm, CODE_GPA, gpa, 0);
+}
+
+static bool store(struct vm *vm, uint64_t gpa, uint32_t val)
+{
+	return guest_access(vm, CODE_GPA + 5, gpa, val) < MEMORY_FAULT;
+}
+
+static uint32_t *host(struct vm *vm, uint64_t gpa)
+{
+	return (uint32_t *)((char *)vm->data + (gpa - DATA_GPA));
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0)
+		ksft_print_msg("%s: %s\n", path, strerror(errno));
+	close(fd);
+}
+
+static long read_number(const char *path)
+{
+	char text[32] = "";
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = 0;
+	close(fd);
+
+	return atol(text);
+}
+
+/* A page is one of two, as the attribute says, and neither gets lost. */
+static void two_pages(struct vm *vm)
+{
+	uint64_t gpa = DATA_GPA + 3 * PAGE;
+
+	*host(vm, gpa) = 11;
+	CHECK(load(vm, gpa) == 11);
+	CHECK(!set_private(vm, gpa, PAGE));
+	CHECK(load(vm, gpa) == 0);
+	CHECK(store(vm, gpa, 22) && load(vm, gpa) == 22);
+	CHECK(*host(vm, gpa) == 11);
+	CHECK(!set_shared(vm, gpa, PAGE) && load(vm, gpa) == 11);
+	CHECK(!set_private(vm, gpa, PAGE) && load(vm, gpa) == 22);
+	CHECK(!punch(vm->memfd, gpa - DATA_GPA, PAGE) && load(vm, gpa) == 0);
+}
+
+/* [K-59] A block with a private page in it is not mapped as a whole. */
+static void mixed_block(struct vm *vm)
+{
+	uint64_t gpa = DATA_GPA + 7 * PAGE;
+
+	madvise(vm->data, DATA_SIZE, MADV_HUGEPAGE);
+	memset(vm->data, 0x11, DATA_SIZE);
+
+	CHECK(load(vm, DATA_GPA) == 0x11111111);
+	CHECK(!set_private(vm, gpa, PAGE));
+	CHECK(load(vm, gpa - PAGE) == 0x11111111);
+	CHECK(load(vm, gpa + PAGE) == 0x11111111);
+	CHECK(load(vm, gpa) == 0);
+
+	/* Nor by a memslot that is younger than the attribute. */
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK(!add_data(vm));
+	CHECK(load(vm, gpa - PAGE) == 0x11111111);
+	CHECK(load(vm, gpa) == 0);
+
+	/* Whole again: both sides of the block's end. */
+	CHECK(!set_private(vm, DATA_GPA, 2 * MB));
+	CHECK(load(vm, DATA_GPA + 2 * MB - PAGE) == 0);
+	CHECK(load(vm, DATA_GPA + 2 * MB) == 0x11111111);
+	CHECK(!set_shared(vm, DATA_GPA, DATA_SIZE));
+	CHECK(load(vm, gpa) == 0x11111111);
+}
+
+/* [K-20] What the host does to the shared half leaves the private one alone. */
+static void host_discards(struct vm *vm)
+{
+	uint64_t gpa = DATA_GPA;
+
+	CHECK(!set_private(vm, gpa, PAGE) && store(vm, gpa, 33));
+	CHECK(!madvise(vm->data, DATA_SIZE, MADV_DONTNEED));
+	CHECK(load(vm, gpa) == 33);
+	write_file("/proc/sys/vm/drop_caches", "3");
+	write_file("/proc/sys/vm/compact_memory", "1");
+	CHECK(load(vm, gpa) == 33);
+}
+
+/* A page that KSM merges, under a private gfn, does not take its place. */
+static void host_merges(struct vm *vm)
+{
+	static const char ksm[] = "/sys/kernel/mm/ksm/";
+	uint64_t gpa = DATA_GPA + 2 * MB;
+	char path[64];
+	int i;
+
+	madvise(vm->data, DATA_SIZE, MADV_NOHUGEPAGE);
+	memset(host(vm, gpa), 0x44, 8 * PAGE);
+	CHECK(!set_private(vm, gpa, PAGE) && store(vm, gpa, 55));
+	CHECK(load(vm, gpa) == 55);
+
+	if (madvise(host(vm, gpa), 8 * PAGE, MADV_MERGEABLE))
+		return;
+
+	snprintf(path, sizeof(path), "%ssleep_millisecs", ksm);
+	write_file(path, "10");
+	snprintf(path, sizeof(path), "%srun", ksm);
+	write_file(path, "1");
+	snprintf(path, sizeof(path), "%spages_sharing", ksm);
+	for (i = 0; i < 1000 && read_number(path) < 7; i++)
+		usleep(10000);
+	CHECK(read_number(path) >= 7);
+
+	CHECK(load(vm, gpa) == 55);
+
+	snprintf(path, sizeof(path), "%srun", ksm);
+	write_file(path, "2");
+}
+
+/* [K-73] A private gfn without a page behind it is an exit, not MMIO. */
+static void no_memslot(struct vm *vm)
+{
+	CHECK(load(vm, HOLE_GPA) == MMIO);
+	CHECK(!set_private(vm, HOLE_GPA, PAGE));
+	CHECK(load(vm, HOLE_GPA) == MEMORY_FAULT);
+	CHECK(load(vm, HOLE_GPA + PAGE) == MMIO);
+	CHECK(!set_shared(vm, HOLE_GPA, PAGE));
+	CHECK(load(vm, HOLE_GPA) == MMIO);
+}
+
+/* [K-52] A memslot keeps its guest_memfd, and one without gets none. */
+static void flag_toggled(struct vm *vm)
+{
+	void *hva = map_aligned(PAGE);
+
+	CHECK_ERRNO(set_region2(vm, DATA_SLOT, 0, DATA_GPA, DATA_SIZE, vm->data,
+				0, 0), EINVAL);
+	CHECK_ERRNO(add_data(vm), EINVAL);
+	CHECK(!set_region2(vm, 2, 0, HOLE_GPA, PAGE, hva, 0, 0));
+	CHECK_ERRNO(set_region2(vm, 2, KVM_MEM_GUEST_MEMFD, HOLE_GPA, PAGE, hva,
+				vm->memfd, 0), EINVAL);
+	CHECK(!set_region2(vm, 2, 0, HOLE_GPA, 0, NULL, 0, 0));
+
+	/* A memslot that could not be made leaves the file free for others. */
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK_ERRNO(set_region2(vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, 1ull << 62,
+				DATA_SIZE, vm->data, vm->memfd, 0), EINVAL);
+	CHECK(!add_data(vm));
+	munmap(hva, PAGE);
+}
+
+/* [K-53] The file, the memslot and the VM may go in any order. */
+static void order_of_ends(struct vm *vm)
+{
+	int memfd;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	CHECK(store(vm, DATA_GPA, 66) && load(vm, DATA_GPA) == 66);
+
+	/* The file first: what was mapped is gone, and the memslot useless. */
+	close(vm->memfd);
+	CHECK(load(vm, DATA_GPA) == MEMORY_FAULT);
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK(load(vm, DATA_GPA) == MEMORY_FAULT);
+
+	/* The memslot first: its content waits for the next one. */
+	memfd = create_memfd(vm, DATA_SIZE);
+	vm->memfd = memfd;
+	CHECK(!add_data(vm) && store(vm, DATA_GPA, 77));
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK(load(vm, DATA_GPA) == MEMORY_FAULT);
+	CHECK(!add_data(vm) && load(vm, DATA_GPA) == 77);
+
+	/* The VM first, with the memslot still there. */
+	vm->memfd = dup(memfd);
+	free_vm(vm);
+	CHECK(!punch(memfd, 0, DATA_SIZE));
+	CHECK(!fallocate(memfd, FALLOC_FL_KEEP_SIZE, 0, DATA_SIZE));
+	CHECK(!close(memfd));
+
+	*vm = new_vm();
+}
+
+/* Nothing but the file descriptor leads to the file, and its size is fixed. */
+static void file_is_sealed(struct vm *vm)
+{
+	char path[64], name[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vm->memfd);
+	CHECK(open(path, O_RDWR) < 0);
+	CHECK(readlink(path, name, sizeof(name) - 1) > 0);
+	CHECK(!strcmp(name, "anon_inode:[kvm-gmem]"));
+	CHECK_ERRNO(ftruncate(vm->memfd, 2 * DATA_SIZE), EINVAL);
+	CHECK_ERRNO(ftruncate(vm->memfd, 0), EINVAL);
+}
+
+/* Bad arguments are refused, and change nothing. */
+static void bad_arguments(struct vm *vm)
+{
+	struct kvm_userspace_memory_region v1 = {
+		.slot = 5,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = HOLE_GPA,
+		.memory_size = PAGE,
+	};
+	struct kvm_memory_attributes attrs = {
+		.address = DATA_GPA,
+		.size = PAGE,
+		.flags = 1,
+	};
+	struct kvm_pre_fault_memory pre = {
+		.gpa = DATA_GPA,
+		.size = PAGE,
+		.flags = 1,
+	};
+	uint64_t top = -PAGE;
+	int plain;
+
+	CHECK_ERRNO(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &v1), EINVAL);
+	CHECK_ERRNO(set_region2(vm, 1 << 16 | 5, 0, HOLE_GPA, PAGE, vm->data, 0,
+				0), EINVAL);
+	CHECK(ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MULTI_ADDRESS_SPACE) == 1);
+
+	CHECK_ERRNO(ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attrs), EINVAL);
+	CHECK_ERRNO(set_private(vm, DATA_GPA, 0), EINVAL);
+	CHECK_ERRNO(set_private(vm, DATA_GPA + 1, PAGE), EINVAL);
+	CHECK_ERRNO(set_private(vm, DATA_GPA, PAGE + 1), EINVAL);
+	CHECK_ERRNO(set_private(vm, top, 2 * PAGE), EINVAL);
+	CHECK_ERRNO(set_attrs(vm, DATA_GPA, PAGE, 1), EINVAL);
+	CHECK_ERRNO(set_attrs(vm, DATA_GPA, PAGE, 1ull << 63), EINVAL);
+
+	CHECK_ERRNO(ioctl(vm->vcpu, KVM_PRE_FAULT_MEMORY, &pre), EINVAL);
+	CHECK_ERRNO(prefault(vm, DATA_GPA, 0), EINVAL);
+	CHECK_ERRNO(prefault(vm, DATA_GPA + 1, PAGE), EINVAL);
+	CHECK_ERRNO(prefault(vm, top, 2 * PAGE), EINVAL);
+
+	/* A VM of the default type has no private memory. */
+	plain = ioctl(kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
+	CHECK(ioctl(plain, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) == 0);
+	CHECK(ioctl(plain, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) == 0);
+	attrs.flags = 0;
+	attrs.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	CHECK_ERRNO(ioctl(plain, KVM_SET_MEMORY_ATTRIBUTES, &attrs), EINVAL);
+	close(plain);
+
+	*host(vm, DATA_GPA) = 88;
+	CHECK(load(vm, DATA_GPA) == 88);
+}
+
+static bool stop;
+
+static void set_stop(bool val)
+{
+	__atomic_store_n(&stop, val, __ATOMIC_RELEASE);
+}
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE);
+}
+
+static void *prefault_loop(void *arg)
+{
+	while (!stopped())
+		prefault(arg, DATA_GPA, DATA_SIZE);
+
+	return NULL;
+}
+
+/*
+ * [K-60] Pre-faulting into a memslot that is being deleted gives way to the
+ * deletion, which waits for it.
+ */
+static void prefault_and_delete(struct vm *vm)
+{
+	pthread_t thread;
+	int i;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE / 2));
+	set_stop(false);
+	pthread_create(&thread, NULL, prefault_loop, vm);
+	for (i = 0; i < 200; i++) {
+		CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+		CHECK(!add_data(vm));
+	}
+	set_stop(true);
+	pthread_join(thread, NULL);
+}
+
+static void *punch_loop(void *arg)
+{
+	struct vm *vm = arg;
+
+	while (!stopped()) {
+		punch(vm->memfd, 0, 16 * PAGE);
+		set_shared(vm, DATA_GPA + PAGE, 2 * PAGE);
+		madvise(vm->data, 4 * PAGE, MADV_DONTNEED);
+		set_private(vm, DATA_GPA + PAGE, 2 * PAGE);
+	}
+
+	return NULL;
+}
+
+/*
+ * guest_access(), again if the attribute changed between the access and its
+ * handling, which the guest of a hardware-protected VM would not see.
+ */
+static uint64_t racing_access(struct vm *vm, uint64_t rip, uint64_t gpa,
+			      uint32_t val)
+{
+	uint64_t r;
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		r = guest_access(vm, rip, gpa, val);
+		if (r < MEMORY_FAULT ||
+		    vm->run->exit_reason != KVM_EXIT_MEMORY_FAULT)
+			break;
+	}
+
+	return r;
+}
+
+/* [K-62] Faults that race with holes and conversions never map a stale page. */
+static void races(struct vm *vm)
+{
+	pthread_t thread;
+	uint64_t val;
+	int i;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	set_stop(false);
+	pthread_create(&thread, NULL, punch_loop, vm);
+	for (i = 1; i <= 2000 && !failure; i++) {
+		uint64_t gpa = DATA_GPA + i % 4 * PAGE;
+
+		CHECK(racing_access(vm, CODE_GPA + 5, gpa, i) < MEMORY_FAULT);
+		val = racing_access(vm, CODE_GPA, gpa, 0);
+		/* Pages 1 and 2 may be either of two, with an older value. */
+		CHECK(val == 0 || val == i ||
+		      ((i % 4 == 1 || i % 4 == 2) && val < i));
+	}
+	set_stop(true);
+	pthread_join(thread, NULL);
+
+	/* The file has what the guest sees, and nothing is left behind. */
+	CHECK(!punch(vm->memfd, 0, DATA_SIZE));
+	for (i = 0; i < 16; i++)
+		CHECK(load(vm, DATA_GPA + i * PAGE) == 0);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct vm *vm);
+} cases[] = {
+	{ "a private and a shared page at one address", two_pages },
+	{ "a block of mixed attributes is not mapped huge", mixed_block },
+	{ "the host discards shared memory", host_discards },
+	{ "the host merges shared memory", host_merges },
+	{ "private without memslot is no MMIO", no_memslot },
+	{ "the flag of a memslot cannot be toggled", flag_toggled },
+	{ "file, memslot and VM end in any order", order_of_ends },
+	{ "the file is sealed", file_is_sealed },
+	{ "bad arguments", bad_arguments },
+	{ "pre-faulting while the memslot is deleted", prefault_and_delete },
+	{ "faults, holes and conversions at once", races },
+};
+
+int main(void)
+{
+	struct vm vm;
+	int i;
+
+	ksft_print_header();
+
+	kvm = open("/dev/kvm", O_RDWR);
+	if (kvm < 0)
+		ksft_exit_skip("no /dev/kvm\n");
+	if (!(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES) &
+	      1 << KVM_X86_SW_PROTECTED_VM))
+		ksft_exit_skip("no software-protected VMs\n");
+
+	ksft_set_plan(ARRAY_SIZE(cases));
+
+	for (i = 0; i < (int)ARRAY_SIZE(cases); i++) {
+		failure = NULL;
+		/* What deadlocks, dies, and takes the test with it. */
+		alarm(120);
+		vm = new_vm();
+		cases[i].run(&vm);
+		free_vm(&vm);
+		ksft_test_result(!failure, "%s\n", cases[i].name);
+	}
+
+	ksft_finished();
+}
