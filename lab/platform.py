@@ -8,7 +8,8 @@ from lab import stamp
 # What stock TCG offers an ordinary hypervisor.
 CPU_PLAIN = "EPYC-Milan-v1,phys-bits=48,+svm,+npt"
 # An SNP-capable EPYC on bare metal.
-CPU_SNP = "EPYC-Milan-v1,-hypervisor,phys-bits=48,+svm,+npt"
+CPU_SNP = ("EPYC-Milan-v1,-hypervisor,phys-bits=48,min-xlevel=0x80000021,"
+           "+svm,+npt,+nrip-save,+lbrv,+flushbyasid,+decodeassists,+xsavec")
 
 PSP = "amd-psp"
 
