@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The secure processor's PCI function, register by register.
+
+    device.py QEMU-BINARY [-L DIR]...
+
+Drives the function of a machine whose CPUs never run, through QEMU's qtest
+protocol: mailbox, interrupt, properties, and the options that must be refused.
+Prints KTAP; the exit status says whether all cases passed.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+
+MACHINE = ["-machine", "q35,max-ram-below-4g=1G", "-m", "2G", "-nodefaults",
+           "-display", "none", "-accel", "tcg", "-S"]
+DEVFN = 5 << 3
+BAR2 = 0xE0000000
+BAR4 = 0xE0200000
+CMDRESP, BUF_LO, BUF_HI = 0x10980, 0x109E0, 0x109E4
+FEATURE, INTEN, INTSTS = 0x109FC, 0x10690, 0x10694
+BUFFER = 0x100000
+MSI_TARGET = 0x200000
+TABLE_END = 0x140000000         # 2G, 1G of it below 4G
+
+failures = []
+checks = 0
+
+
+def check(ok, what):
+    global checks
+    checks += 1
+    if not ok:
+        failures.append(what)
+
+
+class Machine:
+    """A stopped machine with the function at 00:05.0, BARs mapped."""
+
+    def __init__(self, binary, dirs, options=""):
+        self.tmp = tempfile.TemporaryDirectory()
+        where = f"{self.tmp.name}/qtest"
+        listen = socket.socket(socket.AF_UNIX)
+        listen.bind(where)
+        listen.listen(1)
+        listen.settimeout(60)
+        self.proc = subprocess.Popen(
+            [binary, *dirs, *MACHINE, "-qtest", f"unix:{where}", "-qtest-log",
+             "none", "-qmp", "stdio", "-device",
+             f"amd-psp,id=psp,addr=5.0,seed=1{options}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        self.qtest = listen.accept()[0].makefile("rw")
+        listen.close()
+        self.proc.stdout.readline()
+        self.qmp("qmp_capabilities")
+        self.config(0x18, BAR2)             # BAR 2, 64 bits or not
+        self.config(0x20, BAR4)
+        self.config(4, 6)                   # memory, bus master
+
+    def close(self):
+        self.qtest.close()
+        self.proc.kill()
+        self.proc.wait()
+        self.tmp.cleanup()
+
+    def ask(self, line):
+        self.qtest.write(line + "\n")
+        self.qtest.flush()
+        while True:
+            answer = self.qtest.readline().split()
+            if not answer:
+                raise EOFError("the machine ended")
+            if answer[0] == "OK":
+                return int(answer[1], 0) if len(answer) > 1 else None
+            if answer[0] != "IRQ":
+                raise ValueError(f"{line}: {answer}")
+
+    def qmp(self, command, **arguments):
+        self.proc.stdin.write(json.dumps({"execute": command,
+                                          "arguments": arguments}) + "\n")
+        self.proc.stdin.flush()
+        while True:
+            answer = json.loads(self.proc.stdout.readline())
+            if "return" in answer or "error" in answer:
+                return answer
+
+    def get(self, name):
+        answer = self.qmp("qom-get", path="/machine/peripheral/psp",
+                          property=name)
+        return json.loads(answer["return"])
+
+    def config(self, offset, value=None):
+        self.ask(f"outl 0xcf8 {0x80000000 | DEVFN << 8 | offset}")
+        if value is not None:
+            self.ask(f"outl 0xcfc {value}")
+        return self.ask("inl 0xcfc")
+
+    def reg(self, offset, value=None):
+        if value is not None:
+            self.ask(f"writel {BAR2 + offset} {value}")
+        return self.ask(f"readl {BAR2 + offset}")
+
+    def word(self, address, value=None):
+        if value is not None:
+            self.ask(f"writel {address} {value}")
+        return self.ask(f"readl {address}")
+
+    def command(self, number, buffer=0, ioc=False):
+        self.reg(BUF_LO, buffer & 0xFFFFFFFF)
+        self.reg(BUF_HI, buffer >> 32)
+        return self.reg(CMDRESP, number << 16 | ioc)
+
+
+def identity(new):
+    m = new()
+    check(m.config(0) == 0x14CA1022, "vendor and device")
+    check(m.config(8) >> 8 == 0x108000, "class")
+    check(m.reg(FEATURE) == 1, "SEV, and nothing else")
+    check(m.reg(0x109EC) == 0 and m.reg(0x10544) == 0, "the rest reads 0")
+    check(m.reg(FEATURE, 0xFF) == 1, "read-only")
+    m.close()
+
+
+def mailbox(new):
+    m = new()
+    check(m.command(4, BUFFER) == 0x80040000, "PLATFORM_STATUS")
+    check(m.word(BUFFER) & 0xFFFFFF == 0x003701, "API 1.55, uninitialised")
+    check(m.word(BUFFER + 4) >> 24 == 21, "build")
+    check(m.command(0x7FF) == 0x87FF0011, "INVALID_COMMAND")
+    check(m.command(0xCE, BUFFER) == 0x80CE0011, "FEATURE_INFO: none")
+    check(m.command(4, 0xFEE00000) == 0x80040009, "a device is no buffer")
+    check(m.command(4, 0xFFFF0000) == 0x80040009, "ROM is no buffer")
+    check(m.command(4, 1 << 40) == 0x80040009, "nor is nothing")
+    check(m.command(0x93, BUFFER) == 0x80930001, "INVALID_PLATFORM_STATE")
+    # what has the response bit is not a command
+    check(m.reg(CMDRESP, 0x80040000) == 0x80040000, "written back")
+    check(m.get("stats")["firmware"]["PLATFORM_STATUS"] ==
+          {"SUCCESS": 1, "INVALID_ADDRESS": 3}, "counted")
+    check(m.get("stats")["psp-commands"] == 7, "counted")
+    # no CPU has set SNP_EN
+    check(m.command(0x81) == 0x80810003, "SNP_INIT: INVALID_CONFIG")
+    check(m.get("guests")["snp-state"] == "uninit", "still uninitialised")
+    check(m.command(1, BUFFER + 64) == 0x80010000, "INIT")
+    check(m.get("guests")["sev-state"] == "init", "initialised")
+    m.qmp("system_reset")               # asked for; done by the main loop
+    check(any(m.get("guests")["sev-state"] == "uninit" for _ in range(1000)),
+          "reset")
+    m.close()
+
+
+def interrupt(new):
+    m = new()
+    cap = m.config(0x34) & 0xFF
+    while cap and m.config(cap) & 0xFF != 0x11:
+        cap = m.config(cap) >> 8 & 0xFF
+    check(cap != 0, "MSI-X")
+    check(m.config(cap) >> 16 & 0x7FF == 1, "two vectors")
+    check(m.config(cap + 4) & 7 == 4, "in BAR 4")
+    m.config(cap, m.config(cap) | 1 << 31)
+    m.word(BAR4, MSI_TARGET)
+    m.word(BAR4 + 4, 0)
+    m.word(BAR4 + 8, 0x1234)
+    m.word(BAR4 + 12, 0)
+
+    m.word(MSI_TARGET, 0)
+    m.command(4, BUFFER, ioc=True)
+    check(m.reg(INTSTS) == 2 and m.word(MSI_TARGET) == 0, "not enabled")
+    check(m.reg(INTSTS, 1) == 2, "write one to clear")
+    check(m.reg(INTSTS, 2) == 0, "cleared")
+    m.reg(INTEN, 0xFFFFFFFF)
+    check(m.command(4, BUFFER) == 0x80040000, "polled")
+    check(m.reg(INTSTS) == 0 and m.word(MSI_TARGET) == 0, "no interrupt")
+    check(m.command(4, BUFFER, ioc=True) == 0x80040000, "with interrupt")
+    check(m.reg(INTSTS) == 2 and m.word(MSI_TARGET) == 0x1234, "interrupt")
+    m.close()
+
+
+def table(new):
+    m = new()
+    rmp = m.get("rmp-summary")
+    size = rmp["end"] + 1 - rmp["base"]
+    check(rmp["end"] + 1 == TABLE_END, "at the top of memory")
+    check(rmp["base"] % (2 << 20) == 0 and size % (2 << 20) == 0, "2M")
+    check(size >= 0x4000 + TABLE_END // 4096 * 16, "covers itself")
+    check(rmp["pages"] == (size - 0x4000) // 16, "pages")
+    check(sum(rmp["states"].values()) == rmp["pages"], "every page a state")
+
+    # an entry as software would see it, made by hand
+    slot = rmp["base"] + 0x4000 + (BUFFER >> 12) * 16
+    entry = 1 | 0x7000 | 3 << 51 | 1 << 62
+    m.word(slot, entry & 0xFFFFFFFF)
+    m.word(slot + 4, entry >> 32)
+    m.word(slot + 8, 0x1F)
+    path = {"path": "/machine/peripheral/psp", "property": "rmp-entry"}
+    m.qmp("qom-set", value=hex(BUFFER), **path)
+    seen = m.get("rmp-entry")
+    check(seen["state"] == "guest-valid" and seen["asid"] == 3 and
+          seen["gpa"] == 0x7000 and seen["perms"] == [31, 0, 0, 0], "entry")
+    rmp = m.get("rmp-summary")
+    check(rmp["asids"] == {"3": 1} and rmp["states"]["guest-valid"] == 1,
+          "summary")
+    check("error" in m.qmp("qom-set", value="here", **path), "not a number")
+    m.close()
+
+
+def refused(new):
+    binary, dirs = new.binary, new.dirs
+    for options, said in (
+            (["-device", "amd-psp", "-device", "amd-psp"], "one amd-psp"),
+            (["-device", "amd-psp,max-asid=1024"], "max-asid"),
+            (["-device", "amd-psp,min-sev-asid=0"], "min-sev-asid"),
+            (["-device", "amd-psp,min-sev-asid=510"], "min-sev-asid"),
+            (["-device", "amd-psp", "-m", "512M"], "above 4 GiB"),
+            (["-device", "amd-psp", "-accel", "qtest"], "tcg")):
+        base = MACHINE[:-3] if "qtest" in options else MACHINE
+        done = subprocess.run([binary, *dirs, *base, *options], text=True,
+                              capture_output=True, timeout=60)
+        check(done.returncode == 1 and said in done.stderr,
+              f"{options}: {done.stderr.strip()}")
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    binary, dirs = sys.argv[1], sys.argv[2:]
+
+    def new(options=""):
+        return Machine(binary, dirs, options)
+    new.binary, new.dirs = binary, dirs
+
+    cases = [("psp: identity", identity), ("psp: mailbox", mailbox),
+             ("psp: interrupt", interrupt), ("psp: RMP in memory", table),
+             ("psp: what is refused", refused)]
+    bad = 0
+    print(f"KTAP version 1\n1..{len(cases)}")
+    for number, (name, case) in enumerate(cases, 1):
+        global checks
+        checks = 0
+        failures.clear()
+        case(new)
+        for what in failures:
+            print(f"# {what}")
+        bad += bool(failures)
+        print(f"{'not ok' if failures else 'ok'} {number} {name} "
+              f"# {checks - len(failures)} of {checks}", flush=True)
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
