@@ -169,11 +169,12 @@ class Host:
         ours, theirs = {}, {}
         for port in ("console", "guest", "control", "qmp"):
             ours[port], theirs[port] = socket.socketpair()
-            os.set_inheritable(theirs[port].fileno(), True)
+            # a byte at a time fills a socket early; give it room
+            theirs[port].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF,
+                                    4 << 20)
         for index, port in enumerate(("console", "guest", "control")):
-            logs[port].unlink(missing_ok=True)
-            argv += ["-chardev", f"socket,id={port},fd={theirs[port].fileno()}"
-                     f",logfile={logs[port]}",
+            # QEMU's own logfile= doubles what it has to send again
+            argv += ["-chardev", f"socket,id={port},fd={theirs[port].fileno()}",
                      "-device", f"isa-serial,chardev={port},index={index}" +
                      (",irq=5" if index == 2 else "")]
         argv += ["-chardev", f"socket,id=qmp,fd={theirs['qmp'].fileno()}",
@@ -189,18 +190,20 @@ class Host:
         for s in theirs.values():
             s.close()
         begin = time.monotonic()
+        sinks = {p: open(logs[p], "wb", buffering=0)
+                 for p in ("console", "guest", "control")}
         try:
-            _Loop(result, child, ours, on_mark, on_line, on_end,
+            _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
                   begin + timeout, step).turn()
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-            for s in ours.values():
+            for s in [*ours.values(), *sinks.values()]:
                 s.close()
             result.seconds = time.monotonic() - begin
             for port in ("console", "guest", "control"):
-                text = logs[port].read_bytes() if logs[port].exists() else b""
+                text = logs[port].read_bytes()
                 setattr(result, port,
                         text.decode("utf-8", "replace").replace("\r", ""))
             shutil.rmtree(where, ignore_errors=True)
@@ -211,9 +214,10 @@ class Host:
 class _Loop:
     """One run: reads the ports, answers the marks, notices the end."""
 
-    def __init__(self, result, child, socks, on_mark, on_line, on_end, end,
-                 step):
-        self.result, self.child, self.socks = result, child, socks
+    def __init__(self, result, child, socks, sinks, on_mark, on_line, on_end,
+                 end, step):
+        self.result, self.child = result, child
+        self.socks, self.sinks = socks, sinks
         self.on_mark, self.on_line, self.on_end = on_mark, on_line, on_end
         self.end, self.step = end, step
         self.partial = {p: b"" for p in ("console", "guest", "control")}
@@ -223,6 +227,8 @@ class _Loop:
     def turn(self):
         sel = selectors.DefaultSelector()
         for port, sock in self.socks.items():
+            if port != "qmp":
+                sock.setblocking(False)
             sel.register(sock, selectors.EVENT_READ, port)
         try:
             self.monitor.greet()
@@ -234,12 +240,17 @@ class _Loop:
                 for key, _ in sel.select(0.5):
                     if not self._read(key.data):
                         sel.unregister(key.fileobj)
+                        if key.data == "qmp":
+                            self.result.error = "it closed its monitor"
                 self.monitor.sort_events()
                 self._events()
                 if self.step:
                     self.step.tick()
                 if self.child.poll() is not None:
-                    return
+                    break
+            for port in self.sinks:
+                while self._read(port):
+                    pass
         except (say.Failed, OSError, ValueError) as e:
             self.result.error = str(e)
             if self.result.ended == "lost":
@@ -250,10 +261,11 @@ class _Loop:
             return self.monitor.pump()
         try:
             data = self.socks[port].recv(65536)
-        except OSError:
+        except OSError:         # nothing there, or the other end is gone
             return False
         if not data:
             return False
+        self.sinks[port].write(data)
         *lines, self.partial[port] = (self.partial[port] + data).split(b"\n")
         for raw in lines:
             line = raw.decode("utf-8", "replace").rstrip("\r")
