@@ -74,12 +74,12 @@ def vmgexits(hist):
 
 
 def gmem_pages(hist, says):
-    """4K pages that entered the page cache of a guest_memfd."""
-    files = {tuple(map(int, s.split()[1:3])) for s in says
-             if s.startswith("gmem ")}
-    return sum(n << order for (ino, dev, order), n in
+    """4K pages that entered a page cache on the device guest_memfd's files
+    are on; nothing else on that device has one."""
+    devices = {int(s.split()[1]) for s in says if s.startswith("gmem ")}
+    return sum(n << order for (dev, order), n in
                hist.get("mm_filemap_add_to_page_cache", {}).items()
-               if (ino, dev) in files)
+               if dev in devices)
 
 
 EVENT = re.compile(r"(?:\d+@\d+\.\d+:)?kvm_(?:convert_memory|sev_snp_\w+) .*")

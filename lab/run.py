@@ -229,7 +229,8 @@ def _verdict(req, k, g, binary, result, argv, digest, before_after):
                 {"timeout": f"nothing more after {req.timeout} s",
                  "lost": "the machine went away",
                  "machine": "the machine does not answer"}[result.ended] +
-                (f" ({result.error})" if result.error else ""))
+                (f" ({result.error})" if result.error else "") +
+                _last_words(result))
         checks.append(("run: to the end", ended, seen))
         checks += judge.host_lines(result, req.confidential)
         checks += judge.guest_lines(stream, req.smp, digest, req.confidential)
@@ -247,6 +248,12 @@ def _verdict(req, k, g, binary, result, argv, digest, before_after):
     summary = _summary(req, result, stream, hist, before, after, ids, checks,
                        refused, argv)
     return Verdict(checks, result, summary, refused)
+
+
+def _last_words(result):
+    """What the machine printed last, if it went away by itself."""
+    lines = say.tail(result.logs["machine"], 1)
+    return f": {lines[0][:160]}" if result.ended == "lost" and lines else ""
 
 
 def _identity(req, k, g, binary, result):

@@ -22,7 +22,7 @@ CONSOLE = """\
 """
 
 SAYS = ["cmdline console=ttyS0 panic=-1", "tainted 0", "qemu-status 0",
-        "gmem 77 14"]
+        "gmem 14"]
 
 CONTROL = """\
 @hist kvm_vmgexit_enter
@@ -34,8 +34,8 @@ CONTROL = """\
 { ghcb_gpa:       4114 } hitcount:          1
 @hist-end
 @hist mm_filemap_add_to_page_cache
-{ i_ino:         77, s_dev:         14, order:          0 } hitcount:       100
-{ i_ino:         78, s_dev:         14, order:          0 } hitcount:         9
+{ s_dev:         14, order:          0 } hitcount:       100
+{ s_dev:         15, order:          0 } hitcount:         9
 @hist-end
 """
 
