@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The firmware runs on 16 MiB of memory that ends in an RMP. Whatever it
+ * The firmware runs on 8 MiB of memory that ends in an RMP. Whatever it
  * writes is checked against the page states as it writes; a command that is
  * refused must leave memory, RMP and firmware state as they were.
  */
@@ -12,8 +12,8 @@
 #include "ktap.h"
 #include <string.h>
 
-#define MEM_SIZE   0x1000000ull
-#define RMP_AT     0xf00000ull
+#define MEM_SIZE   0x800000ull
+#define RMP_AT     0x700000ull
 #define NPAGES     (MEM_SIZE / RMP_PAGE_SIZE)
 
 /* Pages with a role */
@@ -1130,7 +1130,7 @@ static void test_init_ex(void)
     put_range(3, 0xfd00000000ull, 0x300000, 0);
     put_range(4, EVTLOG, 1, 0);
     put_range(5, 0xa0000, 0, 0);
-    set_page(0x700000, RMP_GUEST_VALID, 3, 0x1000);     /* stale */
+    set_page(0x680000, RMP_GUEST_VALID, 3, 0x1000);     /* stale */
     arg_init_ex(3);
     expect(SNP_INIT_EX, FW_SUCCESS, "list");
     for (uint64_t pfn = 0; pfn < NPAGES; pfn++) {
@@ -1158,13 +1158,13 @@ static void test_init_ex(void)
     arg_init_ex(2);
     expect(SNP_INIT_EX, FW_INVALID_PAGE_STATE, "page in use");
     set_page(0x9f000, RMP_HYPERVISOR, 0, 0);
-    set_page(0x700000, RMP_GUEST_VALID, 3, 0x1000);
+    set_page(0x680000, RMP_GUEST_VALID, 3, 0x1000);
     mem[LIST] = 2;
     put_range(1, RMP_AT, 0x100, 0);
     arg_init_ex(2);
     expect(SNP_INIT_EX, FW_SUCCESS, "keeping the RMP");
     CHECK(state_of(0x9f000) == RMP_HV_FIXED, "HV-fixed");
-    CHECK(state_of(0x700000) == RMP_GUEST_VALID, "kept");
+    CHECK(state_of(0x680000) == RMP_GUEST_VALID, "kept");
     CHECK(state_of(RMP_AT) == RMP_FIRMWARE, "RMP");
 }
 
@@ -1417,7 +1417,7 @@ static void test_sev_init(void)
         put(16, 4, len);
         expect(SEV_INIT, FW_INVALID_ADDRESS, "nowhere");
         put(0, 4, 1);
-        put(8, 8, 0xe00000);
+        put(8, 8, 0x600000);
         put(16, 4, 0xffffffff);
         expect(SEV_INIT, FW_INVALID_ADDRESS, "too long");
         set_page(TMR + len - 0x1000, RMP_RECLAIM, 0, 0);
@@ -1429,7 +1429,7 @@ static void test_sev_init(void)
     }
     platform(0, 1);
     put(0, 4, 1);
-    put(8, 8, 0xe00000);
+    put(8, 8, 0x600000);
     put(16, 4, 0x200000);
     expect(SEV_INIT, FW_INVALID_PAGE_STATE, "over the RMP");
 }

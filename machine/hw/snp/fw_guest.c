@@ -205,14 +205,12 @@ static void fill_secrets(const SnpFw *fw, const SnpFwGuest *g, uint8_t *page)
     memcpy(page + 0x20, g->vmpck, sizeof(g->vmpck));
 }
 
-/* May the content stand? Reads one page for the types that need it. */
+/* May the content stand? The page is known to be memory. */
 static uint32_t check_content(SnpFw *fw, uint8_t type, uint64_t spa)
 {
-    uint8_t page[RMP_PAGE_SIZE];
+    uint8_t page[RMP_PAGE_SIZE] = { 0 };
 
-    if (!fw->port.read(fw->port.opaque, spa, page, sizeof(page))) {
-        return FW_INVALID_ADDRESS;
-    }
+    fw->port.read(fw->port.opaque, spa, page, sizeof(page));
     if (type == PAGE_VMSA) {
         /* [FW-UPDATE-VMSA] it is an SNP guest's, at a VMPL that exists */
         if (!(page[VMSA_SEV_FEATURES] & 1) ||
