@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves private memory on our host kernel, on an ordinary computer without
+SNP: by the unmodified selftests of Debian 13's kernel, by our own, and by
+KUnit."""
+
+import re
+
+from lab import host, kernels, machine, say, selftests
+from lab.cases import Case, CaseFailed
+
+# What is asked for, and how: all of it has to pass with nothing skipped.
+UPSTREAM = [
+    "guest_memfd_test",
+    "set_memory_region_test",
+    "x86_64/private_mem_kvm_exits_test",
+    "pre_fault_memory_test",
+    "x86_64/private_mem_conversions_test",
+    "x86_64/private_mem_conversions_test -n 2",
+    "x86_64/private_mem_conversions_test -n 2 -m 2",
+]
+MISTAKES = "private_mem_mistakes_test"
+KUNIT = "/sys/kernel/debug/kunit/kvm_mem_attributes/results"
+
+
+def on_host(name, commands, files):
+    """Runs commands on our host, an ordinary computer. Returns what each
+    printed with its exit status, after the host proved healthy."""
+    lines = ["modprobe kvm_amd || exit 9", "cd /lab"]
+    for n, command in enumerate(commands):
+        lines += [f"echo; echo '@@ begin {n}'", f"{command} 2>&1",
+                  f"echo; echo '@@ end {n}' $?"]
+    h = host.Host(kernels.get("ours"), machine.build().binary, snp=False)
+    r = h.run(name, "\n".join(lines) + "\n", files, timeout=600)
+    if not r.ok():
+        raise CaseFailed(f"the host: {r.ended}, status {r.status} {r.error}\n"
+                         + "\n".join(say.tail(r.logs["console"], 8)))
+    if r.bad_lines():
+        raise CaseFailed("\n".join(r.bad_lines()))
+    out = []
+    for n in range(len(commands)):
+        m = re.search(rf"^@@ begin {n}\n(.*?)\n@@ end {n} (\d+)$", r.control,
+                      re.M | re.S)
+        if not m:
+            raise CaseFailed(f"{commands[n]} left no result")
+        out.append((m[1], int(m[2])))
+    return out
+
+
+def upstream():
+    built = selftests.build("tests.debian-13")
+    names = sorted({c.split()[0] for c in UPSTREAM})
+    lost = [n for n in names if not (built / n).exists()]
+    if lost:
+        raise CaseFailed("not built: " + " ".join(lost))
+    seen = on_host("private-upstream", ["./" + c for c in UPSTREAM],
+                   {n: built / n for n in names})
+    bad = []
+    for command, (text, status) in zip(UPSTREAM, seen):
+        skips = re.findall(r"^.*skip.*$", text, re.M | re.I)
+        if status or skips:
+            last = skips or text.strip().splitlines()[-4:]
+            bad += [f"{command}: status {status}"] + ["    " + x for x in last]
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(UPSTREAM)} runs, nothing skipped"
+
+
+def ktap(text, least):
+    """The number of top-level results; CaseFailed unless all are ok."""
+    bad = re.findall(r"^\s*not ok.*$|^.*# SKIP.*$", text, re.M)
+    good = re.findall(r"^\s*ok \d+.*$", text, re.M)
+    if bad or len(good) < least:
+        raise CaseFailed("\n".join(bad) or f"{len(good)} results, at least "
+                         f"{least} expected:\n{text[-800:]}")
+    return len(good)
+
+
+def mistakes():
+    binary = selftests.ours(MISTAKES)
+    [(text, status)] = on_host("private-mistakes", [f"./{MISTAKES}"],
+                               {MISTAKES: binary})
+    n = ktap(text, 11)
+    if status:
+        raise CaseFailed(f"status {status}")
+    return f"{n} cases"
+
+
+def kunit():
+    [(text, status)] = on_host("private-kunit", [f"cat {KUNIT}"], {})
+    if status:
+        raise CaseFailed(f"{KUNIT} cannot be read: {text}")
+    return f"{ktap(text, 3)} results"
+
+
+CASES = [
+    Case("private.upstream", "the unmodified selftests of 6.12 for private "
+         "memory pass on our kernel, nothing skipped", upstream, order=30),
+    Case("private.mistakes", "what private memory invites to get wrong is not "
+         "wrong here", mistakes, order=30),
+    Case("private.kunit", "memory attributes equal their model after every "
+         "change", kunit, order=30),
+]

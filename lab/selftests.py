@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""KVM's selftests: those of an unmodified newer kernel, and our own. All are
+linked statically, so that any host runs them."""
+
+import os
+import shutil
+
+from lab import linux, paths, say, sources, stamp
+
+TOP = paths.OUT / "selftests"
+KVM = "tools/testing/selftests/kvm"
+PARTS = ("Makefile", "Kbuild", "Kconfig", "arch", "include", "scripts",
+         "tools", "usr")
+
+
+def build(role):
+    """The tests of a kernel source package as it is. Returns the directory
+    with the binaries. One that does not compile is not there."""
+    where = TOP / role
+    key = stamp.digest(sources.rows(role), PARTS)
+    if stamp.current(f"selftests.{role}", key, where):
+        return where / KVM
+    tar = sorted(sources.unpacked(role).glob("usr/src/linux-source-*.tar.xz"))
+    if not tar:
+        raise say.Failed(f"{role} holds no source archive")
+    stamp.clear(f"selftests.{role}")
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    top = tar[0].name.removesuffix(".tar.xz")
+    with say.Step(f"build the selftests of {top}") as step:
+        say.run(["tar", "-xf", tar[0], "-C", where, "--strip-components=1",
+                 *(f"{top}/{p}" for p in PARTS)], f"selftests-{role}", step)
+        headers = _headers(where, where / "headers", role, step)
+        say.run(["make", "-C", where / KVM, "-k", f"-j{os.cpu_count()}",
+                 "LDFLAGS=-static", f"KHDR_INCLUDES=-isystem {headers}"],
+                f"selftests-{role}", step, append=True, env=_env())
+    stamp.write(f"selftests.{role}", key)
+    return where / KVM
+
+
+def ours(name):
+    """A test of the host series that needs nothing of the library."""
+    source = paths.ROOT / KVM / "x86_64" / f"{name}.c"
+    linux.kernel()
+    where = TOP / "ours"
+    where.mkdir(parents=True, exist_ok=True)
+    headers = _headers(linux.WORK, where / "headers", "ours")
+    say.run(["gcc", "-Wall", "-O2", "-static", "-isystem", headers,
+             "-I", linux.WORK / KVM / "x86_64", "-o", where / name,
+             linux.WORK / source.relative_to(paths.ROOT), "-lpthread"],
+            f"selftests-{name}")
+    return where / name
+
+
+def _headers(tree, where, log, step=None):
+    build_dir = where.with_suffix(".build")
+    say.run(["make", "-C", tree, f"O={build_dir}", "headers_install",
+             f"INSTALL_HDR_PATH={where}"], f"selftests-{log}-headers", step,
+            env=_env())
+    return where / "include"
+
+
+def _env():
+    env = dict(os.environ, LC_ALL="C")
+    env.pop("APT_CONFIG", None)
+    return env
