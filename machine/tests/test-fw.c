@@ -1382,6 +1382,11 @@ static void test_sev_guest_states(void)
     sev_guest(L_UPDATE, true);
     run(SEV_PLATFORM_STATUS);
     CHECK(got(2, 1) == 2 && got(3, 4) == 0x100 && got(8, 4) == 1, "WORKING");
+    expect(SEV_LAUNCH_START, FW_SUCCESS, "second");
+    arg_handle();
+    expect(SEV_DECOMMISSION, FW_SUCCESS, "first");
+    run(SEV_PLATFORM_STATUS);
+    CHECK(got(2, 1) == 2 && got(8, 4) == 1, "WORKING for the second");
     expect(SEV_SHUTDOWN, FW_SUCCESS, "drops it");
     run(SEV_PLATFORM_STATUS);
     CHECK(got(2, 1) == 0 && got(3, 4) == 0 && got(8, 4) == 0, "UNINIT");
