@@ -1,11 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What needs what before anything runs."""
 
+import contextlib
+import fcntl
 import shutil
 
 from lab import (guest, hostimage, kernels, machine, needs, paths, say)
 
 ROOM = 20 << 30
+
+
+@contextlib.contextmanager
+def lock():
+    """One build at a time in out/; runs may be as many as fit."""
+    paths.OUT.mkdir(parents=True, exist_ok=True)
+    with open(paths.OUT / "lock", "w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            with say.Step("wait for the other lab/snp that builds here"):
+                fcntl.flock(f, fcntl.LOCK_EX)
+        yield
 
 
 def prepare():
@@ -37,8 +52,13 @@ def the_guest():
     return k, guest.initramfs(k.modules)
 
 
-def parts(names, pristine=False, host="ours"):
+def parts(names, pristine=False):
     prepare()
+    with lock():
+        _parts(names, pristine)
+
+
+def _parts(names, pristine):
     for name in names:
         if name == "machine":
             machine.build(pristine)

@@ -146,10 +146,13 @@ def stage(req):
     """Checks the request and builds what is out of date."""
     check(req)
     build.prepare()
-    binary = _machine(req)
-    hostimage.build()
-    k = _kernel(req)
-    g, initrd = _guest(req)
+    with build.lock():
+        binary = _machine(req)
+        hostimage.build()
+        k = _kernel(req)
+        k.modules_image()
+        k.initramfs()
+        g, initrd = _guest(req)
     tmp = tempfile.TemporaryDirectory(dir=paths.OUT, prefix="disk-")
     disk = pathlib.Path(tmp.name) / "disk"
     digest = guest.fresh_disk(disk)
