@@ -33,6 +33,9 @@
 #include "guest_memfd.h"
 #include "kvm_mm.h"
 
+static_assert(sizeof(struct kvm_create_guest_memfd) == 64);
+static_assert(KVM_CREATE_GUEST_MEMFD == 0xc040aed4);
+
 #define GMEM_FS_MAGIC	0x6b766d67	/* "kvmg" */
 
 /* One for each file, reached from file->private_data and inode->i_private. */

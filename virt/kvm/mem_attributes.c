@@ -18,6 +18,9 @@
 
 #include "kvm_mm.h"
 
+static_assert(sizeof(struct kvm_memory_attributes) == 32);
+static_assert(KVM_SET_MEMORY_ATTRIBUTES == 0x4020aed2);
+
 void kvm_mem_attrs_init(struct kvm_mem_attrs *attrs)
 {
 	mt_init_flags(&attrs->tree, MT_FLAGS_USE_RCU);

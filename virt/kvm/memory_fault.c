@@ -5,6 +5,16 @@
  */
 #include <linux/kvm_host.h>
 
+static_assert(offsetof(struct kvm_run, memory_fault.flags) == 32);
+static_assert(offsetof(struct kvm_run, memory_fault.gpa) == 40);
+static_assert(offsetof(struct kvm_run, memory_fault.size) == 48);
+static_assert(offsetof(struct kvm_userspace_memory_region2, userspace_addr) ==
+	      offsetof(struct kvm_userspace_memory_region, userspace_addr));
+static_assert(offsetof(struct kvm_userspace_memory_region2,
+		       guest_memfd_offset) == 32);
+static_assert(offsetof(struct kvm_userspace_memory_region2, guest_memfd) == 40);
+static_assert(KVM_SET_USER_MEMORY_REGION2 == 0x40a0ae49);
+
 void kvm_prepare_memory_fault_exit(struct kvm_vcpu *vcpu, gpa_t gpa, gpa_t size,
 				   bool is_private)
 {

@@ -6,6 +6,9 @@
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
+static_assert(sizeof(struct kvm_pre_fault_memory) == 64);
+static_assert(KVM_PRE_FAULT_MEMORY == 0xc040aed5);
+
 /* Work through @range, moving its start on; stops at the first error. */
 static long pre_fault_range(struct kvm_vcpu *vcpu,
 			    struct kvm_pre_fault_memory *range)

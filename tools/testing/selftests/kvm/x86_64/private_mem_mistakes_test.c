@@ -32,7 +32,9 @@
 #define HOLE_GPA	(64 * MB)	/* no memslot there */
 #define DATA_SLOT	1
 
-#define MEMORY_FAULT	(0xdeadull << 32)	/* no value of a load */
+/* Results that are no value of a load. */
+#define MEMORY_FAULT	(0xdeadull << 32)	/* of a private access */
+#define SHARED_FAULT	(0xdeafull << 32)
 #define MMIO		(0xbeefull << 32)
 
 struct vm {
@@ -192,7 +194,7 @@ static void free_vm(struct vm *vm)
 	munmap(vm->code, PAGE);
 }
 
-/* Run one of the two instructions: what was loaded, MEMORY_FAULT or MMIO. */
+/* Run one of the two instructions: what was loaded, or one of the above. */
 static uint64_t guest_access(struct vm *vm, uint64_t rip, uint64_t gpa,
 			     uint32_t val)
 {
@@ -218,9 +220,12 @@ static uint64_t guest_access(struct vm *vm, uint64_t rip, uint64_t gpa,
 	if (r < 0 && errno == EFAULT &&
 	    vm->run->exit_reason == KVM_EXIT_MEMORY_FAULT &&
 	    vm->run->memory_fault.gpa == (gpa & ~(PAGE - 1)) &&
-	    vm->run->memory_fault.size == PAGE &&
-	    vm->run->memory_fault.flags == KVM_MEMORY_EXIT_FLAG_PRIVATE)
-		return MEMORY_FAULT;
+	    vm->run->memory_fault.size == PAGE) {
+		if (vm->run->memory_fault.flags == KVM_MEMORY_EXIT_FLAG_PRIVATE)
+			return MEMORY_FAULT;
+		if (!vm->run->memory_fault.flags)
+			return SHARED_FAULT;
+	}
 
 	if (r < 0)
 		return ~0ull;
@@ -253,7 +258,7 @@ static uint64_t load(struct vm *vm, uint64_t gpa)
 
 static bool store(struct vm *vm, uint64_t gpa, uint32_t val)
 {
-	return guest_access(vm, CODE_GPA + 5, gpa, val) < MEMORY_FAULT;
+	return guest_access(vm, CODE_GPA + 5, gpa, val) <= UINT32_MAX;
 }
 
 static uint32_t *host(struct vm *vm, uint64_t gpa)
@@ -379,6 +384,19 @@ static void no_memslot(struct vm *vm)
 	CHECK(load(vm, HOLE_GPA + PAGE) == MMIO);
 	CHECK(!set_shared(vm, HOLE_GPA, PAGE));
 	CHECK(load(vm, HOLE_GPA) == MMIO);
+}
+
+/* Nothing at the shared address is an exit that says so, and no stale one. */
+static void no_shared_page(struct vm *vm)
+{
+	uint64_t gpa = DATA_GPA + 5 * PAGE;
+
+	CHECK(!set_private(vm, gpa + PAGE, PAGE));
+	CHECK(!munmap(host(vm, gpa), 2 * PAGE));
+	CHECK(load(vm, gpa) == SHARED_FAULT);
+	CHECK(load(vm, gpa + PAGE) == 0);
+	CHECK(load(vm, gpa) == SHARED_FAULT);
+	CHECK(!set_private(vm, gpa, PAGE) && load(vm, gpa) == 0);
 }
 
 /* [K-52] A memslot keeps its guest_memfd, and one without gets none. */
@@ -566,7 +584,7 @@ static uint64_t racing_access(struct vm *vm, uint64_t rip, uint64_t gpa,
 
 	for (tries = 0; tries < 1000; tries++) {
 		r = guest_access(vm, rip, gpa, val);
-		if (r < MEMORY_FAULT ||
+		if (r <= UINT32_MAX ||
 		    vm->run->exit_reason != KVM_EXIT_MEMORY_FAULT)
 			break;
 	}
@@ -587,7 +605,8 @@ static void races(struct vm *vm)
 	for (i = 1; i <= 2000 && !failure; i++) {
 		uint64_t gpa = DATA_GPA + i % 4 * PAGE;
 
-		CHECK(racing_access(vm, CODE_GPA + 5, gpa, i) < MEMORY_FAULT);
+		CHECK(racing_access(vm, CODE_GPA + 5, gpa, i) <=
+		      UINT32_MAX);
 		val = racing_access(vm, CODE_GPA, gpa, 0);
 		/* Pages 1 and 2 may be either of two, with an older value. */
 		CHECK(val == 0 || val == i ||
@@ -611,6 +630,7 @@ static const struct {
 	{ "the host discards shared memory", host_discards },
 	{ "the host merges shared memory", host_merges },
 	{ "private without memslot is no MMIO", no_memslot },
+	{ "nothing at the shared address", no_shared_page },
 	{ "the flag of a memslot cannot be toggled", flag_toggled },
 	{ "file, memslot and VM end in any order", order_of_ends },
 	{ "the file is sealed", file_is_sealed },
