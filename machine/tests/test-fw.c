@@ -1089,6 +1089,9 @@ static void test_init_ex(void)
     expect(SNP_INIT, FW_INVALID_CONFIG, "alignment");
     power_on();
     expect(SNP_INIT_EX, FW_RMP_INIT_REQUIRED, "never initialised");
+    put(0, 4, 1);
+    put(8, 8, LIST + 1);
+    expect(SNP_INIT_EX, FW_SUCCESS, "an address, but no list");
 
     /* the list */
     power_on();
@@ -1208,6 +1211,15 @@ static void test_shutdown(void)
     put(0, 4, 8);
     expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "no IOMMU");
     CHECK(state_of(EVTLOG) == RMP_FIRMWARE, "IOMMU log");
+    mem[LIST] = 1;
+    put_range(0, EVTLOG, 1, 0);
+    arg_init_ex(2);
+    expect(SNP_INIT_EX, FW_SUCCESS, "the firmware's own page is listed");
+    put(0, 4, 8);
+    put(4, 4, 1);
+    expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "with IOMMU");
+    arg_init_ex(2);
+    expect(SNP_INIT_EX, FW_INVALID_PAGE_STATE, "a page not given back");
 
     /* an active guest's ASID stays dirty over a shutdown */
     guest(G_RUNNING_ACTIVE);
@@ -1245,6 +1257,7 @@ static void test_platform_status(void)
           le(mem + OUT + 0x44, 4) == 21 && le(mem + OUT + 0x48, 4) == 0 &&
           le(mem + OUT + 0x4c, 4) == 0 && le(mem + OUT + 0x50, 8) == TCB &&
           le(mem + OUT + 0x58, 8) == TCB, "before");
+    CHECK(state_of(OUT) == RMP_HYPERVISOR, "no RMP yet");
     put(0, 8, OUT + 0xfe1);
     expect(SNP_PLATFORM_STATUS, FW_INVALID_ADDRESS, "two pages");
     put(0, 8, NOWHERE);
