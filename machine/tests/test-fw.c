@@ -317,6 +317,9 @@ static void platform(int sev, int snp)
 
 static void test_platform_states(void)
 {
+    CHECK(!strcmp(snp_fw_status_name(0), "SUCCESS") &&
+          !strcmp(snp_fw_status_name(0x1a), "INVALID_PAGE_STATE") &&
+          !strcmp(snp_fw_status_name(0x5a), "?"), "names");
     for (int sev = 0; sev < 3; sev++) {
         for (int snp = 0; snp < 2; snp++) {
             for (unsigned id = 0; id < 0x800; id++) {
