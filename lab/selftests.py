@@ -13,17 +13,23 @@ PARTS = ("Makefile", "Kbuild", "Kconfig", "arch", "include", "scripts",
          "tools", "usr")
 
 
-def build(role):
+def build(role, only=()):
     """The tests of a kernel source package as it is. Returns the directory
-    with the binaries. One that does not compile is not there."""
+    with the binaries. One that does not compile is not there. only: names
+    below that directory, if not all of them are wanted."""
     where = TOP / role
     key = stamp.digest(sources.rows(role), PARTS)
     if stamp.current(f"selftests.{role}", key, where):
+        return where / KVM
+    part = stamp.digest(sources.rows(role), PARTS, list(only))
+    if only and stamp.current(f"selftests.{role}.part", part,
+                              *(where / KVM / t for t in only)):
         return where / KVM
     tar = sorted(sources.unpacked(role).glob("usr/src/linux-source-*.tar.xz"))
     if not tar:
         raise say.Failed(f"{role} holds no source archive")
     stamp.clear(f"selftests.{role}")
+    stamp.clear(f"selftests.{role}.part")
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir(parents=True)
     top = tar[0].name.removesuffix(".tar.xz")
@@ -32,9 +38,13 @@ def build(role):
                  *(f"{top}/{p}" for p in PARTS)], f"selftests-{role}", step)
         headers = _headers(where, where / "headers", role, step)
         say.run(["make", "-C", where / KVM, "-k", f"-j{os.cpu_count()}",
-                 "LDFLAGS=-static", f"KHDR_INCLUDES=-isystem {headers}"],
+                 "LDFLAGS=-static", f"KHDR_INCLUDES=-isystem {headers}",
+                 *(where / KVM / t for t in only)],
                 f"selftests-{role}", step, append=True, env=_env())
-    stamp.write(f"selftests.{role}", key)
+    if only:
+        stamp.write(f"selftests.{role}.part", part)
+    else:
+        stamp.write(f"selftests.{role}", key)
     return where / KVM
 
 

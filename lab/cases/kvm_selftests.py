@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves that the machine's SVM and SEV are what stock kernels expect, by the
+kernels' own, unmodified KVM selftests on stock hosts: the SEV ones by name,
+all of Debian 13's against lab/lists/kvm-selftests-6.12.tsv."""
+
+import collections
+import re
+import subprocess
+
+from lab import host, kernels, machine, paths, say, selftests
+from lab.cases import Case, CaseFailed
+
+LIST = paths.LAB / "lists" / "kvm-selftests-6.12.tsv"
+SKIP = 4                        # KSFT_SKIP, a selftest's exit status
+OUTCOMES = ("pass", "skip", "fail", "timeout")
+# In the list: nobody has waited for it yet. Then check-full runs it on
+# unpatched QEMU, too, and asks that the machine does as well.
+OPEN = "open"
+
+# test: path below the selftests; pace: quick (in check) or slow (in
+# check-full); limit: seconds; unpatched, machine: what it does on either. A
+# reason that begins with this word: the test measures time, and a busy
+# computer gets a second try.
+TIMED = "timed:"
+Row = collections.namedtuple("Row", "test pace limit unpatched machine reason")
+Seen = collections.namedtuple("Seen", "outcome reason splats")
+
+# The host's CPUs are not hyper-threads, and 7.2's SNP test sets the policy
+# bit that allows them only if this file says "on".
+SMT = """
+echo on > /run/smt
+mount --bind /run/smt /sys/devices/system/cpu/smt/control
+"""
+
+
+def read(text):
+    """The list's rows; AssertionError names the line that is none."""
+    rows = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        row = Row(*line.split("\t"))
+        row = row._replace(limit=int(row.limit))
+        assert row.pace in ("quick", "slow"), line
+        if OPEN in row:
+            assert row.pace == "slow", line
+            assert row.unpatched == row.machine == OPEN, line
+        else:
+            assert row.unpatched in OUTCOMES and row.machine in OUTCOMES, line
+        assert row.reason, f"no reason: {line}"
+        # The machine may be better than unpatched QEMU, never worse.
+        assert row.unpatched != "pass" or row.machine == "pass", line
+        rows.append(row)
+    assert len({r.test for r in rows}) == len(rows), "a test stands twice"
+    return rows
+
+
+def script(tests, before="", timed=()):
+    """tests: (test, seconds). Runs each, whatever the others do, and those
+    in timed again if they fail; what the kernel says meanwhile stands between
+    marks in its log."""
+    lines = ["modprobe ccp", "modprobe kvm_amd || exit 9", before, "cd /lab"]
+    for n, (test, limit) in enumerate(tests):
+        once = f"timeout -k 5 {limit} ./{test} > /tmp/out 2>&1; s=$?; "
+        again = (f"if [ $s != 0 ]; then echo '{test}: second try'; {once}fi; "
+                 if test in timed else "")
+        lines.append(f"echo '<6>lab: begin {n}' > /dev/kmsg; {once}{again}"
+                     f"echo; echo '@@ begin {n}'; "
+                     f"tail -c 1500 /tmp/out; echo; echo '@@ end {n}' $s")
+    lines.append("echo '<6>lab: all done' > /dev/kmsg")
+    return "\n".join(lines) + "\n"
+
+
+def outcome(status, text):
+    """(outcome, reason) from a test's exit status and last output."""
+    said = [x.strip() for x in text.splitlines() if x.strip()]
+    if status == 0:
+        # KTAP tests end with 0 if all their parts were skipped, too.
+        parts = [x for x in said if re.match(r"(not )?ok \d+", x)]
+        if parts and all("# SKIP" in x for x in parts):
+            return "skip", parts[0]
+        return "pass", ""
+    if status == SKIP:
+        why = [x for x in said if re.search(r"skip|require", x, re.I)]
+        return "skip", (why or said or ["says nothing"])[-1]
+    if status in (124, 137):
+        return "timeout", "did not end in its time"
+    for n, line in enumerate(said):
+        if "Test Assertion Failure" in line:
+            rest = [x for x in said[n + 1:]
+                    if not re.match(r"\d+\s+0x|pid=|\(stack|sh: ", x)]
+            return "fail", "; ".join(rest[:2])
+    return "fail", f"status {status}: " + (said or ["says nothing"])[-1]
+
+
+def splats(console, count):
+    """Lines no healthy kernel prints, by the test that was running; those
+    before the first under -1. What follows the last is the power-off."""
+    out = collections.defaultdict(list)
+    now = -1
+    for line in console.splitlines():
+        m = re.search(r"lab: begin (\d+)$", line)
+        if m:
+            now = int(m[1])
+        elif re.search(r"lab: all done$", line):
+            now = count
+        elif now < count and host.BAD_LINES.search(line):
+            out[now].append(line.strip())
+    return out
+
+
+def observe(name, kernel, binary, built, tests, before="", snp=True,
+            timed=()):
+    """Runs (test, seconds) on a stock host. Returns {test: Seen} of those
+    that ended; CaseFailed if the host itself did not hold."""
+    lost = [t for t, _ in tests if not (built / t).exists()]
+    if lost:
+        raise CaseFailed("not built: " + " ".join(lost))
+    where = paths.OUT / "selftests" / "stripped" / built.parents[3].name
+    files = {}
+    for test, _ in tests:
+        files[test] = where / test
+        if not files[test].exists() or \
+                files[test].stat().st_mtime < (built / test).stat().st_mtime:
+            files[test].parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["strip", "-o", files[test], built / test],
+                           check=True)
+    h = host.Host(kernels.get(kernel), binary, smp=2, thread="multi", snp=snp)
+    r = h.run(name, script(tests, before, timed), files,
+              timeout=180 + sum(limit + 5 for _, limit in tests))
+    bad = splats(r.console, len(tests))
+    seen = {}
+    for n, (test, _) in enumerate(tests):
+        m = re.search(rf"^@@ begin {n}\n(.*?)\n@@ end {n} (\d+)$", r.control,
+                      re.M | re.S)
+        if m:
+            seen[test] = Seen(*outcome(int(m[2]), m[1]), bad[n])
+    if bad[-1]:
+        raise CaseFailed("before any test: " + "\n".join(bad[-1]))
+    if not r.ok():
+        last = tests[len(seen)][0] if len(seen) < len(tests) else "the last"
+        raise CaseFailed(f"the host: {r.ended}, status {r.status} {r.error}, "
+                         f"during {last}\n" +
+                         "\n".join(say.tail(r.logs["console"], 8)))
+    return seen
+
+
+def judge(expected, seen):
+    """expected: {test: outcome}. Returns (KTAP lines, what does not hold)."""
+    lines, bad = [], []
+    for n, (test, want) in enumerate(expected.items(), 1):
+        if test not in seen:
+            got = Seen("fail", "left no result", [])
+        else:
+            got = seen[test]
+        # what is known to fail may get better
+        good = got.outcome == want or want in ("fail", "timeout")
+        if got.splats:
+            good = False
+        if good and got.outcome == "skip":
+            lines.append(f"ok {n} {test} # SKIP {got.reason}")
+        elif good and got.outcome != "pass":
+            lines.append(f"ok {n} {test} # XFAIL {got.reason}")
+        elif good:
+            note = "" if want == "pass" else f" # the list says {want}"
+            lines.append(f"ok {n} {test}{note}")
+        else:
+            lines.append(f"not ok {n} {test} # {got.outcome}, the list says "
+                         f"{want}: {got.reason}")
+            bad.append(lines[-1])
+            bad += ["    " + s for s in got.splats]
+    return lines, bad
+
+
+def verdict(expected, seen):
+    lines, bad = judge(expected, seen)
+    if bad:
+        raise CaseFailed("\n".join(lines + ["did not hold:"] + bad))
+    return "\n".join(lines)
+
+
+SEV = ("sev_smoke_test", "sev_init2_tests", "sev_migrate_tests")
+
+
+def sev():
+    """The SEV tests of the newest host's own kernel: all pass, none skipped.
+    Debian 13's are in the list."""
+    tests = [f"x86/{t}" for t in SEV]
+    built = selftests.build("tests.debian-backports", tests)
+    seen = observe("selftests-sev", "debian-backports",
+                   machine.build().binary, built, [(t, 150) for t in tests],
+                   SMT)
+    return verdict({t: "pass" for t in tests}, seen)
+
+
+def on_machine(rows, name, pristine=False):
+    """Runs rows of the list on Debian 13's host. Returns {test: Seen}."""
+    built = selftests.build("tests.debian-13")
+    return observe(name + "-unpatched" * pristine, "debian-13",
+                   machine.build(pristine).binary, built,
+                   [(r.test, r.limit) for r in rows], snp=not pristine,
+                   timed=[r.test for r in rows if r.reason.startswith(TIMED)])
+
+
+def listed(pace):
+    """The machine does what the list says; where that is open, no worse than
+    unpatched QEMU does now."""
+    rows = [r for r in read(LIST.read_text()) if r.pace == pace]
+    if not rows:
+        raise CaseFailed(f"the list has no {pace} test")
+    expected = {r.test: r.machine for r in rows}
+    unknown = [r for r in rows if r.machine == OPEN]
+    if unknown:
+        other = on_machine(unknown, f"selftests-{pace}", pristine=True)
+        for r in unknown:
+            expected[r.test] = other[r.test].outcome \
+                if r.test in other else "fail"
+    return verdict(expected, on_machine(rows, f"selftests-{pace}"))
+
+
+def unpatched():
+    """The list's fourth column is what unpatched QEMU does."""
+    rows = [r for r in read(LIST.read_text()) if r.unpatched != OPEN]
+    seen = on_machine(rows, "selftests-list", pristine=True)
+    return verdict({r.test: r.unpatched for r in rows}, seen)
+
+
+def judged():
+    """The judgement itself: each of these must be refused."""
+    ok = "@\nok 1 a\n", "1..1\nok 1 # SKIP no x\n"
+    wanted = [("pass", 0, ok[0]), ("skip", 0, ok[1]), ("pass", 0, ""),
+              ("skip", SKIP, "1..0 # SKIP - Requirement not met: x\n"),
+              ("fail", 254, "==== Test Assertion Failure ====\n  x.c:1: y\n"),
+              ("fail", 139, ""), ("timeout", 124, ""), ("timeout", 137, "")]
+    for want, status, text in wanted:
+        got = outcome(status, text)
+        if got[0] != want or (want != "pass" and not got[1]):
+            raise CaseFailed(f"status {status}, {text!r}: {got}")
+    for got in ("skip", "fail", "timeout"):
+        if not judge({"a": "pass"}, {"a": Seen(got, "x", [])})[1]:
+            raise CaseFailed(f"{got} taken for a pass")
+    for seen in ({}, {"a": Seen("pass", "", ["BUG: x"])}):
+        if not judge({"a": "pass"}, seen)[1]:
+            raise CaseFailed(f"{seen} taken for a pass")
+    if judge({"a": "pass"}, {"a": Seen("pass", "", [])})[1]:
+        raise CaseFailed("a pass refused")
+    console = "lab: begin 0\nBUG: x\nlab: all done\nCall Trace:\n"
+    if dict(splats(console, 1)) != {0: ["BUG: x"]}:
+        raise CaseFailed(f"splats: {splats(console, 1)}")
+    for line in ("a\tquick\t9\tpass\tfail\tx", "a\tquick\t9\tpass\tskip\tx",
+                 "a\tquick\t9\tpass\tpass\t", "a\tquick\t9\topen\topen\tx",
+                 "a\tslow\t9\tpass\topen\tx", "a\tsoon\t9\tpass\tpass\tx"):
+        try:
+            read(line)
+        except AssertionError:
+            continue
+        raise CaseFailed(f"the list may say {line!r}")
+    rows = {r.test: r for r in read(LIST.read_text())}
+    for test in SEV:
+        row = rows.get(f"x86_64/{test}")
+        if not row or (row.pace, row.machine) != ("quick", "pass"):
+            raise CaseFailed(f"the list does not ask {test} to pass")
+    return f"{len(rows)} tests in the list"
+
+
+CASES = [
+    Case("selftests.judge", "a selftest's skip, failure, time-out, missing "
+         "result or kernel splat is never taken for a pass; the list lets "
+         "nothing get worse", judged, order=6),
+    Case("selftests.sev", "the newest kernel's own sev_smoke_test (SEV, "
+         "SEV-ES, SNP), sev_init2_tests and sev_migrate_tests pass on it",
+         sev, order=42),
+    Case("selftests.quick", "6.12's KVM selftests on Debian 13's kernel, the "
+         "SEV ones among them, do what the list says: nothing that passes on "
+         "unpatched QEMU fails", lambda: listed("quick"), order=43),
+    Case("selftests.slow", "the same for those that take minutes",
+         lambda: listed("slow"), full=True, order=60),
+    Case("selftests.unpatched", "the list says what the tests do on "
+         "unpatched QEMU", unpatched, full=True, order=61),
+]
