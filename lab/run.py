@@ -175,7 +175,7 @@ def go(req):
     with s.tmp, say.Step(f"{s.host_kernel.release} hosts {what} guest of "
                          f"{req.smp} vCPU{'s' * (req.smp > 1)}") as step:
         result = s.host.run(
-            req.name or "run", s.script, s.files, req.timeout, on_mark,
+            req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
             step=step, on_line=lambda p, line: _progress(step, p, line))
     return _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
                     s.guest_argv, s.disk_digest, marks)
