@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * debugfs: what the RMP says about every page of memory.
+ *
+ * sev-snp/audit walks all entries. BALANCED means that no page belongs to a
+ * guest, is on its way to or from one, or is leaked: what is assigned is
+ * firmware's. That is the state after the last guest is gone.
+ */
+#include <linux/bitfield.h>
+#include <linux/debugfs.h>
+#include <linux/init.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <asm/pgtable_types.h>
+
+#include "rmp.h"
+
+static const char * const rmp_state_names[RMP_NR_STATES] = {
+	[RMP_HYPERVISOR]	= "hypervisor",
+	[RMP_HV_FIXED]		= "hv-fixed",
+	[RMP_RECLAIM]		= "reclaim",
+	[RMP_FIRMWARE]		= "firmware",
+	[RMP_CONTEXT]		= "context",
+	[RMP_PRE_GUEST]		= "pre-guest",
+	[RMP_GUEST_INVALID]	= "guest-invalid",
+	[RMP_GUEST_VALID]	= "guest-valid",
+};
+
+struct rmp_census {
+	u64 pages[RMP_NR_STATES];
+	u64 huge;
+	u64 asid[RMP_NR_ASIDS];
+};
+
+static void rmp_count(struct rmp_census *c)
+{
+	u64 npages = rmp_covered_pages(), pfn, n;
+	struct rmp_raw e;
+	int level;
+
+	for (pfn = 0; pfn < npages; pfn += n) {
+		n = 1;
+		if (rmp_read_entry(pfn, &e, &level))
+			break;
+		if (level == PG_LEVEL_2M && !(pfn & (RMP_PFNS_PER_2M - 1))) {
+			n = min_t(u64, RMP_PFNS_PER_2M, npages - pfn);
+			c->huge++;
+		}
+		c->pages[rmp_state_of(e)] += n;
+		if (e.lo & RMP_RAW_ASSIGNED)
+			c->asid[FIELD_GET(RMP_RAW_ASID, e.lo)] += n;
+		if (!(pfn & 0xffff))
+			cond_resched();
+	}
+}
+
+static int audit_show(struct seq_file *m, void *v)
+{
+	struct rmp_census *c;
+	long leaked = atomic_long_read(&rmp_nr_leaked);
+	bool balanced;
+	int i;
+
+	c = kvzalloc(sizeof(*c), GFP_KERNEL);
+	if (!c)
+		return -ENOMEM;
+
+	rmp_count(c);
+
+	for (i = 0; i < RMP_NR_STATES; i++)
+		seq_printf(m, "%s %llu\n", rmp_state_names[i], c->pages[i]);
+	seq_printf(m, "entries-2m %llu\nleaked %ld\nrmpupdate %ld\npsmash %ld\n",
+		   c->huge, leaked, atomic_long_read(&rmp_nr_updates),
+		   atomic_long_read(&rmp_nr_psmash));
+
+	for (i = 1; i < RMP_NR_ASIDS; i++)
+		if (c->asid[i])
+			seq_printf(m, "asid %d %llu\n", i, c->asid[i]);
+
+	balanced = !leaked && !c->pages[RMP_RECLAIM] && !c->pages[RMP_CONTEXT] &&
+		   !c->pages[RMP_PRE_GUEST] && !c->pages[RMP_GUEST_INVALID] &&
+		   !c->pages[RMP_GUEST_VALID];
+	seq_puts(m, balanced ? "BALANCED\n" : "UNBALANCED\n");
+
+	kvfree(c);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(audit);
+
+static int leaked_show(struct seq_file *m, void *v)
+{
+	unsigned long pfn;
+	void *entry;
+
+	xa_for_each(&rmp_leaked, pfn, entry)
+		seq_printf(m, "0x%lx\n", pfn);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(leaked);
+
+static int __init rmp_audit_init(void)
+{
+	struct dentry *dir;
+
+	if (!rmp_covered_pages())
+		return 0;
+
+	dir = debugfs_create_dir("sev-snp", NULL);
+	debugfs_create_file("audit", 0400, dir, NULL, &audit_fops);
+	debugfs_create_file("leaked", 0400, dir, NULL, &leaked_fops);
+	return 0;
+}
+late_initcall(rmp_audit_init);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Faults that the RMP causes, and the way into a crash kernel. */
+#define pr_fmt(fmt) "SEV-SNP: " fmt
+
+#include <linux/cc_platform.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <asm/pgtable.h>
+#include <asm/special_insns.h>
+
+#include "rmp.h"
+
+/* The page behind an address, without locks; false if there is none. */
+static bool rmp_walk(pgd_t *pgd, unsigned long address, u64 *pfn)
+{
+	unsigned int level;
+	unsigned long flags;
+	bool found = false;
+	pte_t *pte, entry;
+
+	/* Interrupts off keep page tables from being freed under us. */
+	local_irq_save(flags);
+	pte = lookup_address_in_pgd(pgd + pgd_index(address), address, &level);
+	if (pte) {
+		entry = READ_ONCE(*pte);
+		if (pte_present(entry)) {
+			*pfn = pte_pfn(entry);
+			if (level > PG_LEVEL_4K)
+				*pfn += (address & (page_level_size(level) - 1)) >>
+					PAGE_SHIFT;
+			found = true;
+		}
+	}
+	local_irq_restore(flags);
+
+	return found;
+}
+
+void snp_dump_hva_rmpentry(unsigned long hva)
+{
+	u64 pfn;
+
+	if (!rmp_covered_pages())
+		return;
+
+	if (rmp_walk(__va(read_cr3_pa()), hva, &pfn))
+		rmp_dump(pfn);
+	else
+		pr_warn("no page behind 0x%lx\n", hva);
+}
+
+bool snp_user_rmp_fault(unsigned long address)
+{
+	struct rmp_raw e;
+	int level;
+	u64 pfn;
+
+	if (!current->mm || !rmp_walk(current->mm->pgd, address, &pfn) ||
+	    rmp_read_entry(pfn, &e, &level))
+		return false;
+
+	switch (rmp_state_of(e)) {
+	case RMP_PRE_GUEST:
+	case RMP_GUEST_INVALID:
+	case RMP_GUEST_VALID:
+	case RMP_CONTEXT:
+		return true;
+	default:
+		return xa_load(&rmp_leaked, pfn);
+	}
+}
+
+void kdump_sev_callback(void)
+{
+	if (cc_platform_has(CC_ATTR_HOST_SEV_SNP))
+		wbinvd();
+}

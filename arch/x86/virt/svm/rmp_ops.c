@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The only place that changes the reverse map table. */
+#define pr_fmt(fmt) "SEV-SNP: " fmt
+
+#include <linux/export.h>
+#include <linux/mm.h>
+#include <linux/printk.h>
+#include <linux/xarray.h>
+#include <asm/pgtable.h>
+#include <asm/processor.h>
+#include <asm/set_memory.h>
+
+#include "rmp.h"
+
+/* Results of RMPUPDATE and PSMASH */
+#define RMP_FAIL_INUSE		3
+#define RMP_FAIL_OVERLAP	4
+
+/* Other CPUs and firmware hold an entry for the length of an instruction. */
+#define RMP_MAX_SPINS		1000
+
+/* The operand of RMPUPDATE */
+struct rmp_update {
+	u64 gpa;
+	u8 assigned;
+	u8 pagesize;
+	u8 immutable;
+	u8 rsvd;
+	u32 asid;
+} __packed;
+static_assert(sizeof(struct rmp_update) == 16);
+
+atomic_long_t rmp_nr_leaked, rmp_nr_updates, rmp_nr_psmash;
+DEFINE_XARRAY(rmp_leaked);
+
+static int rmpupdate(u64 pfn, const struct rmp_update *state)
+{
+	unsigned long paddr = pfn << PAGE_SHIFT;
+	int ret, i;
+
+	atomic_long_inc(&rmp_nr_updates);
+
+	for (i = 0; i < RMP_MAX_SPINS; i++) {
+		/* rmpupdate; binutils know it from 2.36 on */
+		asm volatile(".byte 0xf2, 0x0f, 0x01, 0xfe"
+			     : "=a" (ret)
+			     : "a" (paddr), "c" ((unsigned long)state)
+			     : "memory", "cc");
+		if (ret != RMP_FAIL_OVERLAP)
+			break;
+		cpu_relax();
+	}
+
+	switch (ret) {
+	case 0:
+		return 0;
+	case RMP_FAIL_OVERLAP:
+		pr_warn_once("PFN 0x%llx: another entry overlaps\n", pfn);
+		return -EAGAIN;
+	case RMP_FAIL_INUSE:
+		return -EBUSY;
+	}
+
+	pr_err_ratelimited("RMPUPDATE failed, result %d, PFN 0x%llx, assigned %d size %d asid %u\n",
+			   ret, pfn, state->assigned, state->pagesize,
+			   state->asid);
+	rmp_dump(pfn);
+	return -EFAULT;
+}
+
+int psmash(u64 pfn)
+{
+	unsigned long paddr = pfn << PAGE_SHIFT;
+	struct rmp_raw e;
+	int ret, i, level;
+
+	if (!rmp_covered_pages())
+		return -ENODEV;
+	if (pfn & (RMP_PFNS_PER_2M - 1))
+		return -EINVAL;
+
+	atomic_long_inc(&rmp_nr_psmash);
+
+	for (i = 0; i < RMP_MAX_SPINS; i++) {
+		/* psmash; binutils know it from 2.36 on */
+		asm volatile(".byte 0xf3, 0x0f, 0x01, 0xff"
+			     : "=a" (ret)
+			     : "a" (paddr)
+			     : "memory", "cc");
+		if (ret != RMP_FAIL_INUSE)
+			break;
+		cpu_relax();
+	}
+
+	if (!ret)
+		return 0;
+	if (ret == RMP_FAIL_INUSE)
+		return -EAGAIN;
+
+	/* Somebody else was faster? */
+	if (!rmp_read_entry(pfn, &e, &level) &&
+	    (e.lo & RMP_RAW_ASSIGNED) && level == PG_LEVEL_4K)
+		return 0;
+
+	pr_err_ratelimited("PSMASH failed, result %d, PFN 0x%llx\n", ret, pfn);
+	rmp_dump(pfn);
+	return -EFAULT;
+}
+EXPORT_SYMBOL_GPL(psmash);
+
+/*
+ * A write through a large mapping of the direct map faults if any page under
+ * it is not the hypervisor's. So the page gets a mapping of its own first. It
+ * stays split. A 2 MiB entry needs no split below 2 MiB.
+ */
+static int rmp_split_direct_map(u64 pfn, int rmp_level)
+{
+	unsigned long vaddr = (unsigned long)pfn_to_kaddr(pfn);
+	unsigned int level;
+
+	if (!lookup_address(vaddr, &level))
+		return 0;
+
+	if (level <= rmp_level)
+		return 0;
+
+	return set_memory_4k(vaddr, 1) ? -ENOMEM : 0;
+}
+
+static int rmp_check(u64 pfn, int level)
+{
+	u64 npages;
+
+	if (!rmp_covered_pages())
+		return -ENODEV;
+
+	if (level != PG_LEVEL_4K && level != PG_LEVEL_2M)
+		return -EINVAL;
+
+	npages = level == PG_LEVEL_2M ? RMP_PFNS_PER_2M : 1;
+	if (pfn & (npages - 1) || pfn + npages > rmp_covered_pages())
+		return -EINVAL;
+
+	return pfn_valid(pfn) ? 0 : -EINVAL;
+}
+
+static int rmp_assign(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
+{
+	struct rmp_update state = {
+		.gpa = gpa,
+		.assigned = 1,
+		.pagesize = level == PG_LEVEL_2M,
+		.immutable = immutable,
+		.asid = asid,
+	};
+	int ret;
+
+	ret = rmp_split_direct_map(pfn, level);
+	if (ret)
+		return ret;
+
+	return rmpupdate(pfn, &state);
+}
+
+int rmp_make_private(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
+{
+	int ret;
+
+	ret = rmp_check(pfn, level);
+	if (ret)
+		return ret;
+
+	if (!asid || asid >= RMP_NR_ASIDS)
+		return -EINVAL;
+	if (gpa & (level == PG_LEVEL_2M ? PMD_SIZE - 1 : PAGE_SIZE - 1))
+		return -EINVAL;
+
+	return rmp_assign(pfn, gpa, level, asid, immutable);
+}
+EXPORT_SYMBOL_GPL(rmp_make_private);
+
+int rmp_make_firmware(u64 pfn, unsigned int npages)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < npages; i++) {
+		ret = rmp_check(pfn + i, PG_LEVEL_4K);
+		if (!ret)
+			ret = rmp_assign(pfn + i, 0, PG_LEVEL_4K, 0, true);
+		if (ret)
+			return i ?: ret;
+	}
+
+	return npages;
+}
+EXPORT_SYMBOL_GPL(rmp_make_firmware);
+
+int rmp_make_shared(u64 pfn, int level)
+{
+	struct rmp_update state = { .pagesize = level == PG_LEVEL_2M };
+	int ret;
+
+	ret = rmp_check(pfn, level);
+	if (ret)
+		return ret;
+
+	return rmpupdate(pfn, &state);
+}
+EXPORT_SYMBOL_GPL(rmp_make_shared);
+
+void snp_leak_pages(u64 pfn, unsigned int npages)
+{
+	pr_warn_ratelimited("leaking PFN range 0x%llx-0x%llx\n",
+			    pfn, pfn + npages - 1);
+
+	while (npages--) {
+		if (pfn_valid(pfn))
+			page_ref_inc(pfn_to_page(pfn));
+		/* The list may miss one for lack of memory, the count does not. */
+		xa_store(&rmp_leaked, pfn, xa_mk_value(1), GFP_NOWAIT | __GFP_NOWARN);
+		atomic_long_inc(&rmp_nr_leaked);
+		pfn++;
+	}
+}
+EXPORT_SYMBOL_GPL(snp_leak_pages);

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SNP_INIT_EX and SNP_SHUTDOWN_EX, and what has to happen around them.
+ *
+ * Specification: SNP firmware ABI 56860, the two commands and SNP_DF_FLUSH.
+ */
+#include <linux/amd-iommu.h>
+#include <linux/cc_platform.h>
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
+#include <linux/crash_dump.h>
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/smp.h>
+#include <asm/msr.h>
+#include <asm/smp.h>
+#include <asm/special_insns.h>
+
+#include "psp-dev.h"
+#include "sev-dev.h"
+#include "snp-dev.h"
+
+#define SNP_MAX_RANGES ((PAGE_SIZE - sizeof(struct sev_data_range_list)) / \
+			sizeof(struct sev_data_range))
+
+static void snp_clear_hsave(void *unused)
+{
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+}
+
+static int snp_add_range(struct resource *res, void *arg)
+{
+	struct sev_data_range_list *list = arg;
+	struct sev_data_range *range;
+
+	if (list->num_elements >= SNP_MAX_RANGES)
+		return -E2BIG;
+
+	range = &list->ranges[list->num_elements++];
+	range->base = res->start & PAGE_MASK;
+	range->page_count = PFN_UP(res->end + 1) - PFN_DOWN(res->start);
+	return 0;
+}
+
+/*
+ * What the BIOS keeps for itself must stay the hypervisor's for ever, or
+ * somebody could give it to a guest.
+ */
+static struct sev_data_range_list *snp_hv_fixed_ranges(int *ret)
+{
+	static const unsigned long kinds[] = {
+		IORES_DESC_RESERVED,
+		IORES_DESC_ACPI_TABLES,
+		IORES_DESC_ACPI_NV_STORAGE,
+	};
+	struct sev_data_range_list *list;
+	int i;
+
+	list = (void *)get_zeroed_page(GFP_KERNEL);
+	if (!list) {
+		*ret = -ENOMEM;
+		return NULL;
+	}
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		*ret = walk_iomem_res_desc(kinds[i], IORESOURCE_MEM, 0, -1,
+					   list, snp_add_range);
+		if (*ret == -E2BIG) {
+			free_page((unsigned long)list);
+			return NULL;
+		}
+	}
+
+	*ret = 0;
+	return list;
+}
+
+static int snp_do_init(struct sev_device *sev, int *error)
+{
+	struct sev_data_snp_init_ex data = { .init_rmp = 1 };
+	struct sev_data_range_list *list;
+	int ret;
+
+	if (!sev_version_greater_or_equal(1, 52)) {
+		wbinvd_on_all_cpus();
+		return __sev_do_cmd_locked(SEV_CMD_SNP_INIT, NULL, error);
+	}
+
+	list = snp_hv_fixed_ranges(&ret);
+	if (!list) {
+		dev_err(sev->dev, "SEV-SNP: no list of fixed ranges (%d)\n", ret);
+		return ret;
+	}
+
+	data.list_paddr_en = 1;
+	data.list_paddr = __psp_pa(list);
+
+	wbinvd_on_all_cpus();
+	ret = __sev_do_cmd_locked(SEV_CMD_SNP_INIT_EX, &data, error);
+	free_page((unsigned long)list);
+	return ret;
+}
+
+/**
+ * snp_init_locked() - Bring SNP up
+ * @sev:	the device; SEV is not initialised yet
+ * @error:	status of the firmware
+ *
+ * Return: 0, also if it is up; -ENODEV if host or firmware are without SNP, so
+ * that SEV may go on alone; else the error, and SNP is down.
+ */
+int snp_init_locked(struct sev_device *sev, int *error)
+{
+	int ret;
+
+	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP))
+		return -ENODEV;
+
+	if (sev->snp_initialized)
+		return 0;
+
+	if (!sev_version_greater_or_equal(SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR)) {
+		dev_info(sev->dev, "SEV-SNP support requires firmware version >= %d:%d\n",
+			 SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR);
+		return -ENODEV;
+	}
+
+	/* Firmware asks every CPU. */
+	cpus_read_lock();
+	if (!cpumask_equal(cpu_online_mask, cpu_present_mask)) {
+		cpus_read_unlock();
+		dev_err(sev->dev, "SEV-SNP: not all present CPUs are online\n");
+		return -EOPNOTSUPP;
+	}
+
+	on_each_cpu(snp_clear_hsave, NULL, 1);
+	ret = snp_do_init(sev, error);
+	cpus_read_unlock();
+	if (ret) {
+		dev_err(sev->dev, "SEV-SNP: INIT failed %d, error %#x\n", ret, *error);
+		return ret;
+	}
+
+	sev->snp_initialized = true;
+
+	/* Before the first guest may be activated. */
+	wbinvd_on_all_cpus();
+	ret = __sev_do_cmd_locked(SEV_CMD_SNP_DF_FLUSH, NULL, error);
+	if (ret) {
+		dev_err(sev->dev, "SEV-SNP: DF_FLUSH failed %d, error %#x\n", ret,
+			*error);
+		snp_shutdown_locked(sev, false);
+		return ret;
+	}
+
+	dev_info(sev->dev, "SEV-SNP API:%d.%d build:%d\n", sev->api_major,
+		 sev->api_minor, sev->build);
+	return 0;
+}
+
+/**
+ * snp_shutdown_locked() - Take SNP down and have the IOMMU's buffers back
+ * @sev:	the device; SEV is shut down, all pages but the IOMMU's are back
+ * @panic:	this is the only CPU, interrupts are off, and the others have
+ *		written back their caches
+ *
+ * Return: 0, also if it is not up; else SNP stays up, or it is down but IOMMU
+ * buffers could not be had back.
+ */
+int snp_shutdown_locked(struct sev_device *sev, bool panic)
+{
+	struct sev_data_snp_shutdown_ex data = {
+		.len = sizeof(data),
+		.iommu_snp_shutdown = 1,
+	};
+	int ret, error = SEV_RET_NO_FW_CALL;
+
+	if (!sev->snp_initialized)
+		return 0;
+
+	if (panic)
+		wbinvd();
+	else
+		wbinvd_on_all_cpus();
+
+	ret = __sev_do_cmd_locked(SEV_CMD_SNP_SHUTDOWN_EX, &data, &error);
+	if (ret && error == SEV_RET_DFFLUSH_REQUIRED) {
+		ret = __sev_do_cmd_locked(SEV_CMD_SNP_DF_FLUSH, NULL, &error);
+		if (!ret)
+			ret = __sev_do_cmd_locked(SEV_CMD_SNP_SHUTDOWN_EX, &data,
+						  &error);
+	}
+	if (ret) {
+		dev_err(sev->dev, "SEV-SNP firmware shutdown failed, rc %d, error %#x\n",
+			ret, error);
+		return ret;
+	}
+
+	sev->snp_initialized = false;
+
+	ret = amd_iommu_snp_disable();
+	if (ret)
+		dev_err(sev->dev, "SEV-SNP: IOMMU buffers are lost (%d)\n", ret);
+	else
+		dev_dbg(sev->dev, "SEV-SNP firmware shutdown\n");
+
+	return ret;
+}

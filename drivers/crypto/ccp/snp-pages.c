@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Pages that firmware owns, and how they come back. */
+#include <linux/export.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <asm/mem_encrypt.h>
+#include <asm/pgtable_types.h>
+#include <asm/rmp.h>
+
+#include "psp-dev.h"
+#include "sev-dev.h"
+#include "snp-dev.h"
+
+int snp_reclaim_pages(unsigned long paddr, unsigned int npages, bool locked)
+{
+	struct sev_data_snp_page_reclaim data;
+	u64 pfn = __sme_clr(paddr) >> PAGE_SHIFT;
+	int ret = 0, rc, error;
+
+	for (; npages; npages--, pfn++) {
+		/* Bit 0 clear: the entry is of 4 KiB. */
+		data.paddr = pfn << PAGE_SHIFT;
+		if (locked)
+			rc = __sev_do_cmd_locked(SEV_CMD_SNP_PAGE_RECLAIM, &data,
+						 &error);
+		else
+			rc = sev_do_cmd(SEV_CMD_SNP_PAGE_RECLAIM, &data, &error);
+
+		if (!rc)
+			rc = rmp_make_shared(pfn, PG_LEVEL_4K);
+		if (rc) {
+			snp_leak_pages(pfn, 1);
+			ret = ret ?: -EFAULT;
+		}
+	}
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(snp_reclaim_pages);
+
+/* Give @npages at @paddr to firmware, all or none. */
+int snp_make_firmware(u64 paddr, unsigned int npages)
+{
+	int n;
+
+	n = rmp_make_firmware(__sme_clr(paddr) >> PAGE_SHIFT, npages);
+	if (n == npages)
+		return 0;
+
+	if (n > 0)
+		snp_reclaim_pages(paddr, n, true);
+	return -EFAULT;
+}
+
+/* Under sev_cmd_mutex. 1 << @order pages, firmware's if SNP is up. */
+void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages(gfp, order);
+	void *addr;
+
+	if (!page)
+		return NULL;
+
+	addr = page_address(page);
+	if (snp_is_initialized() && snp_make_firmware(__pa(addr), 1U << order)) {
+		/* Some may be leaked, and hold the order together. */
+		if (order)
+			snp_leak_pages(page_to_pfn(page), 1U << order);
+		else
+			__free_page(page);
+		return NULL;
+	}
+
+	return addr;
+}
+
+/* Under sev_cmd_mutex. What does not come back is leaked. */
+void snp_free_firmware_pages(void *addr, unsigned int order)
+{
+	if (!addr)
+		return;
+
+	if (snp_is_initialized() &&
+	    snp_reclaim_pages(__pa(addr), 1U << order, true))
+		return;
+
+	free_pages((unsigned long)addr, order);
+}
+
+void *snp_alloc_firmware_page(gfp_t gfp)
+{
+	void *addr;
+
+	mutex_lock(&sev_cmd_mutex);
+	addr = snp_alloc_firmware_pages(gfp, 0);
+	mutex_unlock(&sev_cmd_mutex);
+
+	return addr;
+}
+EXPORT_SYMBOL_GPL(snp_alloc_firmware_page);
+
+void snp_free_firmware_page(void *addr)
+{
+	mutex_lock(&sev_cmd_mutex);
+	snp_free_firmware_pages(addr, 0);
+	mutex_unlock(&sev_cmd_mutex);
+}
+EXPORT_SYMBOL_GPL(snp_free_firmware_page);
+
+bool snp_is_initialized(void)
+{
+	struct psp_device *psp = psp_master;
+
+	return psp && psp->sev_data &&
+	       ((struct sev_device *)psp->sev_data)->snp_initialized;
+}
+EXPORT_SYMBOL_GPL(snp_is_initialized);
