@@ -25,6 +25,10 @@ TIMED = "timed:"
 Row = collections.namedtuple("Row", "test pace limit unpatched machine reason")
 Seen = collections.namedtuple("Seen", "outcome reason splats")
 
+# Seconds that all tests of up to QUICK seconds in one boot have together: they
+# take a few each, and a machine that hangs in all of them is told early.
+QUICK, BOOT = 300, 1500
+
 # The host's CPUs are not hyper-threads, and 7.2's SNP test sets the policy
 # bit that allows them only if this file says "on".
 SMT = """
@@ -127,7 +131,8 @@ def observe(name, kernel, binary, built, tests, before="", snp=True,
                            check=True)
     h = host.Host(kernels.get(kernel), binary, smp=2, thread="multi", snp=snp)
     r = h.run(name, script(tests, before, timed), files,
-              timeout=180 + sum(limit + 5 for _, limit in tests))
+              timeout=180 + max(BOOT, sum(limit + 5 for _, limit in tests
+                                          if limit > QUICK)))
     bad = splats(r.console, len(tests))
     seen = {}
     for n, (test, _) in enumerate(tests):
