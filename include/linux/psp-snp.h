@@ -60,18 +60,21 @@ enum snp_page_type {
 struct sev_data_snp_addr {
 	u64 address;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_addr) == 8);
 
 struct sev_data_snp_activate {
 	u64 gctx_paddr;
 	u32 asid;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_activate) == 12);
 
 struct sev_data_snp_guest_status {
 	u64 gctx_paddr;
 	u64 address;			/* a firmware page */
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_guest_status) == 16);
 
 struct sev_data_snp_guest_request {
@@ -79,6 +82,7 @@ struct sev_data_snp_guest_request {
 	u64 req_paddr;			/* read, a page of the hypervisor */
 	u64 res_paddr;			/* written, a firmware page; stays one */
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_guest_request) == 24);
 
 struct sev_data_snp_launch_start {
@@ -91,6 +95,7 @@ struct sev_data_snp_launch_start {
 	u32 desired_tsc_khz;
 	u8 gosvw[16];
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_launch_start) == 48);
 static_assert(offsetof(struct sev_data_snp_launch_start, gosvw) == 0x20);
 
@@ -108,6 +113,7 @@ struct sev_data_snp_launch_update {
 	u32 vmpl3_perms:8;
 	u32 rsvd4;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_launch_update) == 32);
 static_assert(offsetof(struct sev_data_snp_launch_update, address) == 0x10);
 
@@ -121,6 +127,7 @@ struct sev_data_snp_launch_finish {
 	u64 rsvd:61;
 	u8 host_data[32];
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_launch_finish) == 64);
 static_assert(offsetof(struct sev_data_snp_launch_finish, host_data) == 0x20);
 
@@ -128,11 +135,13 @@ static_assert(offsetof(struct sev_data_snp_launch_finish, host_data) == 0x20);
 struct sev_data_snp_page_reclaim {
 	u64 paddr;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_page_reclaim) == 8);
 
 struct sev_data_snp_page_unsmash {
 	u64 paddr;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_page_unsmash) == 8);
 
 struct sev_data_snp_dbg {
@@ -140,6 +149,7 @@ struct sev_data_snp_dbg {
 	u64 src_addr;
 	u64 dst_addr;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_dbg) == 24);
 
 struct sev_data_snp_init_ex {
@@ -153,6 +163,7 @@ struct sev_data_snp_init_ex {
 	u16 max_snp_asid;
 	u8 rsvd2[46];
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_init_ex) == 64);
 static_assert(offsetof(struct sev_data_snp_init_ex, list_paddr) == 8);
 
@@ -161,6 +172,7 @@ struct sev_data_range {
 	u32 page_count;			/* 4 KiB pages */
 	u32 rsvd;
 } __packed;
+
 static_assert(sizeof(struct sev_data_range) == 16);
 
 struct sev_data_range_list {
@@ -168,6 +180,7 @@ struct sev_data_range_list {
 	u32 rsvd;
 	struct sev_data_range ranges[];
 } __packed;
+
 static_assert(sizeof(struct sev_data_range_list) == 8);
 
 struct sev_data_snp_shutdown_ex {
@@ -176,11 +189,13 @@ struct sev_data_snp_shutdown_ex {
 	u32 x86_snp_shutdown:1;
 	u32 rsvd1:30;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_shutdown_ex) == 8);
 
 struct sev_data_snp_commit {
 	u32 len;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_commit) == 4);
 
 struct sev_data_snp_feature_info {
@@ -188,6 +203,7 @@ struct sev_data_snp_feature_info {
 	u32 ecx_in;
 	u64 feature_info_paddr;
 } __packed;
+
 static_assert(sizeof(struct sev_data_snp_feature_info) == 16);
 
 /* How to bring the platform up, and how it went */

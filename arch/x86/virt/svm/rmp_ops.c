@@ -28,6 +28,7 @@ struct rmp_update {
 	u8 rsvd;
 	u32 asid;
 } __packed;
+
 static_assert(sizeof(struct rmp_update) == 16);
 
 atomic_long_t rmp_nr_leaked, rmp_nr_updates, rmp_nr_psmash;
