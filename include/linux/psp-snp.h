@@ -15,29 +15,19 @@
 
 /* Commands; all that are not below 0x80 are SNP's. */
 enum snp_cmd {
-	SEV_CMD_SNP_INIT		= 0x081,
-	SEV_CMD_SNP_SHUTDOWN		= 0x082,
-	SEV_CMD_SNP_PLATFORM_STATUS	= 0x083,
-	SEV_CMD_SNP_DF_FLUSH		= 0x084,
-	SEV_CMD_SNP_INIT_EX		= 0x085,
-	SEV_CMD_SNP_SHUTDOWN_EX		= 0x086,
-	SEV_CMD_SNP_DECOMMISSION	= 0x090,
-	SEV_CMD_SNP_ACTIVATE		= 0x091,
-	SEV_CMD_SNP_GUEST_STATUS	= 0x092,
-	SEV_CMD_SNP_GCTX_CREATE		= 0x093,
-	SEV_CMD_SNP_GUEST_REQUEST	= 0x094,
-	SEV_CMD_SNP_ACTIVATE_EX		= 0x095,
-	SEV_CMD_SNP_LAUNCH_START	= 0x0a0,
-	SEV_CMD_SNP_LAUNCH_UPDATE	= 0x0a1,
-	SEV_CMD_SNP_LAUNCH_FINISH	= 0x0a2,
-	SEV_CMD_SNP_DBG_DECRYPT		= 0x0b0,
-	SEV_CMD_SNP_DBG_ENCRYPT		= 0x0b1,
-	SEV_CMD_SNP_PAGE_RECLAIM	= 0x0c7,
-	SEV_CMD_SNP_PAGE_UNSMASH	= 0x0c8,
-	SEV_CMD_SNP_CONFIG		= 0x0c9,
-	SEV_CMD_SNP_COMMIT		= 0x0cb,
-	SEV_CMD_SNP_VLEK_LOAD		= 0x0cd,
-	SEV_CMD_SNP_FEATURE_INFO	= 0x0ce,
+	SEV_CMD_SNP_INIT = 0x81, SEV_CMD_SNP_SHUTDOWN,
+	SEV_CMD_SNP_PLATFORM_STATUS, SEV_CMD_SNP_DF_FLUSH,
+	SEV_CMD_SNP_INIT_EX, SEV_CMD_SNP_SHUTDOWN_EX,
+	SEV_CMD_SNP_DECOMMISSION = 0x90, SEV_CMD_SNP_ACTIVATE,
+	SEV_CMD_SNP_GUEST_STATUS, SEV_CMD_SNP_GCTX_CREATE,
+	SEV_CMD_SNP_GUEST_REQUEST, SEV_CMD_SNP_ACTIVATE_EX,
+	SEV_CMD_SNP_LAUNCH_START = 0xa0, SEV_CMD_SNP_LAUNCH_UPDATE,
+	SEV_CMD_SNP_LAUNCH_FINISH,
+	SEV_CMD_SNP_DBG_DECRYPT = 0xb0, SEV_CMD_SNP_DBG_ENCRYPT,
+	SEV_CMD_SNP_PAGE_RECLAIM = 0xc7, SEV_CMD_SNP_PAGE_UNSMASH,
+	SEV_CMD_SNP_CONFIG,
+	SEV_CMD_SNP_COMMIT = 0xcb,
+	SEV_CMD_SNP_VLEK_LOAD = 0xcd, SEV_CMD_SNP_FEATURE_INFO,
 };
 
 /* The oldest firmware ABI that this kernel can work with. */
@@ -89,9 +79,7 @@ struct sev_data_snp_launch_start {
 	u64 gctx_paddr;
 	u64 policy;
 	u64 ma_gctx_paddr;		/* migration agent */
-	u32 ma_en:1;
-	u32 imi_en:1;
-	u32 rsvd:30;
+	u32 ma_en:1, imi_en:1, rsvd:30;
 	u32 desired_tsc_khz;
 	u8 gosvw[16];
 } __packed;
@@ -101,16 +89,11 @@ static_assert(offsetof(struct sev_data_snp_launch_start, gosvw) == 0x20);
 
 struct sev_data_snp_launch_update {
 	u64 gctx_paddr;
-	u32 page_size:1;		/* RMP_PG_SIZE_* */
-	u32 page_type:3;		/* enum snp_page_type */
-	u32 imi_page:1;
-	u32 rsvd:27;
+	/* RMP_PG_SIZE_*, enum snp_page_type */
+	u32 page_size:1, page_type:3, imi_page:1, rsvd:27;
 	u32 rsvd2;
 	u64 address;			/* a pre-guest page */
-	u32 rsvd3:8;
-	u32 vmpl1_perms:8;
-	u32 vmpl2_perms:8;
-	u32 vmpl3_perms:8;
+	u32 rsvd3:8, vmpl1_perms:8, vmpl2_perms:8, vmpl3_perms:8;
 	u32 rsvd4;
 } __packed;
 
@@ -121,9 +104,7 @@ struct sev_data_snp_launch_finish {
 	u64 gctx_paddr;
 	u64 id_block_paddr;
 	u64 id_auth_paddr;
-	u8 id_block_en:1;
-	u8 auth_key_en:1;
-	u8 vcek_disabled:1;
+	u8 id_block_en:1, auth_key_en:1, vcek_disabled:1;
 	u64 rsvd:61;
 	u8 host_data[32];
 } __packed;
