@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SNP guests: what lives as long as the VM and its vCPUs do.
+ */
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/psp-sev.h>
+#include <linux/psp-snp.h>
+
+#include <asm/rmp.h>
+
+#include "svm.h"
+#include "snp_guest.h"
+
+int snp_host_flush_asids(int *error)
+{
+	return sev_do_cmd(SEV_CMD_SNP_DF_FLUSH, NULL, error);
+}
+
+/*
+ * A page for a VMSA. Hardware checks writes to the 2M page around an in-use
+ * VMSA that is aligned to 2M itself, so take the other page of a pair then.
+ */
+struct page *snp_vmsa_alloc(void)
+{
+	struct page *pair, *page;
+
+	pair = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 1);
+	if (!pair)
+		return NULL;
+
+	split_page(pair, 1);
+	page = pair;
+	if (IS_ALIGNED(page_to_pfn(page), PTRS_PER_PMD))
+		page++;
+	__free_page(page == pair ? pair + 1 : pair);
+
+	return page;
+}
+
+void snp_vmsa_free(struct kvm_vcpu *vcpu, void *vmsa)
+{
+	u64 pfn = __pa(vmsa) >> PAGE_SHIFT;
+
+	/* From LAUNCH_FINISH on the guest owns it. */
+	if (vcpu->arch.guest_state_protected) {
+		sev_flush_encrypted_page(vcpu, vmsa);
+		if (rmp_make_shared(pfn, PG_LEVEL_4K)) {
+			snp_leak_pages(pfn, 1);
+			return;
+		}
+	}
+
+	__free_page(virt_to_page(vmsa));
+}
+
+void snp_vcpu_init(struct vcpu_svm *svm)
+{
+	mutex_init(&svm->snp.vmsa_mutex);
+	svm->snp.vmsa_gpa = INVALID_PAGE;
+	svm->snp.ghcb_gpa = INVALID_PAGE;
+}
+
+int snp_vcpu_pre_run(struct kvm_vcpu *vcpu)
+{
+	/* Neither before LAUNCH_FINISH nor when the guest took its VMSA away. */
+	if (!vcpu->arch.guest_state_protected ||
+	    !VALID_PAGE(to_svm(vcpu)->vmcb->control.vmsa_pa))
+		return -EINVAL;
+
+	return 1;
+}
+
+bool snp_vm_destroy(struct kvm *kvm)
+{
+	struct kvm_snp_info *snp = &to_kvm_svm(kvm)->sev_info.snp;
+	struct sev_data_snp_addr data = {};
+	int error = 0, ret;
+
+	/* INIT2 without LAUNCH_START: the firmware knows nothing of the VM. */
+	if (!snp->context)
+		return true;
+
+	data.address = __sme_pa(snp->context);
+
+	/* DECOMMISSION clears the need for a flush, as DEACTIVATE does. */
+	sev_deactivate_lock_write();
+	ret = sev_do_cmd(SEV_CMD_SNP_DECOMMISSION, &data, &error);
+	sev_deactivate_unlock_write();
+
+	/* The firmware keeps the page and the ASID; so do we, without using it. */
+	if (ret) {
+		pr_err_ratelimited("SEV-SNP: DECOMMISSION failed, ret=%d, error=%#x\n",
+				   ret, error);
+		snp_leak_pages(__pa(snp->context) >> PAGE_SHIFT, 1);
+		snp->context = NULL;
+		return false;
+	}
+
+	snp_free_firmware_page(snp->context);
+	snp->context = NULL;
+
+	return true;
+}
