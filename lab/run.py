@@ -29,7 +29,7 @@ class Request:
     pristine: bool = False      # our own build without our changes
     host_smp: int = 2
     host_memory: str = "3G"
-    thread: str = "multi"
+    thread: str = "single"
     confidential: bool = True
     timeout: int = 600
     name: str = None

@@ -16,5 +16,5 @@ def one(host, smp, thread):
                                timeout=900), order=45)
 
 
-CASES = [one("debian-13", 2, "multi"), one("debian-backports", 2, "single"),
+CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          one("debian-13", 1, "single")]
