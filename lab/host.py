@@ -82,6 +82,16 @@ def log_files(name):
             for k in ("console", "guest", "control", "machine")}
 
 
+def _last_words(log, status):
+    """What a machine that gave up had to say: after the first line of its
+    log, which is its command."""
+    words = log.read_text(errors="replace").splitlines()[1:][-5:]
+    how = "was killed by the lab" if status is None else \
+        f"ended by signal {-status}" if status < 0 else \
+        f"ended with status {status}"
+    return "".join(f"\n    | {x}" for x in [f"the machine {how}", *words])
+
+
 class Host:
     def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
                  snp=True, extra=()):
@@ -122,7 +132,7 @@ class Host:
         argv = [str(self.binary), *base]
         for directory in machine.firmware():
             argv += ["-L", str(directory)]
-        disks = {"root": hostimage.IMAGE,
+        disks = {"root": hostimage.build(),
                  "modules": self.kernel.modules_image(),
                  "files": where / "files.ext4"}
         for name, file in disks.items():
@@ -214,9 +224,12 @@ class Host:
             _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
                   begin + timeout, step).turn()
         finally:
-            if child.poll() is None:
+            died = child.poll()
+            if died is None:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+            if result.ended in ("machine", "lost"):
+                result.error += _last_words(logs["machine"], died)
             for s in [*ours.values(), *sinks.values()]:
                 s.close()
             result.seconds = time.monotonic() - begin
