@@ -5,7 +5,7 @@ line stock QEMU starts it with."""
 import hashlib
 import os
 
-from lab import image, kernels, paths, sources, stamp
+from lab import image, kernels, paths
 
 MODULES = ["virtio_pci", "virtio_blk", "tsm", "sev-guest"]
 DISK_BYTES = 64 << 20
@@ -15,32 +15,8 @@ def initramfs(modules, name="guest"):
     """modules: image.Modules of the guest's kernel. Returns the archive."""
     where = paths.OUT / "guest"
     where.mkdir(parents=True, exist_ok=True)
-    out = where / f"{name}.cpio"
-    init = paths.LAB / "guest" / "init"
-    top = sources.unpacked("guest.busybox")
-    busybox = top / "usr/bin/busybox"
-    if not busybox.exists():
-        busybox = top / "bin/busybox"
-    mods = modules.needed(MODULES)
-    key = stamp.digest(init, busybox, [str(m) for m in mods],
-                       [m.stat().st_mtime_ns for m in mods])
-    if stamp.current(f"guest.{name}", key, out):
-        return out
-    stamp.clear(f"guest.{name}")
-    cpio = image.Cpio()
-    cpio.directory("dev")
-    cpio.device("dev/console", 5, 1)
-    cpio.file("bin/busybox", busybox, 0o755)
-    cpio.text("init", init.read_text())
-    order = []
-    for m in mods:
-        plain = m.name.split(".ko")[0] + ".ko"
-        cpio.file(f"modules/{plain}", image.content(m))
-        order.append(plain)
-    cpio.text("modules/order", "\n".join(order) + "\n", 0o644)
-    cpio.write(out)
-    stamp.write(f"guest.{name}", key)
-    return out
+    return image.initramfs(where / f"{name}.cpio", paths.LAB / "guest" / "init",
+                           modules, MODULES)
 
 
 def with_shell(initrd, out):

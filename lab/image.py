@@ -7,7 +7,7 @@ import pathlib
 import stat
 import subprocess
 
-from lab import paths, say
+from lab import paths, say, sources, stamp
 
 
 def ext4(tree, image, log, spare=16 << 20):
@@ -86,6 +86,38 @@ class Cpio:
         tmp = path.with_name(path.name + ".tmp")
         tmp.write_bytes(data + b"\0" * (-len(data) % 512))
         tmp.replace(path)
+
+
+def initramfs(out, init, modules, names, directories=()):
+    """An archive with busybox, an init script, and the modules of these names
+    with all they need, which `modules/order` lists in the order to load
+    them. modules: a Modules. Made again only if one of these changed."""
+    out = pathlib.Path(out)
+    top = sources.unpacked("guest.busybox")
+    busybox = top / "usr/bin/busybox"
+    if not busybox.exists():
+        busybox = top / "bin/busybox"
+    mods = modules.needed(names)
+    key = stamp.digest(init, busybox, list(directories), [str(m) for m in mods],
+                       [m.stat().st_mtime_ns for m in mods])
+    name = "initramfs." + str(out.relative_to(paths.OUT)).replace("/", ".")
+    if stamp.current(name, key, out):
+        return out
+    stamp.clear(name)
+    cpio = Cpio()
+    for d in ("dev", "bin", *directories):
+        cpio.directory(d)
+    cpio.device("dev/console", 5, 1)
+    cpio.file("bin/busybox", busybox, 0o755)
+    cpio.text("init", init.read_text())
+    order = []
+    for m in mods:
+        order.append(m.name.split(".ko")[0] + ".ko")
+        cpio.file(f"modules/{order[-1]}", content(m))
+    cpio.text("modules/order", "\n".join(order) + "\n", 0o644)
+    cpio.write(out)
+    stamp.write(name, key)
+    return out
 
 
 class Modules:

@@ -48,32 +48,9 @@ class Kernel:
 
     def initramfs(self):
         """The small archive that mounts the host image and hands over."""
-        where = self.slug() / "initramfs"
-        init = paths.LAB / "hostfs" / "init"
-        busybox = sources.unpacked("guest.busybox") / "usr/bin/busybox"
-        if not busybox.exists():
-            busybox = sources.unpacked("guest.busybox") / "bin/busybox"
-        mods = self.modules.needed(MOUNT)
-        key = stamp.digest(init, busybox, [str(m) for m in mods],
-                           [m.stat().st_mtime_ns for m in mods])
-        name = f"initramfs.{self.name}"
-        if not stamp.current(name, key, where):
-            stamp.clear(name)
-            cpio = image.Cpio()
-            for d in ("proc", "sys", "dev", "new", "lower", "bin"):
-                cpio.directory(d)
-            cpio.device("dev/console", 5, 1)
-            cpio.file("bin/busybox", busybox, 0o755)
-            cpio.text("init", init.read_text())
-            order = []
-            for m in mods:
-                plain = m.name.split(".ko")[0] + ".ko"
-                cpio.file(f"modules/{plain}", image.content(m))
-                order.append(plain)
-            cpio.text("modules/order", "\n".join(order) + "\n", 0o644)
-            cpio.write(where)
-            stamp.write(name, key)
-        return where
+        return image.initramfs(self.slug() / "initramfs",
+                               paths.LAB / "hostfs" / "init", self.modules,
+                               MOUNT, ("proc", "sys", "new", "lower"))
 
 
 def _mtimes(top):
