@@ -1,9 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proves the machine's pure logic on the build machine, with sanitizers: the
-same source files that QEMU links."""
+"""Proves the machine without a kernel: its pure logic on the build machine,
+with sanitizers, from the same source files that QEMU links; its PCI function
+through QEMU's qtest protocol."""
 
-from lab import paths, say
+import sys
+
+from lab import machine, paths, say
 from lab.cases import Case, CaseFailed
+
+
+def report(log, argv, hint):
+    """Runs what prints KTAP; CaseFailed with what is not ok."""
+    try:
+        say.run(argv, log, hint=hint)
+    except say.Failed as e:
+        failed = str(e)
+    else:
+        failed = ""
+    text = say.log_path(log).read_text(errors="replace")
+    lines = [x.strip() for x in text.splitlines()]
+    bad = [x for x in lines if x.startswith("not ok")]
+    good = [x for x in lines if x.startswith("ok ")]
+    if bad or failed or not good:
+        raise CaseFailed("\n".join(bad) or failed or
+                         "no test reported a result")
+    return f"{len(good)} tests"
 
 
 def unit():
@@ -11,19 +32,25 @@ def unit():
     if not (tests / "Makefile").exists():
         raise CaseFailed("machine/tests has no Makefile")
     out = paths.OUT / "machine-tests"
-    say.run(["make", "-s", "-C", tests, f"O={out}", "check"], "machine-unit",
-            hint=f"make -C machine/tests O={paths.shown(out)} check")
-    text = say.log_path("machine-unit").read_text(errors="replace")
-    lines = [x.strip() for x in text.splitlines()]
-    bad = [x for x in lines if x.startswith("not ok")]
-    good = [x for x in lines if x.startswith("ok ")]
-    if bad or not good:
-        raise CaseFailed("\n".join(bad) or "no test reported a result")
-    return f"{len(good)} tests"
+    return report("machine-unit",
+                  ["make", "-s", "-C", tests, f"O={out}", "check"],
+                  f"make -C machine/tests O={paths.shown(out)} check")
+
+
+def device():
+    binary = machine.build().binary
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    script = paths.ROOT / "machine" / "tests" / "device.py"
+    return report("machine-device",
+                  [sys.executable, script, binary, *where],
+                  f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
 CASES = [
     Case("machine.unit", "the page-state table, the firmware's commands and "
          "the event tables hold for every transition, under sanitizers",
          unit, order=5),
+    Case("machine.device", "the secure processor's PCI function does what "
+         "drivers expect, register by register, and refuses options it "
+         "cannot serve", device, order=10),
 ]
