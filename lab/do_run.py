@@ -29,6 +29,12 @@ def options(p):
     p.add_argument("--machine", metavar="BINARY", help="another outer QEMU")
     p.add_argument("--pristine", action="store_true",
                    help="the outer QEMU without our changes")
+    p.add_argument("--self-check", action="store_true",
+                   help="the machine compares every cached translation with "
+                   "the RMP at each world switch, and stops at a stale one")
+    p.add_argument("--loose", action="store_true",
+                   help="the machine takes the looser reading where the "
+                   "sources are silent on a page's size")
     p.add_argument("--plain", action="store_true",
                    help="an ordinary guest, not a confidential one")
     p.add_argument("--host-smp", type=int, default=r.host_smp, metavar="N")
@@ -46,6 +52,7 @@ def request(args):
         smp=args.smp, memory=args.memory, qemu=args.qemu, ovmf=args.ovmf,
         guest_kernel=args.guest_kernel, guest_modules=args.guest_modules,
         machine=args.machine, pristine=args.pristine,
+        self_check=args.self_check, loose=args.loose,
         host_smp=args.host_smp, host_memory=args.host_memory,
         thread=args.thread, confidential=not args.plain,
         timeout=args.timeout)
@@ -66,8 +73,9 @@ def do(args):
 
 def show(verdict):
     r = verdict.result
-    if verdict.refused:
-        print(verdict.refused)
+    for plain in (verdict.refused, verdict.died):
+        if plain:
+            print(plain)
     for name, ok, seen in verdict.checks:
         print(f"  {'ok  ' if ok else 'FAIL'} {name:52} {seen}")
     for name, one in verdict.summary["identity"].items():
@@ -75,8 +83,7 @@ def show(verdict):
               f"sha256 {one['sha256']}")
     print(f"logs: {paths.shown(r.logs['console'])}, "
           f"{paths.shown(r.logs['guest'])}")
-    bad = [c for c in verdict.checks if not c[1]]
-    if verdict.refused or bad:
+    if not verdict.ok():
         _explain(verdict)
     if verdict.ok():
         print(f"all of it held, {say.clock(r.seconds)}")

@@ -30,6 +30,10 @@ BAD_LINES = re.compile(
     r"Kernel panic|general protection fault|rcu: INFO|"
     r"\bTainted: \S*[WD]")
 
+# After this line on its console a host does nothing more.
+PANIC = re.compile(r"Kernel panic - not syncing.*")
+# Seconds a run still gets after a line that ends it: others may explain it.
+GRACE = 2
 
 # Linux counts timer ticks against the TSC when it boots; if the machine gets no
 # time of the computer it runs on just then, there are too few.
@@ -46,10 +50,13 @@ class Result:
         self.says = []
         self.marks = {}
         self.command = []
-        self.ended = "lost"         # "script", "timeout", "lost", "machine"
+        # "script", "timeout", "lost", "machine"; "fatal": of a line after
+        # which nothing more was to be expected; error has it
+        self.ended = "lost"
         self.seconds = 0.0
         self.logs = {}
         self.error = ""
+        self.fatal = []             # lines that ended the run, or would have
 
     def bad_lines(self):
         """Console lines no healthy kernel prints."""
@@ -94,11 +101,11 @@ def _last_words(log, status):
 
 class Host:
     def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
-                 snp=True, extra=()):
+                 snp=True, extra=(), psp=()):
         self.kernel = kernel
         self.binary = pathlib.Path(binary)
         self.smp, self.memory, self.thread = smp, memory, thread
-        self.snp, self.extra = snp, list(extra)
+        self.snp, self.extra, self.psp = snp, list(extra), psp
 
     def _files(self, name, script, files, mode):
         """The run's own disk: script, start-up and files."""
@@ -128,7 +135,7 @@ class Host:
 
     def command(self, where, cmdline=""):
         base = platform.arguments(self.binary, self.smp, self.memory,
-                                  self.thread, self.snp)
+                                  self.thread, self.snp, self.psp)
         argv = [str(self.binary), *base]
         for directory in machine.firmware():
             argv += ["-L", str(directory)]
@@ -184,10 +191,12 @@ class Host:
         return result
 
     def _run(self, name, script, files, timeout, on_mark=None, on_line=None,
-             on_end=None, step=None, cmdline=""):
+             on_end=None, step=None, cmdline="", fatal=None):
         """on_mark(name, text, monitor); on_line(port, line) for every line of
         console, guest and control; on_end(monitor): the host has powered
-        off, the machine still answers. Returns a Result."""
+        off, or the run ends for a fatal line, and the machine still answers.
+        fatal: {port: pattern} of lines that end the run at once; a host's
+        panic always does. Returns a Result."""
         name, lock = _claim(name)
         result = Result(name)
         where = self._files(name, script, files or {}, "script")
@@ -222,7 +231,7 @@ class Host:
                  for p in ("console", "guest", "control")}
         try:
             _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
-                  begin + timeout, step).turn()
+                  begin + timeout, step, fatal).turn()
         finally:
             died = child.poll()
             if died is None:
@@ -246,11 +255,15 @@ class _Loop:
     """One run: reads the ports, answers the marks, notices the end."""
 
     def __init__(self, result, child, socks, sinks, on_mark, on_line, on_end,
-                 end, step):
+                 end, step, fatal=None):
         self.result, self.child = result, child
         self.socks, self.sinks = socks, sinks
         self.on_mark, self.on_line, self.on_end = on_mark, on_line, on_end
         self.end, self.step = end, step
+        self.fatal = {"console": [PANIC]}
+        for port, pattern in (fatal or {}).items():
+            self.fatal.setdefault(port, []).append(pattern)
+        self.reasons = result.fatal
         self.partial = {p: b"" for p in ("console", "guest", "control")}
         self.monitor = qmp.Monitor(socks["qmp"])
         self.finished = False
@@ -265,7 +278,9 @@ class _Loop:
             self.monitor.greet()
             while not self.finished:
                 if time.monotonic() > self.end:
-                    if self.result.ended == "lost":
+                    if self.reasons:
+                        self._fatal_end()
+                    elif self.result.ended == "lost":
                         self.result.ended = "timeout"
                     return
                 for key, _ in sel.select(0.5):
@@ -282,10 +297,28 @@ class _Loop:
             for port in self.sinks:
                 while self._read(port):
                     pass
+            if self.reasons:
+                self._fatal_end(gone=True)
         except (say.Failed, OSError, ValueError) as e:
             self.result.error = str(e)
             if self.result.ended == "lost":
                 self.result.ended = "machine"
+
+    def _fatal_end(self, gone=False):
+        """gone: the machine has ended, or told on_end already."""
+        if self.result.ended != "script":
+            self.result.ended = "fatal"
+        self.result.error = "; ".join(self.reasons)
+        if self.on_end and not gone:
+            self.on_end(self.monitor)
+
+    def _look(self, port, line):
+        """Notes a fatal line; the run ends soon after the first."""
+        for pattern in self.fatal.get(port, ()):
+            m = pattern.search(line)
+            if m and m.group() not in self.reasons:
+                self.reasons.append(m.group())
+                self.end = min(self.end, time.monotonic() + GRACE)
 
     def _read(self, port):
         if port == "qmp":
@@ -302,6 +335,7 @@ class _Loop:
             line = raw.decode("utf-8", "replace").rstrip("\r")
             if self.on_line:
                 self.on_line(port, line)
+            self._look(port, line)
             if port == "control" and line.startswith("@lab "):
                 self._control(line[5:])
         return True

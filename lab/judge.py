@@ -124,6 +124,27 @@ def cross(before, after, hist, says, stream, lost, smp):
            f"{made} requests")
 
 
+def audits(before, after, result):
+    """Our own kernel's audit of the RMP, before the guest and after it: its
+    word on itself, and the same census as the machine's."""
+    for when, side in (("before", before), ("after", after)):
+        lines = said(result, f"audit-{when}")
+        word = lines[-1] if lines else "the kernel has no audit"
+        yield f"{when}: audit balanced", word == "BALANCED", word
+        seen = dict(x.rsplit(" ", 1) for x in lines if " " in x)
+        yield (f"{when}: audit has no page leaked", seen.get("leaked") == "0",
+               f"{seen.get('leaked', 'nothing')} leaked")
+        if side is None:
+            continue
+        states = side.get("rmp-summary", {}).get("states", {})
+        differ = {k: (int(seen[k]), v) for k, v in states.items()
+                  if k in seen and int(seen[k]) != v}
+        yield (f"{when}: audit counts the pages the machine counts",
+               "hypervisor" in seen and "firmware" in states and not differ,
+               f"(kernel, machine) differ: {differ}" if differ else
+               f"{states.get('firmware')} firmware pages")
+
+
 def difference(before, after):
     """after - before of nested counters."""
     out = {}

@@ -21,8 +21,9 @@ def has_psp(binary):
     return f'name "{PSP}"' in r.stdout
 
 
-def arguments(binary, smp=2, memory="3G", thread="multi", snp=True):
-    """Command line of the outer machine, without kernel, disks and ports."""
+def arguments(binary, smp=2, memory="3G", thread="multi", snp=True, psp=()):
+    """Command line of the outer machine, without kernel, disks and ports.
+    psp: properties of the secure processor's device, "name=value"."""
     snp = snp and has_psp(binary)
     out = ["-machine", "q35,smm=off",
            "-accel", f"tcg,thread={thread},tb-size=512",
@@ -32,7 +33,7 @@ def arguments(binary, smp=2, memory="3G", thread="multi", snp=True):
            "-no-reboot", "-action", "shutdown=pause",
            "-device", "amd-iommu,intremap=on"]
     if snp:
-        out += ["-device", f"{PSP},id=psp"]
+        out += ["-device", ",".join([PSP, "id=psp", *psp])]
     return out
 
 

@@ -27,6 +27,8 @@ class Request:
     guest_modules: str = None
     machine: str = None         # another outer QEMU
     pristine: bool = False      # our own build without our changes
+    self_check: bool = False    # the machine compares its caches with the RMP
+    loose: bool = False         # the looser reading where sources are silent
     host_smp: int = 2
     host_memory: str = "3G"
     thread: str = "single"
@@ -41,9 +43,11 @@ class Verdict:
     result: host.Result
     summary: dict
     refused: str = None         # why no guest was launched
+    died: str = None            # what ended the run before its end
 
     def ok(self):
-        return self.refused is None and all(c[1] for c in self.checks)
+        return (self.refused is None and self.died is None and
+                all(c[1] for c in self.checks))
 
 
 def size(text):
@@ -96,10 +100,24 @@ def _guest(req):
     return k, guest.initramfs(k.modules)
 
 
+def _ours(req):
+    """Is the host kernel this tree's, which can be asked for its audit?"""
+    return not req.kernel and req.host not in kernels.STOCK
+
+
 def _machine(req):
     if req.machine:
         return pathlib.Path(req.machine)
     return machine.build(req.pristine).binary
+
+
+def _psp(req, binary):
+    """Properties of the secure processor's device that were asked for."""
+    out = ["self-check=on"] * req.self_check + ["loose-size=on"] * req.loose
+    if out and not platform.has_psp(binary):
+        raise say.Stop("--self-check and --loose are the SNP machine's, and "
+                       f"{paths.shown(binary)} is none", "leave them out")
+    return out
 
 
 def _script(req, files):
@@ -148,6 +166,7 @@ def stage(req):
     build.prepare()
     with build.lock():
         binary = _machine(req)
+        psp = _psp(req, binary)
         hostimage.build()
         k = _kernel(req)
         k.modules_image()
@@ -159,8 +178,18 @@ def stage(req):
     files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
              "guest/disk": disk}
     script, argv = _script(req, files)
-    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread)
+    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread, psp=psp)
     return Stage(binary, k, g, h, files, script, argv, digest, tmp)
+
+
+# After one of these nothing more happens: stock QEMU stops the guest and waits
+# for somebody to look at it.
+FATAL = {
+    "console": re.compile(r"SEV-ES guest requested termination: .*"),
+    "guest": re.compile(r"KVM: unknown exit reason \d+|error: kvm run failed.*|"
+                        r"KVM: entry failed, hardware error.*|"
+                        r"KVM internal error\..*"),
+}
 
 
 def go(req):
@@ -171,12 +200,16 @@ def go(req):
     def on_mark(mark, _text, monitor):
         marks[mark] = counts.machine(monitor)
 
+    def on_end(monitor):
+        if "after" not in marks:
+            marks["end"] = counts.machine(monitor)
+
     what = "an SNP" if req.confidential else "an ordinary"
     with s.tmp, say.Step(f"{s.host_kernel.release} hosts {what} guest of "
                          f"{req.smp} vCPU{'s' * (req.smp > 1)}") as step:
         result = s.host.run(
             req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
-            step=step, on_line=lambda p, line: _progress(step, p, line))
+            on_end=on_end, step=step, fatal=FATAL, on_line=lambda p, line: _progress(step, p, line))
     return _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
                     s.guest_argv, s.disk_digest, marks)
 
@@ -212,10 +245,19 @@ def refusal(result, what="SEV or SNP"):
     return f"its log says nothing of {what}"
 
 
-def _verdict(req, k, g, binary, result, argv, digest, before_after):
+def died(result):
+    """The line or lines after which nothing more was to be expected."""
+    if not result.fatal:
+        return None
+    who = ("host" if any(host.PANIC.search(x) for x in result.fatal)
+           else "guest")
+    return f"the {who} died: " + "; ".join(result.fatal)
+
+
+def _verdict(req, k, g, binary, result, argv, digest, marks):
     stream = counts.split_guest(result.guest)
     hist = counts.histograms(result.control)
-    before, after = before_after.get("before"), before_after.get("after")
+    before, after = marks.get("before"), marks.get("after")
     refused = None
     checks = []
     if "no-kvm" in result.says:
@@ -227,20 +269,18 @@ def _verdict(req, k, g, binary, result, argv, digest, before_after):
     if refused is None:
         ended = (result.ended == "script" and
                  judge.first(result, "qemu-status") == "0")
-        seen = (f"QEMU's status {judge.first(result, 'qemu-status', 'none')}"
-                if result.ended == "script" else
-                {"timeout": f"nothing more after {req.timeout} s",
-                 "lost": "the machine went away",
-                 "machine": "the machine does not answer"}[result.ended] +
-                (f" ({result.error})" if result.error else "") +
-                _last_words(result))
-        checks.append(("run: to the end", ended, seen))
+        checks.append(("run: to the end", ended and not result.fatal,
+                       _ending(req, result)))
         checks += judge.host_lines(result, req.confidential)
         checks += judge.guest_lines(stream, req.smp, digest, req.confidential)
-        if req.confidential:
+        # what was cut short is not counted up
+        if req.confidential and result.ended != "fatal":
             checks += judge.cross(before, after, hist, result.says, stream,
                                   counts.dropped(result.control), req.smp)
             checks += judge.rmp_after(before, after)
+        if _ours(req) and result.ended != "fatal" and \
+                (req.confidential or judge.said(result, "audit-before")):
+            checks += judge.audits(before, after, result)
         checks += judge.cmdlines(result, stream)
     ids = _identity(req, k, g, binary, result)
     for name, one in ids.items():
@@ -248,9 +288,23 @@ def _verdict(req, k, g, binary, result, argv, digest, before_after):
             checks.append((f"identity: {name} as in its package",
                            one["as_packaged"],
                            f"{one['name']} {one['version']}"))
-    summary = _summary(req, result, stream, hist, before, after, ids, checks,
-                       refused, argv)
-    return Verdict(checks, result, summary, refused)
+    summary = _summary(req, result, stream, hist, before, after or
+                       marks.get("end"), ids, checks, refused, argv)
+    if after is None:
+        summary["rmp_after"] = {"assigned": None, "leaked": None}
+    return Verdict(checks, result, summary, refused, died(result))
+
+
+def _ending(req, result):
+    """How the run ended, in a line."""
+    if result.ended == "script":
+        seen = f"QEMU's status {judge.first(result, 'qemu-status', 'none')}"
+        return "; ".join([seen, *result.fatal])
+    return ({"timeout": f"nothing more after {req.timeout} s",
+             "lost": "the machine went away", "fatal": "cut short",
+             "machine": "the machine does not answer"}[result.ended] +
+            (f" ({result.error})" if result.error else "") +
+            _last_words(result))
 
 
 def _last_words(result):
@@ -315,8 +369,11 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
     sums = [c for c in checks if c[0] == "guest: disk read on each vCPU"]
     rmp = (after or {}).get("rmp-summary", {})
     return {
-        "ok": refused is None and all(c[1] for c in checks),
+        "ok": refused is None and not result.fatal and
+        all(c[1] for c in checks),
         "refused": refused,
+        "died": died(result),
+        "ended": result.ended,
         "host": {
             "release": judge.first(result, "release") or None,
             "rmp": _match(r"RMP table physical range (\[.*?\])",

@@ -6,11 +6,15 @@ requests it cannot serve end with one line and status 2."""
 import contextlib
 import copy
 import io
+import json
 import pathlib
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 
-from lab import apt, counts, host, judge, paths, say, sources, tree
+from lab import (apt, counts, host, judge, paths, run, say, sources, tree)
 from lab.cases import Case, CaseFailed
 
 DISK = "ab" * 32
@@ -159,6 +163,35 @@ SPOILED = [
 ]
 
 
+AUDIT = ["hypervisor 9", "firmware 4", "leaked 0", "rmpupdate 7", "BALANCED"]
+
+
+def audits():
+    """What of our kernel's audit must not pass."""
+    good = {"before": list(AUDIT), "after": list(AUDIT)}
+    runs = [(None, None, set())]
+    for when in good:
+        runs += [
+            (when, ["UNBALANCED" if x == "BALANCED" else x for x in AUDIT],
+             {f"{when}: audit balanced"}),
+            (when, [x.replace("leaked 0", "leaked 1") for x in AUDIT],
+             {f"{when}: audit has no page leaked"}),
+            (when, [x.replace("firmware 4", "firmware 5") for x in AUDIT],
+             {f"{when}: audit counts the pages the machine counts"}),
+            (when, [], {f"{when}: audit balanced",
+                        f"{when}: audit has no page leaked",
+                        f"{when}: audit counts the pages the machine counts"})]
+    bad = []
+    for when, lines, want in runs:
+        r = host.Result("self")
+        r.says = [f"audit-{k} {x}" for k, v in {**good, when: lines}.items()
+                  if k for x in v]
+        got = {n for n, ok, _ in judge.audits(SIDE, SIDE, r) if not ok}
+        if got != want:
+            bad.append(f"audit {when} {lines}: {got}")
+    return bad
+
+
 def judges():
     bad = []
     if verdict(good()):
@@ -172,9 +205,89 @@ def judges():
     run["after"] = None
     if not verdict(run):
         bad.append("a machine that does not answer is not noticed")
+    bad += audits()
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(SPOILED) + 2} runs"
+    return f"{len(SPOILED) + 11} runs"
+
+
+# (port, what arrives there), the answer it must end the run with; None: it
+# must not.
+ENDS = [
+    ([("console", "[   21.1] SEV-ES guest requested termination: 0x0:0x0\n"),
+      ("guest", "Registered therKVM: unknown exit reason 24\nEAX=0\n")],
+     "the guest died: SEV-ES guest requested termination: 0x0:0x0; "
+     "KVM: unknown exit reason 24"),
+    ([("guest", "error: kvm run failed Bad address\n")],
+     "the guest died: error: kvm run failed Bad address"),
+    ([("console", "[ 9.0] Kernel panic - not syncing: Fatal exception\n")],
+     "the host died: Kernel panic - not syncing: Fatal exception"),
+    ([("guest", "Kernel panic - not syncing: the guest's own affair\n"),
+      ("console", "KVM: unknown exit reason 24, said a host's log\n"),
+      ("control", "@lab end 0\n")], None),
+]
+
+
+def _monitor(sock):
+    """The other end of a machine's monitor, as far as counts need it."""
+    answers = {"qom-list": [{"name": "psp", "type": "child<amd-psp>"}],
+               "qom-get": json.dumps({"vmrun": 7})}
+    with sock.makefile("rwb", buffering=0) as f:
+        sock.sendall(b'{"QMP": {}}\n')
+        while line := f.readline():
+            name = json.loads(line)["execute"]
+            f.write(json.dumps({"return": answers.get(name, {})}).encode() +
+                    b"\n")
+
+
+def _play(arrives, seconds):
+    """A run on a machine that says this and then nothing. Returns its
+    Result, the counts taken at its end, and its seconds."""
+    ours, theirs = {}, {}
+    for port in ("console", "guest", "control", "qmp"):
+        ours[port], theirs[port] = socket.socketpair()
+    result, taken = host.Result("self"), []
+    other = threading.Thread(target=_monitor, daemon=True,
+                             args=(theirs["qmp"],))
+    begin = time.monotonic()
+    with contextlib.ExitStack() as on_exit:
+        child = subprocess.Popen(["sleep", "600"])
+        on_exit.callback(lambda: (child.kill(), child.wait()))
+        sinks = {p: on_exit.enter_context(tempfile.TemporaryFile())
+                 for p in ("console", "guest", "control")}
+        other.start()
+        for port, words in arrives:
+            theirs[port].sendall(words.encode())
+        host._Loop(result, child, ours, sinks, None, None,
+                   lambda m: taken.append(counts.machine(m)),
+                   begin + seconds, None, run.FATAL).turn()
+        for s in [*ours.values(), *theirs.values()]:
+            s.close()
+    return result, taken, time.monotonic() - begin
+
+
+def ends():
+    bad, keep = [], host.GRACE
+    host.GRACE = 0.3
+    try:
+        for arrives, answer in ENDS:
+            limit = 30 if answer else 1.5
+            result, taken, seconds = _play(arrives, limit)
+            if run.died(result) != answer:
+                bad.append(f"{arrives}: {run.died(result)}")
+            if not answer:
+                if result.ended != "script":
+                    bad.append(f"{arrives}: {result.ended}")
+                continue
+            if result.ended != "fatal" or seconds > 15:
+                bad.append(f"{arrives}: {result.ended} after {seconds:.0f} s")
+            if [t and t["stats"] for t in taken] != [{"vmrun": 7}]:
+                bad.append(f"{arrives}: the machine was not asked: {taken}")
+    finally:
+        host.GRACE = keep
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(ENDS)} ends"
 
 
 def _tree(top, patch):
@@ -291,6 +404,9 @@ def moved_on():
 CASES = [
     Case("lab.judge", "a run in which one thing is missing or differs is "
          "called bad, for each thing", judges, order=2),
+    Case("lab.ends", "a guest's request for termination, a guest stock QEMU "
+         "gives up on, a host's panic end a run at once with that as the "
+         "answer, and with the machine's counts", ends, order=2),
     Case("lab.hooks", "a hook that does not apply is reported by patch and "
          "file and nothing is touched; only changed files are written",
          hooks, order=2),

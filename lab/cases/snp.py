@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that unmodified kernels believe the machine: Debian 13's kernel and
 the newest of its backports come up as SNP hosts, and a stock SNP guest does
-its work in them, with every count accounted for and nothing left after."""
+its work in them, with every count accounted for and nothing left after; with
+the machine's self-check on as well, and with both readings of what the
+sources leave open."""
 
 from lab.cases import Case
 from lab.cases.plain import judged
@@ -16,5 +18,27 @@ def one(host, smp, thread):
                                timeout=900), order=45)
 
 
+def self_check(thread, **kwargs):
+    name = f"snp.self-check.{thread}"
+    return Case(name, "the same on Debian 13's host, every cached translation "
+                "compared with the RMP at each world switch and RMP change, "
+                f"machine threads: {thread}",
+                lambda: judged(host="debian-13", smp=2, thread=thread,
+                               self_check=True, name=name, timeout=1200),
+                order=46, **kwargs)
+
+
+def loose():
+    name = "snp.loose"
+    return Case(name, "the same where the machine reads what the sources leave "
+                "open (sizes of pages) the loose way; all others read it the "
+                "strict way",
+                lambda: judged(host="debian-13", smp=1, thread="single",
+                               loose=True, name=name, timeout=900), order=46)
+
+
+# full: SNP guests on one thread a CPU (MTTCG) are not reliable yet. When that
+# is mended: drop it here, and the words in CAVEATS.md and run.Request.
 CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
-         one("debian-13", 1, "single")]
+         one("debian-13", 1, "single"), self_check("single"),
+         self_check("multi", full=True), loose()]
