@@ -10,15 +10,17 @@
 
 #include "snp_psc.h"
 
+/*
+ * Reserved bits are not looked at, here and below: OVMF leaves in them what
+ * was on its stack before.
+ */
 #define HDR_CUR		GENMASK_ULL(15, 0)
 #define HDR_END		GENMASK_ULL(31, 16)
-#define HDR_RSVD	GENMASK_ULL(63, 32)
 
 #define ENTRY_CUR_PAGE	GENMASK_ULL(11, 0)
 #define ENTRY_GFN	GENMASK_ULL(51, 12)
 #define ENTRY_OP	GENMASK_ULL(55, 52)
 #define ENTRY_2M	BIT_ULL(56)
-#define ENTRY_RSVD	GENMASK_ULL(63, 57)
 
 #define PAGES_2M	512
 
@@ -31,8 +33,6 @@ static bool entry_valid(u64 entry)
 {
 	u64 op = FIELD_GET(ENTRY_OP, entry);
 
-	if (entry & ENTRY_RSVD)
-		return false;
 	if (op < PSC_OP_PRIVATE || op > PSC_OP_UNSMASH)
 		return false;
 	if (!IS_ALIGNED(FIELD_GET(ENTRY_GFN, entry), entry_pages(entry)))
@@ -68,7 +68,7 @@ u64 psc_batch_load(struct psc_batch *b, const void *buf, size_t len)
 	b->run = 0;
 
 	n = (size_t)b->end + 1;
-	if (hdr & HDR_RSVD || n > PSC_MAX_ENTRIES || b->cur > b->end ||
+	if (n > PSC_MAX_ENTRIES || b->cur > b->end ||
 	    n > (len - PSC_HDR_SIZE) / PSC_ENTRY_SIZE)
 		return PSC_INVALID_HDR;
 
