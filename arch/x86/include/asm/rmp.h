@@ -105,6 +105,8 @@ int snp_rmptable_init(void);
  * @assigned:	set to whether it is assigned (to a guest or to firmware)
  * @level:	set to the size of the entry, PG_LEVEL_4K or PG_LEVEL_2M
  *
+ * Inside an assigned 2 MiB entry that one holds for every page.
+ *
  * Any context. The answer may be old when it arrives unless the caller owns
  * the page.
  *

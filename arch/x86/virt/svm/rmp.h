@@ -3,6 +3,7 @@
 #ifndef _ARCH_X86_VIRT_SVM_RMP_H
 #define _ARCH_X86_VIRT_SVM_RMP_H
 
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/types.h>
@@ -45,16 +46,94 @@ enum rmp_page_state {
 	RMP_NR_STATES,
 };
 
+/* The operand of RMPUPDATE */
+struct rmp_update {
+	u64 gpa;
+	u8 assigned;
+	u8 pagesize;
+	u8 immutable;
+	u8 rsvd;
+	u32 asid;
+} __packed;
+
+static_assert(sizeof(struct rmp_update) == 16);
+
+/* Results of RMPUPDATE and PSMASH that mean "later", or something of its own */
+#define RMP_FAIL_INUSE		3
+#define RMP_FAIL_OVERLAP	4
+
+/* Other CPUs and firmware hold an entry for the length of an instruction. */
+#define RMP_MAX_SPINS		1000
+
+/**
+ * struct rmp_insns - What changes a table, and the direct map before it
+ * @update:	RMPUPDATE; its result
+ * @psmash:	PSMASH; its result
+ * @split:	make sure that the direct map does not map a page together with
+ *		others that are not part of an entry of @level; 0 or -ENOMEM
+ */
+struct rmp_insns {
+	int (*update)(u64 pfn, const struct rmp_update *state);
+	int (*psmash)(u64 pfn);
+	int (*split)(u64 pfn, int level);
+};
+
+/* @list has the pages that were given away and not had back. */
+struct rmp_stats {
+	atomic_long_t leaked, updates, psmash;
+	struct xarray list;
+};
+
+/**
+ * struct rmp_table - A reverse map table
+ * @entries:	the first one is that of page 0; NULL without SNP
+ * @npages:	number of 4 KiB pages that have an entry; 0 without SNP
+ * @insns:	what changes it
+ * @stats:	what was done to it
+ *
+ * All but the setup works on any table, so that tests can have their own.
+ */
+struct rmp_table {
+	const struct rmp_raw *entries;
+	u64 npages;
+	const struct rmp_insns *insns;
+	struct rmp_stats *stats;
+};
+
+/* What the processor has; without entries until SNP is on. */
+extern struct rmp_table rmp_host;
+
+/* rmp_boot.c */
+bool rmp_range_valid(u64 base, u64 end);
+u64 rmp_size_for(u64 npages);
+u64 rmp_pages_in(u64 size);
+
 /* rmp_entry.c */
 enum rmp_page_state rmp_state_of(struct rmp_raw e);
-void rmp_set_table(void *table, u64 npages);
-u64 rmp_covered_pages(void);
-int rmp_read_raw(u64 pfn, struct rmp_raw *e);
-int rmp_read_entry(u64 pfn, struct rmp_raw *e, int *level);
-void rmp_dump(u64 pfn);
+int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *e);
+int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_raw *e,
+		   int *level);
+int rmp_lookup(const struct rmp_table *t, u64 pfn, bool *assigned, int *level);
+bool rmp_is_foreign(const struct rmp_table *t, u64 pfn);
+void rmp_dump(const struct rmp_table *t, u64 pfn);
 
-/* rmp_ops.c: pages given away and not had back; only statistics */
-extern atomic_long_t rmp_nr_leaked, rmp_nr_updates, rmp_nr_psmash;
-extern struct xarray rmp_leaked;
+/* rmp_ops.c: asm/rmp.h has what they do, for rmp_host */
+int rmp_psmash(const struct rmp_table *t, u64 pfn);
+int rmp_to_guest(const struct rmp_table *t, u64 pfn, u64 gpa, int level,
+		 u32 asid, bool immutable);
+int rmp_to_firmware(const struct rmp_table *t, u64 pfn, unsigned int npages);
+int rmp_to_hypervisor(const struct rmp_table *t, u64 pfn, int level);
+void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages);
+
+/* rmp_audit.c */
+struct rmp_census {
+	u64 pages[RMP_NR_STATES];
+	u64 huge;
+	u64 asid[RMP_NR_ASIDS];
+	long leaked;
+};
+
+void rmp_count(const struct rmp_table *t, struct rmp_census *c);
+bool rmp_balanced(const struct rmp_census *c);
 
 #endif

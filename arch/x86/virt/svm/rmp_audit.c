@@ -27,24 +27,21 @@ static const char * const rmp_state_names[RMP_NR_STATES] = {
 	[RMP_GUEST_VALID]	= "guest-valid",
 };
 
-struct rmp_census {
-	u64 pages[RMP_NR_STATES];
-	u64 huge;
-	u64 asid[RMP_NR_ASIDS];
-};
-
-static void rmp_count(struct rmp_census *c)
+/* Add what all entries say to @c. They may change meanwhile. Sleeps. */
+void rmp_count(const struct rmp_table *t, struct rmp_census *c)
 {
-	u64 npages = rmp_covered_pages(), pfn, n;
 	struct rmp_raw e;
+	u64 pfn, n;
 	int level;
 
-	for (pfn = 0; pfn < npages; pfn += n) {
+	c->leaked += atomic_long_read(&t->stats->leaked);
+
+	for (pfn = 0; pfn < t->npages; pfn += n) {
 		n = 1;
-		if (rmp_read_entry(pfn, &e, &level))
+		if (rmp_read_entry(t, pfn, &e, &level))
 			break;
 		if (level == PG_LEVEL_2M && !(pfn & (RMP_PFNS_PER_2M - 1))) {
-			n = min_t(u64, RMP_PFNS_PER_2M, npages - pfn);
+			n = min_t(u64, RMP_PFNS_PER_2M, t->npages - pfn);
 			c->huge++;
 		}
 		c->pages[rmp_state_of(e)] += n;
@@ -55,33 +52,36 @@ static void rmp_count(struct rmp_census *c)
 	}
 }
 
+bool rmp_balanced(const struct rmp_census *c)
+{
+	return !c->leaked && !c->pages[RMP_RECLAIM] &&
+	       !c->pages[RMP_CONTEXT] && !c->pages[RMP_PRE_GUEST] &&
+	       !c->pages[RMP_GUEST_INVALID] && !c->pages[RMP_GUEST_VALID];
+}
+
 static int audit_show(struct seq_file *m, void *v)
 {
 	struct rmp_census *c;
-	long leaked = atomic_long_read(&rmp_nr_leaked);
-	bool balanced;
 	int i;
 
 	c = kvzalloc(sizeof(*c), GFP_KERNEL);
 	if (!c)
 		return -ENOMEM;
 
-	rmp_count(c);
+	rmp_count(&rmp_host, c);
 
 	for (i = 0; i < RMP_NR_STATES; i++)
 		seq_printf(m, "%s %llu\n", rmp_state_names[i], c->pages[i]);
 	seq_printf(m, "entries-2m %llu\nleaked %ld\nrmpupdate %ld\npsmash %ld\n",
-		   c->huge, leaked, atomic_long_read(&rmp_nr_updates),
-		   atomic_long_read(&rmp_nr_psmash));
+		   c->huge, c->leaked,
+		   atomic_long_read(&rmp_host.stats->updates),
+		   atomic_long_read(&rmp_host.stats->psmash));
 
 	for (i = 1; i < RMP_NR_ASIDS; i++)
 		if (c->asid[i])
 			seq_printf(m, "asid %d %llu\n", i, c->asid[i]);
 
-	balanced = !leaked && !c->pages[RMP_RECLAIM] && !c->pages[RMP_CONTEXT] &&
-		   !c->pages[RMP_PRE_GUEST] && !c->pages[RMP_GUEST_INVALID] &&
-		   !c->pages[RMP_GUEST_VALID];
-	seq_puts(m, balanced ? "BALANCED\n" : "UNBALANCED\n");
+	seq_puts(m, rmp_balanced(c) ? "BALANCED\n" : "UNBALANCED\n");
 
 	kvfree(c);
 	return 0;
@@ -93,7 +93,7 @@ static int leaked_show(struct seq_file *m, void *v)
 	unsigned long pfn;
 	void *entry;
 
-	xa_for_each(&rmp_leaked, pfn, entry)
+	xa_for_each(&rmp_host.stats->list, pfn, entry)
 		seq_printf(m, "0x%lx\n", pfn);
 	return 0;
 }
@@ -103,7 +103,7 @@ static int __init rmp_audit_init(void)
 {
 	struct dentry *dir;
 
-	if (!rmp_covered_pages())
+	if (!rmp_host.npages)
 		return 0;
 
 	dir = debugfs_create_dir("sev-snp", NULL);

@@ -24,6 +24,25 @@
 static u64 rmp_base __ro_after_init;
 static u64 rmp_size __ro_after_init;	/* bytes, with the bookkeeping area */
 
+/* Is there a table between the values of RMP_BASE and RMP_END? */
+bool rmp_range_valid(u64 base, u64 end)
+{
+	return (base & RMP_ADDR_MASK) && (end & RMP_ADDR_MASK) && base <= end &&
+	       end - base >= RMP_BOOKKEEPING_SIZE;
+}
+
+/* Bytes of a table that has entries for the first @npages pages. */
+u64 rmp_size_for(u64 npages)
+{
+	return RMP_BOOKKEEPING_SIZE + npages * sizeof(struct rmp_raw);
+}
+
+/* Pages that have an entry in a table of @size bytes, which is valid. */
+u64 rmp_pages_in(u64 size)
+{
+	return (size - RMP_BOOKKEEPING_SIZE) / sizeof(struct rmp_raw);
+}
+
 /*
  * Firmware reserved the table and locked its place in two registers; the same
  * in all CPUs, which it checks itself. [APM vol 2, "Initializing the RMP"]
@@ -40,7 +59,7 @@ static bool snp_probe_rmptable_info(void)
 		return false;
 	}
 
-	if (base > end || end - base + 1 <= RMP_BOOKKEEPING_SIZE) {
+	if (!rmp_range_valid(base, end)) {
 		pr_err("RMP configuration not valid: base=%#llx, end=%#llx\n",
 		       base, end);
 		return false;
@@ -140,8 +159,8 @@ int __init snp_rmptable_init(void)
 		return -ENODEV;
 
 	last = max_t(u64, max_pfn, PFN_UP(rmp_base + rmp_size));
-	need = RMP_BOOKKEEPING_SIZE + last * sizeof(struct rmp_raw);
-	if (need > rmp_size) {
+	need = rmp_size_for(last);
+	if (rmp_pages_in(rmp_size) < last) {
 		pr_err("Memory reserved for the RMP table does not cover full system RAM (expected 0x%llx got 0x%llx)\n",
 		       need, rmp_size);
 		return -EINVAL;
@@ -168,8 +187,8 @@ int __init snp_rmptable_init(void)
 		on_each_cpu(snp_set_enable, NULL, 1);
 	}
 
-	rmp_set_table(table + RMP_BOOKKEEPING_SIZE,
-		      (rmp_size - RMP_BOOKKEEPING_SIZE) / sizeof(struct rmp_raw));
+	rmp_host.npages = rmp_pages_in(rmp_size);
+	rmp_host.entries = table + RMP_BOOKKEEPING_SIZE;
 
 	if (cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/snp:online",
 			      snp_cpu_online, NULL) < 0)

@@ -11,22 +11,6 @@
 
 #include "rmp.h"
 
-/* Written once, when the table is set up. */
-static struct rmp_raw *rmp_table __ro_after_init;
-static u64 rmp_npages __ro_after_init;
-
-void __init rmp_set_table(void *table, u64 npages)
-{
-	rmp_npages = npages;
-	rmp_table = table;
-}
-
-/* Number of 4 KiB pages from address 0 that have an entry; 0 without SNP. */
-u64 rmp_covered_pages(void)
-{
-	return rmp_npages;
-}
-
 /* The state that a raw entry stands for; see the table in asm/rmp.h. */
 enum rmp_page_state rmp_state_of(struct rmp_raw e)
 {
@@ -47,62 +31,99 @@ enum rmp_page_state rmp_state_of(struct rmp_raw e)
 }
 
 /* The 16 bytes of @pfn. -ENODEV without a table, -ENXIO if not covered. */
-int rmp_read_raw(u64 pfn, struct rmp_raw *e)
+int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *e)
 {
-	if (!rmp_table)
+	if (!t->entries)
 		return -ENODEV;
 
-	if (pfn >= rmp_npages)
+	if (pfn >= t->npages)
 		return -ENXIO;
 
-	pfn = array_index_nospec(pfn, rmp_npages);
-	e->lo = READ_ONCE(rmp_table[pfn].lo);
-	e->hi = READ_ONCE(rmp_table[pfn].hi);
+	pfn = array_index_nospec(pfn, t->npages);
+	e->lo = READ_ONCE(t->entries[pfn].lo);
+	e->hi = READ_ONCE(t->entries[pfn].hi);
 	return 0;
 }
 
 /*
- * The entry of @pfn and the level that holds for it: the size is in the first
- * entry of the 2 MiB, and counts only if that is assigned.
+ * The entry that holds for @pfn, and its level. The size is in the first entry
+ * of the 2 MiB and counts only if that is assigned; then it holds for all of
+ * them, whatever the others have. -ENODEV or -ENXIO as rmp_read_raw(), and
+ * nothing is written then.
  */
-int rmp_read_entry(u64 pfn, struct rmp_raw *e, int *level)
+int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_raw *e,
+		   int *level)
 {
 	struct rmp_raw head, own;
 	int ret;
 
-	ret = rmp_read_raw(pfn, &own);
+	ret = rmp_read_raw(t, pfn, &own);
 	if (ret)
 		return ret;
 
-	ret = rmp_read_raw(pfn & ~(RMP_PFNS_PER_2M - 1), &head);
+	ret = rmp_read_raw(t, pfn & ~(RMP_PFNS_PER_2M - 1), &head);
 	if (ret)
 		return ret;
 
-	*e = own;
-	*level = (head.lo & RMP_RAW_ASSIGNED) && (head.lo & RMP_RAW_2M) ?
-		 PG_LEVEL_2M : PG_LEVEL_4K;
+	if ((head.lo & RMP_RAW_ASSIGNED) && (head.lo & RMP_RAW_2M)) {
+		*e = head;
+		*level = PG_LEVEL_2M;
+	} else {
+		*e = own;
+		*level = PG_LEVEL_4K;
+	}
+
 	return 0;
 }
 
-int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level)
+/* See snp_lookup_rmpentry(). */
+int rmp_lookup(const struct rmp_table *t, u64 pfn, bool *assigned, int *level)
 {
 	struct rmp_raw e;
 	int ret;
 
-	ret = rmp_read_entry(pfn, &e, level);
+	ret = rmp_read_entry(t, pfn, &e, level);
 	if (!ret)
 		*assigned = e.lo & RMP_RAW_ASSIGNED;
 	return ret;
 }
+
+int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level)
+{
+	return rmp_lookup(&rmp_host, pfn, assigned, level);
+}
 EXPORT_SYMBOL_GPL(snp_lookup_rmpentry);
 
-/* Print the entry of @pfn; if it is unassigned, its neighbours that are not. */
-void rmp_dump(u64 pfn)
+/*
+ * Does @pfn belong to somebody who will not give it back to a user's access?
+ * What is firmware's for the length of a command comes back.
+ */
+bool rmp_is_foreign(const struct rmp_table *t, u64 pfn)
+{
+	struct rmp_raw e;
+	int level;
+
+	if (rmp_read_entry(t, pfn, &e, &level))
+		return false;
+
+	switch (rmp_state_of(e)) {
+	case RMP_PRE_GUEST:
+	case RMP_GUEST_INVALID:
+	case RMP_GUEST_VALID:
+	case RMP_CONTEXT:
+		return true;
+	default:
+		return xa_load(&t->stats->list, pfn);
+	}
+}
+
+/* Print the entry of @pfn; if it is unassigned, a neighbour that is not. */
+void rmp_dump(const struct rmp_table *t, u64 pfn)
 {
 	u64 first = pfn & ~(RMP_PFNS_PER_2M - 1), i;
 	struct rmp_raw e;
 
-	if (rmp_read_raw(pfn, &e)) {
+	if (rmp_read_raw(t, pfn, &e)) {
 		pr_warn("PFN 0x%llx has no RMP entry\n", pfn);
 		return;
 	}
@@ -115,7 +136,7 @@ void rmp_dump(u64 pfn)
 
 	/* Then a mapping of 2 MiB collided with one of these. */
 	for (i = first; i < first + RMP_PFNS_PER_2M; i++) {
-		if (rmp_read_raw(i, &e) || !(e.lo & RMP_RAW_ASSIGNED))
+		if (rmp_read_raw(t, i, &e) || !(e.lo & RMP_RAW_ASSIGNED))
 			continue;
 		pr_warn("PFN 0x%llx in the same 2 MiB: [0x%016llx - 0x%016llx]\n",
 			i, e.lo, e.hi);

@@ -40,34 +40,21 @@ void snp_dump_hva_rmpentry(unsigned long hva)
 {
 	u64 pfn;
 
-	if (!rmp_covered_pages())
+	if (!rmp_host.npages)
 		return;
 
 	if (rmp_walk(__va(read_cr3_pa()), hva, &pfn))
-		rmp_dump(pfn);
+		rmp_dump(&rmp_host, pfn);
 	else
 		pr_warn("no page behind 0x%lx\n", hva);
 }
 
 bool snp_user_rmp_fault(unsigned long address)
 {
-	struct rmp_raw e;
-	int level;
 	u64 pfn;
 
-	if (!current->mm || !rmp_walk(current->mm->pgd, address, &pfn) ||
-	    rmp_read_entry(pfn, &e, &level))
-		return false;
-
-	switch (rmp_state_of(e)) {
-	case RMP_PRE_GUEST:
-	case RMP_GUEST_INVALID:
-	case RMP_GUEST_VALID:
-	case RMP_CONTEXT:
-		return true;
-	default:
-		return xa_load(&rmp_leaked, pfn);
-	}
+	return current->mm && rmp_walk(current->mm->pgd, address, &pfn) &&
+	       rmp_is_foreign(&rmp_host, pfn);
 }
 
 void kdump_sev_callback(void)

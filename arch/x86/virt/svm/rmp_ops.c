@@ -12,41 +12,77 @@
 
 #include "rmp.h"
 
-/* Results of RMPUPDATE and PSMASH */
-#define RMP_FAIL_INUSE		3
-#define RMP_FAIL_OVERLAP	4
-
-/* Other CPUs and firmware hold an entry for the length of an instruction. */
-#define RMP_MAX_SPINS		1000
-
-/* The operand of RMPUPDATE */
-struct rmp_update {
-	u64 gpa;
-	u8 assigned;
-	u8 pagesize;
-	u8 immutable;
-	u8 rsvd;
-	u32 asid;
-} __packed;
-
-static_assert(sizeof(struct rmp_update) == 16);
-
-atomic_long_t rmp_nr_leaked, rmp_nr_updates, rmp_nr_psmash;
-DEFINE_XARRAY(rmp_leaked);
-
-static int rmpupdate(u64 pfn, const struct rmp_update *state)
+static int cpu_update(u64 pfn, const struct rmp_update *state)
 {
 	unsigned long paddr = pfn << PAGE_SHIFT;
+	int ret;
+
+	/* rmpupdate; binutils know it from 2.36 on */
+	asm volatile(".byte 0xf2, 0x0f, 0x01, 0xfe"
+		     : "=a" (ret)
+		     : "a" (paddr), "c" ((unsigned long)state)
+		     : "memory", "cc");
+
+	return ret;
+}
+
+static int cpu_psmash(u64 pfn)
+{
+	unsigned long paddr = pfn << PAGE_SHIFT;
+	int ret;
+
+	/* psmash; binutils know it from 2.36 on */
+	asm volatile(".byte 0xf3, 0x0f, 0x01, 0xff"
+		     : "=a" (ret)
+		     : "a" (paddr)
+		     : "memory", "cc");
+
+	return ret;
+}
+
+/*
+ * A write through a large mapping of the direct map faults if any page under
+ * it is not the hypervisor's. So the page gets a mapping of its own first. It
+ * stays split. A 2 MiB entry needs no split below 2 MiB.
+ */
+static int split_direct_map(u64 pfn, int rmp_level)
+{
+	unsigned long vaddr = (unsigned long)pfn_to_kaddr(pfn);
+	unsigned int level;
+
+	if (!lookup_address(vaddr, &level))
+		return 0;
+
+	if (level <= rmp_level)
+		return 0;
+
+	return set_memory_4k(vaddr, 1) ? -ENOMEM : 0;
+}
+
+static const struct rmp_insns cpu_insns = {
+	.update	= cpu_update,
+	.psmash	= cpu_psmash,
+	.split	= split_direct_map,
+};
+
+static struct rmp_stats host_stats = {
+	.list = XARRAY_INIT(host_stats.list, 0),
+};
+
+struct rmp_table rmp_host __ro_after_init = {
+	.insns	= &cpu_insns,
+	.stats	= &host_stats,
+};
+
+static int rmpupdate(const struct rmp_table *t, u64 pfn,
+		     const struct rmp_update *state)
+{
 	int ret, i;
 
-	atomic_long_inc(&rmp_nr_updates);
+	atomic_long_inc(&t->stats->updates);
 
 	for (i = 0; i < RMP_MAX_SPINS; i++) {
-		/* rmpupdate; binutils know it from 2.36 on */
-		asm volatile(".byte 0xf2, 0x0f, 0x01, 0xfe"
-			     : "=a" (ret)
-			     : "a" (paddr), "c" ((unsigned long)state)
-			     : "memory", "cc");
+		ret = t->insns->update(pfn, state);
 		if (ret != RMP_FAIL_OVERLAP)
 			break;
 		cpu_relax();
@@ -65,29 +101,24 @@ static int rmpupdate(u64 pfn, const struct rmp_update *state)
 	pr_err_ratelimited("RMPUPDATE failed, result %d, PFN 0x%llx, assigned %d size %d asid %u\n",
 			   ret, pfn, state->assigned, state->pagesize,
 			   state->asid);
-	rmp_dump(pfn);
+	rmp_dump(t, pfn);
 	return -EFAULT;
 }
 
-int psmash(u64 pfn)
+int rmp_psmash(const struct rmp_table *t, u64 pfn)
 {
-	unsigned long paddr = pfn << PAGE_SHIFT;
 	struct rmp_raw e;
 	int ret, i, level;
 
-	if (!rmp_covered_pages())
+	if (!t->npages)
 		return -ENODEV;
 	if (pfn & (RMP_PFNS_PER_2M - 1))
 		return -EINVAL;
 
-	atomic_long_inc(&rmp_nr_psmash);
+	atomic_long_inc(&t->stats->psmash);
 
 	for (i = 0; i < RMP_MAX_SPINS; i++) {
-		/* psmash; binutils know it from 2.36 on */
-		asm volatile(".byte 0xf3, 0x0f, 0x01, 0xff"
-			     : "=a" (ret)
-			     : "a" (paddr)
-			     : "memory", "cc");
+		ret = t->insns->psmash(pfn);
 		if (ret != RMP_FAIL_INUSE)
 			break;
 		cpu_relax();
@@ -99,53 +130,40 @@ int psmash(u64 pfn)
 		return -EAGAIN;
 
 	/* Somebody else was faster? */
-	if (!rmp_read_entry(pfn, &e, &level) &&
+	if (!rmp_read_entry(t, pfn, &e, &level) &&
 	    (e.lo & RMP_RAW_ASSIGNED) && level == PG_LEVEL_4K)
 		return 0;
 
 	pr_err_ratelimited("PSMASH failed, result %d, PFN 0x%llx\n", ret, pfn);
-	rmp_dump(pfn);
+	rmp_dump(t, pfn);
 	return -EFAULT;
+}
+
+int psmash(u64 pfn)
+{
+	return rmp_psmash(&rmp_host, pfn);
 }
 EXPORT_SYMBOL_GPL(psmash);
 
-/*
- * A write through a large mapping of the direct map faults if any page under
- * it is not the hypervisor's. So the page gets a mapping of its own first. It
- * stays split. A 2 MiB entry needs no split below 2 MiB.
- */
-static int rmp_split_direct_map(u64 pfn, int rmp_level)
-{
-	unsigned long vaddr = (unsigned long)pfn_to_kaddr(pfn);
-	unsigned int level;
-
-	if (!lookup_address(vaddr, &level))
-		return 0;
-
-	if (level <= rmp_level)
-		return 0;
-
-	return set_memory_4k(vaddr, 1) ? -ENOMEM : 0;
-}
-
-static int rmp_check(u64 pfn, int level)
+static int rmp_check(const struct rmp_table *t, u64 pfn, int level)
 {
 	u64 npages;
 
-	if (!rmp_covered_pages())
+	if (!t->npages)
 		return -ENODEV;
 
 	if (level != PG_LEVEL_4K && level != PG_LEVEL_2M)
 		return -EINVAL;
 
 	npages = level == PG_LEVEL_2M ? RMP_PFNS_PER_2M : 1;
-	if (pfn & (npages - 1) || pfn + npages > rmp_covered_pages())
+	if (pfn & (npages - 1) || npages > t->npages || pfn > t->npages - npages)
 		return -EINVAL;
 
 	return pfn_valid(pfn) ? 0 : -EINVAL;
 }
 
-static int rmp_assign(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
+static int rmp_assign(const struct rmp_table *t, u64 pfn, u64 gpa, int level,
+		      u32 asid, bool immutable)
 {
 	struct rmp_update state = {
 		.gpa = gpa,
@@ -156,18 +174,19 @@ static int rmp_assign(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
 	};
 	int ret;
 
-	ret = rmp_split_direct_map(pfn, level);
+	ret = t->insns->split(pfn, level);
 	if (ret)
 		return ret;
 
-	return rmpupdate(pfn, &state);
+	return rmpupdate(t, pfn, &state);
 }
 
-int rmp_make_private(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
+int rmp_to_guest(const struct rmp_table *t, u64 pfn, u64 gpa, int level,
+		 u32 asid, bool immutable)
 {
 	int ret;
 
-	ret = rmp_check(pfn, level);
+	ret = rmp_check(t, pfn, level);
 	if (ret)
 		return ret;
 
@@ -176,41 +195,56 @@ int rmp_make_private(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
 	if (gpa & (level == PG_LEVEL_2M ? PMD_SIZE - 1 : PAGE_SIZE - 1))
 		return -EINVAL;
 
-	return rmp_assign(pfn, gpa, level, asid, immutable);
+	return rmp_assign(t, pfn, gpa, level, asid, immutable);
+}
+
+int rmp_make_private(u64 pfn, u64 gpa, int level, u32 asid, bool immutable)
+{
+	return rmp_to_guest(&rmp_host, pfn, gpa, level, asid, immutable);
 }
 EXPORT_SYMBOL_GPL(rmp_make_private);
 
-int rmp_make_firmware(u64 pfn, unsigned int npages)
+int rmp_to_firmware(const struct rmp_table *t, u64 pfn, unsigned int npages)
 {
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < npages; i++) {
-		ret = rmp_check(pfn + i, PG_LEVEL_4K);
+		ret = rmp_check(t, pfn + i, PG_LEVEL_4K);
 		if (!ret)
-			ret = rmp_assign(pfn + i, 0, PG_LEVEL_4K, 0, true);
+			ret = rmp_assign(t, pfn + i, 0, PG_LEVEL_4K, 0, true);
 		if (ret)
 			return i ?: ret;
 	}
 
 	return npages;
 }
+
+int rmp_make_firmware(u64 pfn, unsigned int npages)
+{
+	return rmp_to_firmware(&rmp_host, pfn, npages);
+}
 EXPORT_SYMBOL_GPL(rmp_make_firmware);
 
-int rmp_make_shared(u64 pfn, int level)
+int rmp_to_hypervisor(const struct rmp_table *t, u64 pfn, int level)
 {
 	struct rmp_update state = { .pagesize = level == PG_LEVEL_2M };
 	int ret;
 
-	ret = rmp_check(pfn, level);
+	ret = rmp_check(t, pfn, level);
 	if (ret)
 		return ret;
 
-	return rmpupdate(pfn, &state);
+	return rmpupdate(t, pfn, &state);
+}
+
+int rmp_make_shared(u64 pfn, int level)
+{
+	return rmp_to_hypervisor(&rmp_host, pfn, level);
 }
 EXPORT_SYMBOL_GPL(rmp_make_shared);
 
-void snp_leak_pages(u64 pfn, unsigned int npages)
+void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
 {
 	pr_warn_ratelimited("leaking PFN range 0x%llx-0x%llx\n",
 			    pfn, pfn + npages - 1);
@@ -219,9 +253,15 @@ void snp_leak_pages(u64 pfn, unsigned int npages)
 		if (pfn_valid(pfn))
 			page_ref_inc(pfn_to_page(pfn));
 		/* The list may miss one for lack of memory, the count does not. */
-		xa_store(&rmp_leaked, pfn, xa_mk_value(1), GFP_NOWAIT | __GFP_NOWARN);
-		atomic_long_inc(&rmp_nr_leaked);
+		xa_store(&t->stats->list, pfn, xa_mk_value(1),
+			 GFP_NOWAIT | __GFP_NOWARN);
+		atomic_long_inc(&t->stats->leaked);
 		pfn++;
 	}
+}
+
+void snp_leak_pages(u64 pfn, unsigned int npages)
+{
+	rmp_leak(&rmp_host, pfn, npages);
 }
 EXPORT_SYMBOL_GPL(snp_leak_pages);
