@@ -4,14 +4,17 @@
 import fnmatch
 import time
 
-from lab import build, cases, ktap, say
+from lab import build, cases, ktap, record, say
 
 
 def options(p):
     p.add_argument("case", nargs="*", metavar="CASE",
                    help="names or patterns (default: all but the full ones)")
     p.add_argument("--full", action="store_true",
-                   help="the cases that take hours, too")
+                   help="the cases that take hours, too; what passed with "
+                   "the same inputs before is not run again")
+    p.add_argument("--again", action="store_true",
+                   help="with --full: run it all again")
 
 
 def choose(patterns, full):
@@ -32,7 +35,15 @@ def do(args):
     todo = choose(args.case, args.full)
     build.prepare()
     report = ktap.Report(len(todo))
+    kept = record.Record()
     for case in todo:
+        before = args.full and not args.again and kept.has(case)
+        if before:
+            report.case(case.name, "passed", before["seconds"],
+                        f"recorded: {before['text']}")
+            continue
+        if args.full:
+            kept.forget(case)
         begin = time.monotonic()
         outcome, text = "passed", ""
         try:
@@ -43,10 +54,15 @@ def do(args):
             outcome, text = "failed", str(e)
         except OSError as e:
             outcome, text = "failed", f"{type(e).__name__}: {e}"
-        report.case(case.name, outcome, time.monotonic() - begin, text)
+        seconds = time.monotonic() - begin
+        report.case(case.name, outcome, seconds, text)
+        if args.full and outcome == "passed":
+            kept.note(case, seconds, text)
     if not args.case:
         # A promise is not kept by a case that did not run.
         for name in report.skipped:
             report.fail(f"{name} is promised and was skipped")
+    if args.full:
+        report.times()
     report.end()
     return 1 if report.failed else 0

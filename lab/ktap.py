@@ -9,6 +9,7 @@ class Report:
         self.out = out or sys.stdout
         self.number = 0
         self.passed, self.failed, self.skipped = [], [], []
+        self.seconds = {}
         self._print("KTAP version 1", f"1..{total}")
 
     def _print(self, *lines):
@@ -22,6 +23,7 @@ class Report:
     def case(self, name, outcome, seconds, text=""):
         """outcome: "passed", "failed", "skipped"."""
         self.number += 1
+        self.seconds[name] = seconds
         getattr(self, outcome).append(name)
         word = "not ok" if outcome == "failed" else "ok"
         tail = ""
@@ -35,6 +37,12 @@ class Report:
     def fail(self, text):
         """Something outside any case did not hold."""
         self.failed.append(text)
+
+    def times(self):
+        """How long each case took, the longest first."""
+        longest = sorted(self.seconds.items(), key=lambda x: -x[1])
+        self.about("\n".join(f"{s:8.0f} s  {name}" for name, s in longest))
+        self.about(f"{sum(self.seconds.values()):8.0f} s  together")
 
     def end(self):
         self._print(f"# Totals: pass:{len(self.passed)} "

@@ -247,6 +247,9 @@ def refusal(result, what="SEV or SNP"):
 
 def died(result):
     """The line or lines after which nothing more was to be expected."""
+    stale = re.search(r"SNP self-check: .*", result.error)
+    if stale:
+        return f"the machine stopped itself: {stale.group()}"
     if not result.fatal:
         return None
     who = ("host" if any(host.PANIC.search(x) for x in result.fatal)
@@ -303,14 +306,7 @@ def _ending(req, result):
     return ({"timeout": f"nothing more after {req.timeout} s",
              "lost": "the machine went away", "fatal": "cut short",
              "machine": "the machine does not answer"}[result.ended] +
-            (f" ({result.error})" if result.error else "") +
-            _last_words(result))
-
-
-def _last_words(result):
-    """What the machine printed last, if it went away by itself."""
-    lines = say.tail(result.logs["machine"], 1)
-    return f": {lines[0][:160]}" if result.ended == "lost" and lines else ""
+            (f" ({result.error})" if result.error else ""))
 
 
 def _identity(req, k, g, binary, result):
@@ -369,7 +365,7 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
     sums = [c for c in checks if c[0] == "guest: disk read on each vCPU"]
     rmp = (after or {}).get("rmp-summary", {})
     return {
-        "ok": refused is None and not result.fatal and
+        "ok": refused is None and died(result) is None and
         all(c[1] for c in checks),
         "refused": refused,
         "died": died(result),

@@ -4,9 +4,10 @@ raises CaseFailed, or Skip, or returns."""
 
 import dataclasses
 import importlib
+import pathlib
 import pkgutil
 import re
-from typing import Callable
+from typing import Any, Callable
 
 from lab import paths
 
@@ -26,13 +27,16 @@ class Case:
     run: Callable
     full: bool = False  # only in `check --full`
     order: int = 50     # fast ones first
+    inputs: tuple = ("machine", "linux")    # see record.PARTS
+    source: Any = None  # the file the case stands in
 
 
 def all_cases():
     out = []
     for module in pkgutil.iter_modules(__path__):
         m = importlib.import_module(f"lab.cases.{module.name}")
-        out += m.CASES
+        out += [dataclasses.replace(c, source=pathlib.Path(m.__file__))
+                for c in m.CASES]
     names = [c.name for c in out]
     twice = {n for n in names if names.count(n) > 1}
     assert not twice, f"cases of the same name: {twice}"

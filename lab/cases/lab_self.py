@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 
-from lab import (apt, counts, host, judge, paths, run, say, sources, tree)
+from lab import (apt, counts, host, judge, paths, record, run, say,
+                 sources, tree)
 from lab.cases import Case, CaseFailed
 
 DISK = "ab" * 32
@@ -283,11 +284,40 @@ def ends():
                 bad.append(f"{arrives}: {result.ended} after {seconds:.0f} s")
             if [t and t["stats"] for t in taken] != [{"vmrun": 7}]:
                 bad.append(f"{arrives}: the machine was not asked: {taken}")
+        stale = host.Result("self")
+        stale.error = "it closed\n    | qemu: SNP self-check: CPU 0\n    | x"
+        if run.died(stale) != ("the machine stopped itself: "
+                               "SNP self-check: CPU 0"):
+            bad.append(f"a stale translation: {run.died(stale)}")
     finally:
         host.GRACE = keep
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(ENDS)} ends"
+    return f"{len(ENDS) + 1} ends"
+
+
+def resumes():
+    """What check --full keeps of a case, and when it forgets."""
+    with tempfile.TemporaryDirectory() as tmp:
+        source = pathlib.Path(tmp) / "case.py"
+        source.write_text("one")
+        case = Case("self.x", "nothing", lambda: None, source=source)
+        kept = record.Record(pathlib.Path(tmp) / "record.json")
+        steps = [kept.has(case) is None]
+        kept.note(case, 1.0, "seen")
+        again = record.Record(kept.file)
+        steps.append(again.has(case)["text"] == "seen")
+        source.write_text("two")
+        steps.append(again.has(case) is None)
+        source.write_text("one")
+        steps.append(again.has(case) is not None)
+        again.forget(case)
+        steps.append(record.Record(kept.file).has(case) is None)
+        kept.file.write_text("{")
+        steps.append(record.Record(kept.file).has(case) is None)
+    if not all(steps):
+        raise CaseFailed(f"steps {steps}")
+    return f"{len(steps)} steps"
 
 
 def _tree(top, patch):
@@ -407,6 +437,8 @@ CASES = [
     Case("lab.ends", "a guest's request for termination, a guest stock QEMU "
          "gives up on, a host's panic end a run at once with that as the "
          "answer, and with the machine's counts", ends, order=2),
+    Case("lab.resumes", "check --full goes on where it was interrupted, and "
+         "runs again what has changed", resumes, order=2),
     Case("lab.hooks", "a hook that does not apply is reported by patch and "
          "file and nothing is touched; only changed files are written",
          hooks, order=2),

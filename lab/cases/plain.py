@@ -18,7 +18,7 @@ def judged(**kwargs):
 def explain(verdict):
     from lab import paths, say
     r = verdict.result
-    lines = [verdict.refused] if verdict.refused else []
+    lines = [x for x in (verdict.refused, verdict.died) if x]
     lines += [f"{n}: {seen}" for n, ok, seen in verdict.checks if not ok]
     for log in ("console", "guest"):
         lines.append(f"end of {paths.shown(r.logs[log])}:")
@@ -33,7 +33,7 @@ def one(smp, thread):
                 f"threads: {thread}",
                 lambda: judged(host="debian-13", smp=smp, thread=thread,
                                confidential=False, name=name, timeout=600),
-                order=40)
+                order=40, inputs=("machine",))
 
 
 CASES = [one(smp, thread) for smp in (1, 2)
