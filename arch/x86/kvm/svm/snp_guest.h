@@ -51,6 +51,9 @@ struct vcpu_snp_state {
 	void *psc_buf;			/* where it came from, in the GHCB */
 };
 
+/* sev_vmsa.c */
+void sev_es_sync_fpu(struct kvm_vcpu *vcpu, struct sev_es_save_area *save);
+
 /* snp_vm.c */
 /* What ASIDs need that were an SNP guest's, before they are another's. */
 int snp_host_flush_asids(int *error);
