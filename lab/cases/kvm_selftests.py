@@ -7,10 +7,12 @@ import collections
 import re
 import subprocess
 
-from lab import host, kernels, machine, paths, say, selftests
+from lab import host, kernels, linux, machine, paths, say, selftests
 from lab.cases import Case, CaseFailed
 
 LIST = paths.LAB / "lists" / "kvm-selftests-6.12.tsv"
+# The same for 6.1's own, on 6.1 without the series and with it.
+LIST61 = paths.LAB / "lists" / "kvm-selftests-6.1.tsv"
 SKIP = 4                        # KSFT_SKIP, a selftest's exit status
 OUTCOMES = ("pass", "skip", "fail", "timeout")
 # In the list: nobody has waited for it yet. Then check-full runs it on
@@ -115,8 +117,9 @@ def splats(console, count):
 
 def observe(name, kernel, binary, built, tests, before="", snp=True,
             timed=()):
-    """Runs (test, seconds) on a stock host. Returns {test: Seen} of those
-    that ended; CaseFailed if the host itself did not hold."""
+    """Runs (test, seconds) on a host: a name of kernels.NAMES, or a Kernel.
+    Returns {test: Seen} of those that ended; CaseFailed if the host itself
+    did not hold."""
     lost = [t for t, _ in tests if not (built / t).exists()]
     if lost:
         raise CaseFailed("not built: " + " ".join(lost))
@@ -129,7 +132,9 @@ def observe(name, kernel, binary, built, tests, before="", snp=True,
             files[test].parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["strip", "-o", files[test], built / test],
                            check=True)
-    h = host.Host(kernels.get(kernel), binary, smp=2, thread="multi", snp=snp)
+    if isinstance(kernel, str):
+        kernel = kernels.get(kernel)
+    h = host.Host(kernel, binary, smp=2, thread="multi", snp=snp)
     r = h.run(name, script(tests, before, timed), files,
               timeout=180 + max(BOOT, sum(limit + 5 for _, limit in tests
                                           if limit > QUICK)))
@@ -229,6 +234,29 @@ def unpatched():
     return verdict({r.test: r.unpatched for r in rows}, seen)
 
 
+def on_61(rows, pristine):
+    """Runs rows of 6.1's list on 6.1 with the series or, pristine, without
+    it, on the machine. Returns {test: Seen}."""
+    kernel = linux.build(pristine=pristine)
+    return observe(f"selftests-{kernel.name}", kernel, machine.build().binary,
+                   selftests.build("host.ours"),
+                   [(r.test, r.limit) for r in rows],
+                   timed=[r.test for r in rows if r.reason.startswith(TIMED)])
+
+
+def with_series():
+    """6.1's own tests: what passes without the series passes with it."""
+    rows = read(LIST61.read_text())
+    without = on_61(rows, True)
+    lines = verdict({r.test: r.unpatched for r in rows if r.unpatched != OPEN},
+                    without)
+    want = {r.test: r.machine if r.machine != OPEN else
+            without[r.test].outcome if r.test in without else "fail"
+            for r in rows}
+    return "\n".join(["without the series:", lines, "with it:",
+                      verdict(want, on_61(rows, False))])
+
+
 def judged():
     """The judgement itself: each of these must be refused."""
     ok = "@\nok 1 a\n", "1..1\nok 1 # SKIP no x\n"
@@ -273,14 +301,18 @@ CASES = [
          "nothing get worse", judged, order=6),
     Case("selftests.sev", "the newest kernel's own sev_smoke_test (SEV, "
          "SEV-ES, SNP), sev_init2_tests and sev_migrate_tests pass on it",
-         lambda: sev("debian-backports"), order=42),
+         lambda: sev("debian-backports"), order=42,
+         inputs=("machine",)),
     Case("selftests.sev.ours", "the same tests pass on our host",
          lambda: sev("ours"), order=47),
     Case("selftests.quick", "6.12's KVM selftests on Debian 13's kernel, the "
          "SEV ones among them, do what the list says: nothing that passes on "
-         "unpatched QEMU fails", lambda: listed("quick"), order=43),
+         "unpatched QEMU fails", lambda: listed("quick"), order=43,
+         inputs=("machine",)),
     Case("selftests.slow", "the same for those that take minutes",
-         lambda: listed("slow"), full=True, order=60),
+         lambda: listed("slow"), full=True, order=60, inputs=("machine",)),
     Case("selftests.unpatched", "the list says what the tests do on "
-         "unpatched QEMU", unpatched, full=True, order=61),
+         "unpatched QEMU", unpatched, full=True, order=61, inputs=()),
+    Case("selftests.6.1", "6.1's own KVM selftests pass with the series where "
+         "they pass without it", with_series, full=True, order=57),
 ]

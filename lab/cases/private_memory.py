@@ -5,7 +5,7 @@ KUnit."""
 
 import re
 
-from lab import host, kernels, machine, say, selftests
+from lab import host, linux, machine, say, selftests
 from lab.cases import Case, CaseFailed
 
 # What is asked for, and how: all of it has to pass with nothing skipped.
@@ -19,18 +19,20 @@ UPSTREAM = [
     "x86_64/private_mem_conversions_test -n 2 -m 2",
 ]
 MISTAKES = "private_mem_mistakes_test"
-KUNIT = "/sys/kernel/debug/kunit/kvm_mem_attributes/results"
+KUNIT = "/sys/kernel/debug/kunit/{}/results"
 
 
-def on_host(name, commands, files):
+def on_host(name, commands, files, flavour=""):
     """Runs commands on our host, an ordinary computer. Returns what each
-    printed with its exit status, after the host proved healthy."""
+    printed with its exit status, after the host proved healthy. flavour: of
+    the kernel, a key of linux.FLAVOURS."""
     lines = ["modprobe kvm_amd || exit 9", "cd /lab"]
     for n, command in enumerate(commands):
         lines += [f"echo; echo '@@ begin {n}'", f"{command} 2>&1",
                   f"echo; echo '@@ end {n}' $?"]
-    h = host.Host(kernels.get("ours"), machine.build().binary, snp=False)
-    r = h.run(name, "\n".join(lines) + "\n", files, timeout=600)
+    h = host.Host(linux.build(flavour), machine.build().binary, snp=False)
+    r = h.run(name + flavour, "\n".join(lines) + "\n", files,
+              timeout=3000 if flavour else 600)
     if not r.ok():
         raise CaseFailed(f"the host: {r.ended}, status {r.status} {r.error}\n"
                          + "\n".join(say.tail(r.logs["console"], 8)))
@@ -46,14 +48,14 @@ def on_host(name, commands, files):
     return out
 
 
-def upstream():
+def upstream(flavour=""):
     built = selftests.build("tests.debian-13")
     names = sorted({c.split()[0] for c in UPSTREAM})
     lost = [n for n in names if not (built / n).exists()]
     if lost:
         raise CaseFailed("not built: " + " ".join(lost))
     seen = on_host("private-upstream", ["./" + c for c in UPSTREAM],
-                   {n: built / n for n in names})
+                   {n: built / n for n in names}, flavour)
     bad = []
     for command, (text, status) in zip(UPSTREAM, seen):
         skips = re.findall(r"^.*skip.*$", text, re.M | re.I)
@@ -75,21 +77,33 @@ def ktap(text, least):
     return len(good)
 
 
-def mistakes():
+def mistakes(flavour=""):
     binary = selftests.ours(MISTAKES)
     [(text, status)] = on_host("private-mistakes", [f"./{MISTAKES}"],
-                               {MISTAKES: binary})
+                               {MISTAKES: binary}, flavour)
     n = ktap(text, 12)
     if status:
         raise CaseFailed(f"status {status}")
     return f"{n} cases"
 
 
-def kunit():
-    [(text, status)] = on_host("private-kunit", [f"cat {KUNIT}"], {})
+def kunit(suite, least, module="", flavour=""):
+    """A KUnit suite of our kernel; module: what holds it, if not kvm."""
+    results = KUNIT.format(suite)
+    load = f"modprobe {module} && " if module else ""
+    [(text, status)] = on_host(f"kunit-{suite}", [f"{load}cat {results}"], {},
+                               flavour)
     if status:
-        raise CaseFailed(f"{KUNIT} cannot be read: {text}")
-    return f"{ktap(text, 3)} results"
+        raise CaseFailed(f"{results} cannot be read: {text}")
+    return f"{ktap(text, least)} results"
+
+
+def attributes(flavour=""):
+    return kunit("kvm_mem_attributes", 3, flavour=flavour)
+
+
+def psc(flavour=""):
+    return kunit("kvm_snp_psc", 8, "snp_psc_kunit", flavour)
 
 
 CASES = [
@@ -98,5 +112,15 @@ CASES = [
     Case("private.mistakes", "what private memory invites to get wrong is not "
          "wrong here", mistakes, order=30),
     Case("private.kunit", "memory attributes equal their model after every "
-         "change", kunit, order=30),
+         "change", attributes, order=30),
+    Case("psc.kunit", "batches of page state changes: every error of header "
+         "and entry, resumption, a header the guest changes meanwhile", psc,
+         order=30),
+] + [
+    Case(f"{name}.debug", "the same on a kernel that checks itself "
+         "(KASAN, lockdep, sleeping while atomic), without a splat",
+         lambda run=run: run("debug"), full=True, order=56)
+    for name, run in (("private.upstream", upstream),
+                      ("private.mistakes", mistakes),
+                      ("private.kunit", attributes), ("psc.kunit", psc))
 ]

@@ -44,10 +44,11 @@ def judged():
             raise CaseFailed(f"taken for a pass:\n{text}")
 
 
-def table():
+def table(flavour=""):
     judged()
     tests = wanted((paths.ROOT / SOURCE).read_text())
-    [(text, status)] = on_host("rmp-kunit", [f"cat {RESULTS}"], {})
+    [(text, status)] = on_host("rmp-kunit", [f"cat {RESULTS}"], {},
+                               flavour)
     if status or not tests:
         raise CaseFailed(f"{text.strip()}; {len(tests)} tests in {SOURCE}")
     bad = problems(SUITE, tests, text)
@@ -60,4 +61,6 @@ CASES = [
     Case("rmp.kunit", "entries of the reverse map table: every field at both "
          "ends, the 2 MiB rule, both edges of coverage, the audit, each "
          "refusal and each answer of the processor", table, order=30),
+    Case("rmp.kunit.debug", "the same on a kernel that checks itself",
+         lambda: table("debug"), full=True, order=56),
 ]

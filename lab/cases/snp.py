@@ -6,7 +6,8 @@ the machine's self-check on as well, and with both readings of what the
 sources leave open. Then the same guest on our own host, which adds what its
 kernel says of its RMP table."""
 
-from lab.cases import Case
+from lab import counts, host, judge, kernels, machine, say
+from lab.cases import Case, CaseFailed
 from lab.cases.plain import judged
 
 
@@ -16,7 +17,42 @@ def one(host, smp, thread):
                 f"{'s' * (smp > 1)}: its promises, the counts of machine, "
                 "KVM and QEMU agree, the RMP is as before",
                 lambda: judged(host=host, smp=smp, thread=thread, name=name,
-                               timeout=900), order=45)
+                               timeout=900), order=45,
+                inputs=("machine", "linux")[:1 + (host == "ours")])
+
+
+RELOAD = """
+modprobe ccp && modprobe kvm_amd || exit 9
+audit before
+mark before
+modprobe -r kvm_amd && modprobe -r ccp || exit 8
+modprobe ccp && modprobe kvm_amd || exit 7
+audit after
+say "tainted $(cat /proc/sys/kernel/tainted)"
+mark after
+"""
+
+
+def ours_boots():
+    """Our kernel as an SNP host, no guest: its lines, its audit."""
+    sides = {}
+
+    def on_mark(name, _text, monitor):
+        sides[name] = counts.machine(monitor)
+
+    h = host.Host(kernels.get("ours"), machine.build().binary,
+                  thread="single")
+    r = h.run("snp.ours.boot", RELOAD, timeout=400, on_mark=on_mark)
+    if not r.ok():
+        raise CaseFailed("\n".join(
+            [f"the host: {r.ended}, status {r.status} {r.error}",
+             *r.bad_lines()[:3], *say.tail(r.logs["console"], 6)]))
+    checks = [*judge.host_lines(r, True),
+              *judge.audits(sides["before"], sides["after"], r)]
+    bad = [f"{n}: {seen}" for n, ok, seen in checks if not ok]
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(checks)} checks"
 
 
 def self_check(thread, **kwargs):
@@ -26,7 +62,7 @@ def self_check(thread, **kwargs):
                 f"machine threads: {thread}",
                 lambda: judged(host="debian-13", smp=2, thread=thread,
                                self_check=True, name=name, timeout=1200),
-                order=46, **kwargs)
+                order=46, inputs=("machine",), **kwargs)
 
 
 def loose():
@@ -35,7 +71,8 @@ def loose():
                 "open (sizes of pages) the loose way; all others read it the "
                 "strict way",
                 lambda: judged(host="debian-13", smp=1, thread="single",
-                               loose=True, name=name, timeout=900), order=46)
+                               loose=True, name=name, timeout=900), order=46,
+                inputs=("machine",))
 
 
 # full: SNP guests on one thread a CPU (MTTCG) are not reliable yet. When that
@@ -43,4 +80,7 @@ def loose():
 CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          one("debian-13", 1, "single"), one("ours", 2, "single"),
          one("ours", 1, "single"), self_check("single"),
+         Case("snp.ours.boot", "our kernel comes up as an SNP host, twice, and "
+              "its audit of the RMP is what the machine counts", ours_boots,
+              order=44),
          self_check("multi", full=True), loose()]
