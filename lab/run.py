@@ -83,6 +83,8 @@ def check(req):
     if size(req.memory) + (1 << 30) > size(req.host_memory):
         raise say.Stop(f"a guest of {req.memory} does not fit a host of "
                        f"{req.host_memory}", "give --host-memory more")
+    if req.machine:
+        _psp(req, pathlib.Path(req.machine))
     build.memory(size(req.host_memory) >> 20)
 
 

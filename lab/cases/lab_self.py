@@ -378,6 +378,8 @@ REFUSED = [
     (["run", "--kernel", "/dev/null"], "belong together"),
     (["run", "--machine", "/nonexistent"], "not there"),
     (["run", "--ovmf", "/nonexistent"], "not there"),
+    (["run", "--machine", "/bin/true", "--self-check"], "is none"),
+    (["run", "--machine", "/bin/true", "--loose"], "is none"),
     (["run", "--memory", "lots"], "not a size"),
     (["run", "--memory", "16M"], "128M"),
     (["run", "--memory", "8G"], "does not fit"),
