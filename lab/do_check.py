@@ -9,7 +9,8 @@ from lab import build, cases, ktap, record, say
 
 def options(p):
     p.add_argument("case", nargs="*", metavar="CASE",
-                   help="names or patterns (default: all but the full ones)")
+                   help="names, or patterns of all but the full ones "
+                   "(default: all but the full ones)")
     p.add_argument("--full", action="store_true",
                    help="the cases that take hours, too; what passed with "
                    "the same inputs before is not run again")
@@ -23,7 +24,9 @@ def choose(patterns, full):
         return [c for c in every if full or not c.full]
     out = []
     for pattern in patterns:
-        found = [c for c in every if fnmatch.fnmatch(c.name, pattern)]
+        # a pattern means what takes hours only with --full, a name always
+        found = [c for c in every if c.name == pattern or
+                 fnmatch.fnmatch(c.name, pattern) and (full or not c.full)]
         if not found:
             raise say.Stop(f"no case is named {pattern}",
                            "lab/snp list names them")
