@@ -78,6 +78,31 @@ def ours(name):
     return where / name
 
 
+def with_library(built, name):
+    """A test of the host series that needs a newer kernel's library. built:
+    what build() returned, its library compiled. Any host runs the binary."""
+    source = paths.ROOT / KVM / "x86_64" / f"{name}.c"
+    where = TOP / "bare"
+    where.mkdir(parents=True, exist_ok=True)
+    objects = sorted(built.glob("lib/*.o")) + sorted(built.glob("lib/x86/*.o"))
+    if not objects:
+        raise say.Failed(f"{paths.shown(built)} has no library")
+    top = built.parents[3]
+    include = [f"-I{top / 'tools' / p}" for p in
+               ("include", "arch/x86/include", "testing/selftests",
+                "testing/selftests/kvm/include",
+                "testing/selftests/kvm/include/x86")]
+    say.run(["gcc", "-std=gnu99", "-O2", "-g", "-Wall", "-Werror",
+             "-Wstrict-prototypes", "-Wuninitialized", "-D_GNU_SOURCE=",
+             "-DCONFIG_64BIT", "-U_FORTIFY_SOURCE", "-fno-builtin-memcmp",
+             "-fno-builtin-memcpy", "-fno-builtin-memset",
+             "-fno-builtin-strnlen", "-fno-stack-protector", "-fno-PIE",
+             "-fno-strict-aliasing", "-march=x86-64-v2", *include, "-isystem",
+             top / "headers/include", source, *objects, "-static", "-no-pie",
+             "-pthread", "-o", where / name], f"selftests-{name}")
+    return where / name
+
+
 def _headers(tree, where, log, step=None):
     build_dir = where.with_suffix(".build")
     say.run(["make", "-C", tree, f"O={build_dir}", "headers_install",

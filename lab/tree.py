@@ -78,6 +78,8 @@ class Tree:
         for name in self.series():
             patch = self.patches / name
             touched = touched_by(patch)
+            if not touched and re.search(r"^Adds: ", patch.read_text(), re.M):
+                continue        # a message, for new files only
             for rel in touched:
                 dst = self.stage / rel
                 if not dst.exists() and (self.pristine / rel).exists():

@@ -352,6 +352,18 @@ def hooks():
         if t.sync() != ["a/new.c"] or (top / "work/a/new.c").exists():
             raise CaseFailed("a removed file stays in the source")
         before = (top / "work/a/x.c").read_text()
+        (top / "patches/0002-y.patch").write_text("Subject: y\n\nAdds: a/z\n")
+        with open(top / "patches/series", "a") as series:
+            series.write("0002-y.patch\n")
+        if t.sync():
+            raise CaseFailed("a message without hooks writes something")
+        (top / "patches/0002-y.patch").write_text("Subject: y\n\nLost.\n")
+        try:
+            t.sync()
+        except say.Failed:
+            pass
+        else:
+            raise CaseFailed("a patch without hooks or files was not noticed")
         bad = _tree(top, PATCH.replace("-two", "-deux"))
         try:
             bad.sync()

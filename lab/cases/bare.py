@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves by SNP guests of a few instructions, our own selftests, what a guest
+and its VMM may ask of KVM, good and bad: launch, GHCB protocol, page state
+changes, AP creation and reset hold. Stock hosts first: they are what makes the
+machine and the tests believed. Then, with the same binaries, our own."""
+
+import re
+import subprocess
+
+from lab import host, kernels, machine, say, selftests
+from lab.cases import Case, CaseFailed
+from lab.cases.kvm_selftests import SEV
+
+TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test"]
+LIMIT = 120                     # seconds of one of them; each takes a few
+
+
+def problems(name, text, status):
+    """What is wrong with a test's KTAP and exit status."""
+    bad = re.findall(r"^(?:not ok.*|ok .*# SKIP.*|Bail out!.*)$", text,
+                     re.M | re.I)
+    good = re.findall(r"^ok \d+ .*$", text, re.M)
+    plan = re.search(r"^1\.\.(\d+)$", text, re.M)
+    if not plan or not int(plan[1]) or int(plan[1]) != len(good):
+        bad.append(f"{len(good)} results, "
+                   f"{plan[1] if plan else 'none'} planned")
+    if status:
+        bad.append(f"status {status}")
+    if bad:
+        # what each failed check had to say
+        bad += re.findall(r"^# \w+:\d+: .*$", text, re.M)
+        m = re.search(r"==== Test Assertion Failure ====\n(.*)", text, re.S)
+        bad += m[1].splitlines()[:6] if m else []
+    return [f"{name}: {x.strip()}" for x in bad]
+
+
+def judged():
+    """The judgement itself: all but the first has to be refused."""
+    if problems("t", "TAP version 13\n1..2\nok 1 a\nok 2 b\n", 0):
+        raise CaseFailed("a pass refused")
+    for text, status in (("1..2\nok 1 a\nok 2 b\n", 254), ("", 0),
+                         ("1..2\nok 1 a\n", 0), ("1..0 # SKIP no\n", 4),
+                         ("1..2\nok 1 a\nnot ok 2 b\n", 0),
+                         ("1..2\nok 1 a\nok 2 b # SKIP no\n", 0)):
+        if not problems("t", text, status):
+            raise CaseFailed(f"taken for a pass: {text!r}, {status}")
+
+
+def binaries():
+    built = selftests.build("tests.debian-backports",
+                            [f"x86/{t}" for t in SEV])
+    out = {}
+    for t in TESTS:
+        binary = selftests.with_library(built, t)
+        out[t] = binary.with_name(f"{t}.stripped")
+        subprocess.run(["strip", "-o", out[t], binary], check=True)
+    return out
+
+
+def on(name, option=""):
+    """Runs the tests on the host of that name."""
+    judged()
+    files = binaries()
+    script = ["modprobe ccp", "modprobe kvm_amd || exit 9", "cd /lab"]
+    for t in TESTS:
+        script += [f"echo '<6>lab: {t}' > /dev/kmsg", f"echo '@@ begin {t}'",
+                   f"timeout -k 5 {LIMIT} ./{t} {option} 2>&1",
+                   f"echo; echo '@@ end {t}' $?"]
+    # One thread for all CPUs: see CAVEATS.md.
+    h = host.Host(kernels.get(name), machine.build().binary, smp=2,
+                  thread="single")
+    r = h.run(f"bare-{name}", "\n".join(script) + "\n", files,
+              timeout=180 + LIMIT * len(TESTS))
+    bad, lines, count = [], [], 0
+    for t in TESTS:
+        m = re.search(rf"^@@ begin {t}\n(.*?)\n@@ end {t} (\d+)$", r.control,
+                      re.M | re.S)
+        if not m:
+            bad.append(f"{t} left no result")
+            continue
+        bad += problems(t, m[1], int(m[2]))
+        count += len(re.findall(r"^ok \d+", m[1], re.M))
+        lines += [f"{t}: {x}" for x in
+                  re.findall(r"^# (differs: .*)$", m[1], re.M)]
+    if not r.ok():
+        bad += [f"the host: {r.ended}, status {r.status} {r.error}"]
+        bad += say.tail(r.logs["console"], 8)
+    if bad or r.bad_lines():
+        raise CaseFailed("\n".join(bad + r.bad_lines()))
+    return "\n".join([f"{count} tests of {len(TESTS)} programs"] + lines)
+
+
+def one(name, what, order, option=""):
+    return Case(f"bare.{name}", "our own SNP selftests (launch, GHCB by MSR "
+                "and page, page state changes, AP creation, reset hold) pass "
+                f"on {what}", lambda: on(name, option), order=order)
+
+
+CASES = [
+    one("debian-13", "Debian 13's host", 44, "--spare"),
+    one("debian-backports", "the newest stock host", 44, "--spare"),
+]

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Launch of an SNP guest: KVM_SEV_SNP_LAUNCH_START, _UPDATE and _FINISH, each
+ * mistake of which is refused with the documented error and leaves a VM that
+ * can still be launched, and runs.
+ */
+#include "snp_bare.h"
+
+/* Leave out what is known to make upstream's kernels warn. */
+static bool spare;
+
+static int start(struct bare *b, u64 policy, u16 flags, u32 *fw)
+{
+	struct kvm_sev_snp_launch_start arg = {
+		.policy = policy,
+		.flags = flags,
+	};
+
+	return sev_op(b->vm, KVM_SEV_SNP_LAUNCH_START, &arg, fw);
+}
+
+static int finish(struct bare *b)
+{
+	struct kvm_sev_snp_launch_finish arg = {};
+
+	return sev_op(b->vm, KVM_SEV_SNP_LAUNCH_FINISH, &arg, NULL);
+}
+
+/* As LAUNCH_UPDATE is to be called: again while it says so. */
+static int update(struct bare *b, u64 gfn, void *from, u64 len, u8 type,
+		  u16 flags)
+{
+	struct kvm_sev_snp_launch_update arg = {
+		.gfn_start = gfn,
+		.uaddr = (u64)from,
+		.len = len,
+		.type = type,
+		.flags = flags,
+	};
+	int err;
+
+	do {
+		err = sev_op(b->vm, KVM_SEV_SNP_LAUNCH_UPDATE, &arg, NULL);
+	} while (err == EAGAIN || (!err && arg.len && len));
+
+	if (!err && len)
+		CHECK_EQ(arg.gfn_start, gfn + len / 4096);
+	return err;
+}
+
+static void *page_of(u64 value)
+{
+	static u64 page[512] __aligned(4096);
+	int i;
+
+	for (i = 0; i < 512; i++)
+		page[i] = value + i;
+	return page;
+}
+
+/* The guest does what it is told, so all that was measured is there. */
+static void runs(struct bare *b)
+{
+	CHECK_EQ(bare_do(b, 0, DO_RDMSR, MSR_AMD64_SEV, 0, 0) & 7, 7);
+}
+
+static void launch_and_run(struct bare *b)
+{
+	snp_vm_launch_update(b->vm);
+	CHECK_EQ(finish(b), 0);
+	runs(b);
+}
+
+static void test_launch(void)
+{
+	struct bare *b = bare_new(1);
+
+	runs(b);
+	bare_free(b);
+}
+
+static void test_policy(void)
+{
+	/* Without the bit that must be one, and with what nobody knows. */
+	static const u64 bad[] = {
+		0, SNP_POLICY_SMT,
+		SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | 1ULL << 32,
+		SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | 1ULL << 63,
+	};
+	struct bare *b = bare_create(1);
+	u32 fw = 0;
+	int i, err;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		err = start(b, bad[i], 0, NULL);
+		CHECK(err == EINVAL, "policy 0x%lx: %d",
+		      (unsigned long)bad[i], err);
+	}
+	CHECK_EQ(start(b, bare_policy(), 1, NULL), EINVAL);
+	CHECK_EQ(start(b, bare_policy(), 0x8000, NULL), EINVAL);
+
+	/* An API version that the firmware does not have: it is asked. */
+	err = start(b, bare_policy() | 0xffff, 0, &fw);
+	CHECK_EQ(err, EIO);
+	CHECK_EQ(fw, SEV_RET_POLICY_FAILURE);
+
+	CHECK_EQ(start(b, bare_policy(), 0, &fw), 0);
+	launch_and_run(b);
+	bare_free(b);
+}
+
+static void test_order(void)
+{
+	struct bare *b = bare_create(1);
+	void *page = page_of(1);
+
+	vm_mem_set_private(b->vm, POOL_GPA, 4096);
+
+	CHECK_EQ(update(b, POOL_GFN, page, 4096,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), EINVAL);
+	CHECK_EQ(finish(b), EINVAL);
+
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), EINVAL);
+
+	launch_and_run(b);
+
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), EINVAL);
+	EITHER(update(b, POOL_GFN, page, 4096, KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0),
+	       EINVAL, EIO, "LAUNCH_UPDATE after LAUNCH_FINISH");
+	CHECK(finish(b), "a second LAUNCH_FINISH succeeds");
+	runs(b);
+	bare_free(b);
+}
+
+static void test_update_refused(void)
+{
+	static const u8 types[] = { 0, 2, 7, 8, 0xff };
+	struct bare *b = bare_create(1);
+	u8 *page = page_of(1);
+	int i, err;
+
+	vm_mem_set_private(b->vm, POOL_GPA, 2 * 4096);
+	vm_mem_set_private(b->vm, POOL_GPA + 3 * 4096, 4096);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		err = update(b, POOL_GFN, page, 4096, types[i], 0);
+		CHECK(err == EINVAL, "type %d: %d", types[i], err);
+	}
+
+	EITHER(update(b, POOL_GFN, page, 0, KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0),
+	       EINVAL, 0, "an update of nothing");
+	CHECK_EQ(update(b, POOL_GFN, page, 1,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), EINVAL);
+	CHECK_EQ(update(b, POOL_GFN, page, 4097,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), EINVAL);
+	CHECK_EQ(update(b, POOL_GFN, page, 4096,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 1), EINVAL);
+
+	/* Not aligned, not there, not private: whatever the error is. */
+	err = update(b, POOL_GFN + 3, page + 8, 4096,
+		     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+	if (!err)
+		ksft_print_msg("differs: an unaligned source is taken\n");
+	if (!spare) {
+		err = update(b, POOL_GFN, NULL, 4096,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+		CHECK(err, "no source is taken");
+	}
+	err = update(b, POOL_GFN, (void *)0x7ffffffff000, 4096,
+		     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+	CHECK(err, "a source that is not mapped is taken");
+	err = update(b, POOL_GFN + POOL_PAGES, page, 4096,
+		     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+	CHECK(err, "a page without a slot is taken");
+	err = update(b, POOL_GFN + 2, page, 4096,
+		     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+	CHECK(err, "a shared page is taken");
+
+	/* Nothing of this is left, and a page is launched once. */
+	CHECK_EQ(update(b, POOL_GFN, page, 4096,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), 0);
+	err = update(b, POOL_GFN, page, 4096,
+		     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+	CHECK(err, "the same page is taken twice");
+
+	launch_and_run(b);
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(0) + 8, 0, 0), 2);
+	CHECK_EQ(b->box[0]->vc, 0);
+
+	/* Private, never launched, and never validated. */
+	bare_do(b, 0, DO_READ, gva_private(1), 0, 0);
+	CHECK_EQ(b->box[0]->vc, VC_PAGE_NOT_VALIDATED);
+	bare_free(b);
+}
+
+static void test_page_types(void)
+{
+	struct bare *b = bare_create(1);
+	int i;
+
+	vm_mem_set_private(b->vm, POOL_GPA, 16 * 4096);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+
+	CHECK_EQ(update(b, POOL_GFN, page_of(0x1000), 4096,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), 0);
+	CHECK_EQ(update(b, POOL_GFN + 1, page_of(0x2000), 4096,
+			KVM_SEV_SNP_PAGE_TYPE_UNMEASURED, 0), 0);
+	CHECK_EQ(update(b, POOL_GFN + 2, NULL, 2 * 4096,
+			KVM_SEV_SNP_PAGE_TYPE_ZERO, 0), 0);
+	CHECK_EQ(update(b, POOL_GFN + 4, page_of(0xdead), 4096,
+			KVM_SEV_SNP_PAGE_TYPE_SECRETS, 0), 0);
+
+	launch_and_run(b);
+
+	for (i = 0; i < 512; i += 73) {
+		CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(0) + i * 8, 0, 0),
+			 0x1000 + i);
+		CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(1) + i * 8, 0, 0),
+			 0x2000 + i);
+		CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(2) + i * 8, 0, 0),
+			 0);
+		CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(3) + i * 8, 0, 0),
+			 0);
+	}
+	/* The secrets are the firmware's, not what the page was. */
+	CHECK(bare_do(b, 0, DO_READ, gva_private(4) + 0x20, 0, 0) != 0xdead + 4,
+	      "the secrets page is what user space had");
+	CHECK_EQ(b->box[0]->vc, 0);
+	bare_free(b);
+}
+
+/* From LAUNCH_FINISH on, the registers are the guest's. */
+static void test_finish(void)
+{
+	struct kvm_sev_snp_launch_finish arg = { .flags = 1 };
+	struct kvm_sev_launch_start legacy = {};
+	struct bare *b = bare_create(1);
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+	CHECK_EQ(sev_op(b->vm, KVM_SEV_SNP_LAUNCH_FINISH, &arg, NULL), EINVAL);
+	CHECK_EQ(sev_op(b->vm, KVM_SEV_LAUNCH_START, &legacy, NULL), EPERM);
+	CHECK_EQ(sev_op(b->vm, KVM_SEV_LAUNCH_FINISH, NULL, NULL), EPERM);
+	launch_and_run(b);
+
+	CHECK(__vcpu_ioctl(b->vcpu[0], KVM_GET_REGS, &regs) &&
+	      errno == EINVAL, "KVM_GET_REGS: %d", errno);
+	CHECK(__vcpu_ioctl(b->vcpu[0], KVM_SET_REGS, &regs) &&
+	      errno == EINVAL, "KVM_SET_REGS: %d", errno);
+	CHECK(__vcpu_ioctl(b->vcpu[0], KVM_GET_SREGS, &sregs) &&
+	      errno == EINVAL, "KVM_GET_SREGS: %d", errno);
+	CHECK_EQ(sev_op(b->vm, KVM_SEV_LAUNCH_START, &legacy, NULL), EPERM);
+	runs(b);
+	bare_free(b);
+}
+
+/* An ID block that is not there must not cost the VM its launch. */
+static void test_finish_again(void)
+{
+	struct kvm_sev_snp_launch_finish arg = { .id_block_en = 1 };
+	struct bare *b = bare_create(1);
+	int err;
+
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+	snp_vm_launch_update(b->vm);
+	err = sev_op(b->vm, KVM_SEV_SNP_LAUNCH_FINISH, &arg, NULL);
+	CHECK(err, "an ID block at 0 is taken");
+	err = finish(b);
+	if (err)
+		ksft_print_msg("differs: after a LAUNCH_FINISH that failed no other succeeds: %d\n",
+			       err);
+	else
+		runs(b);
+	bare_free(b);
+}
+
+/* A VM may end at any point of its launch. */
+static void test_abandoned(void)
+{
+	struct bare *b;
+	int step;
+
+	for (step = 0; step < 4; step++) {
+		b = bare_create(2);
+		if (step > 0)
+			CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+		if (step > 1)
+			snp_vm_launch_update(b->vm);
+		if (step > 2)
+			CHECK_EQ(finish(b), 0);
+		bare_free(b);
+	}
+}
+
+int main(int argc, char *argv[])
+{
+	spare = argc > 1 && !strcmp(argv[1], "--spare");
+	TEST_REQUIRE(have_snp());
+
+	ksft_print_header();
+	ksft_set_plan(8);
+
+	test_launch();
+	bare_result("a guest is launched and runs");
+	test_policy();
+	bare_result("LAUNCH_START refuses wrong policies and flags");
+	test_order();
+	bare_result("no launch command out of order, and none twice");
+	test_update_refused();
+	bare_result("LAUNCH_UPDATE refuses what is wrong and leaves no trace");
+	test_page_types();
+	bare_result("pages of each type hold what they should");
+	test_finish();
+	bare_result("after LAUNCH_FINISH registers are the guest's");
+	test_finish_again();
+	bare_result("a LAUNCH_FINISH that failed");
+	test_abandoned();
+	bare_result("a launch may be abandoned at any step");
+
+	ksft_finished();
+}
