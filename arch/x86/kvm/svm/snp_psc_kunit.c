@@ -265,6 +265,27 @@ static void psc_resume(struct kunit *test)
 	}
 }
 
+/* Of 2M that were done in part the rest is done, and then all of it. */
+static void psc_partial(struct kunit *test)
+{
+	struct psc_test *t = test->priv;
+	struct psc_run run;
+	int page;
+
+	for (page = 1; page < 512; page++) {
+		t->buf.cur = 0;
+		t->buf.end = 0;
+		t->buf.entry[0] = mk(0x200, PSC_OP_SHARED, true, page);
+		KUNIT_ASSERT_EQ(test, load(t), PSC_OK);
+		KUNIT_ASSERT_EQ(test, psc_batch_next(&t->batch, &run), PSC_OK);
+		KUNIT_ASSERT_EQ(test, run.gfn, 0x200 + page);
+		KUNIT_ASSERT_EQ(test, run.npages, 512 - page);
+		psc_batch_done(&t->batch, &t->buf);
+		KUNIT_ASSERT_EQ(test, t->buf.entry[0],
+				mk(0x200, PSC_OP_SHARED, true, 512));
+	}
+}
+
 /* While a run is with userspace, the guest rewrites all of the batch. */
 static void psc_hostile_guest(struct kunit *test)
 {
@@ -327,6 +348,7 @@ static struct kunit_case psc_cases[] = {
 	KUNIT_CASE(psc_merge),
 	KUNIT_CASE(psc_bad_entry_in_batch),
 	KUNIT_CASE(psc_resume),
+	KUNIT_CASE(psc_partial),
 	KUNIT_CASE(psc_hostile_guest),
 	KUNIT_CASE(psc_not_done),
 	{}

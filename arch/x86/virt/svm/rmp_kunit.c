@@ -336,6 +336,7 @@ static void rmp_range(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rmp_range_valid(SZ_8K - 1, SZ_1G));
 	KUNIT_EXPECT_TRUE(test, rmp_range_valid(SZ_8K, SZ_1G - 1));
 	KUNIT_EXPECT_FALSE(test, rmp_range_valid(BIT_ULL(52), BIT_ULL(53) - 1));
+	KUNIT_EXPECT_FALSE(test, rmp_range_valid(SZ_8K, BIT_ULL(52)));
 	/* Only the bookkeeping area, and the first byte that is more. */
 	KUNIT_EXPECT_FALSE(test, rmp_range_valid(base, base - 1));
 	KUNIT_EXPECT_FALSE(test, rmp_range_valid(base, base));
