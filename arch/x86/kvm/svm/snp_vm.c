@@ -63,12 +63,11 @@ void snp_vcpu_init(struct vcpu_svm *svm)
 
 int snp_vcpu_pre_run(struct kvm_vcpu *vcpu)
 {
-	/* Neither before LAUNCH_FINISH nor when the guest took its VMSA away. */
-	if (!vcpu->arch.guest_state_protected ||
-	    !VALID_PAGE(to_svm(vcpu)->vmcb->control.vmsa_pa))
-		return -EINVAL;
-
-	return 1;
+	/*
+	 * Not before LAUNCH_FINISH. A vCPU whose VMSA the guest took away stands
+	 * until it gets another one; svm_vcpu_run() does not run it without.
+	 */
+	return vcpu->arch.guest_state_protected ? 1 : -EINVAL;
 }
 
 bool snp_vm_destroy(struct kvm *kvm)
