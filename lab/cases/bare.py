@@ -99,4 +99,5 @@ def one(name, what, order, option=""):
 CASES = [
     one("debian-13", "Debian 13's host", 44, "--spare"),
     one("debian-backports", "the newest stock host", 44, "--spare"),
+    one("ours", "our host", 48),
 ]

@@ -103,7 +103,7 @@ def attributes(flavour=""):
 
 
 def psc(flavour=""):
-    return kunit("kvm_snp_psc", 8, "snp_psc_kunit", flavour)
+    return kunit("kvm_snp_psc", 9, "snp_psc_kunit", flavour)
 
 
 CASES = [
