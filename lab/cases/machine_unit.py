@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves the machine without a kernel: its pure logic on the build machine,
 with sanitizers, from the same source files that QEMU links; its PCI function
-through QEMU's qtest protocol."""
+through QEMU's qtest protocol; two CPUs by a ROM of a page."""
 
 import sys
 
@@ -46,6 +46,14 @@ def device():
                   f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
+def code():
+    binary = machine.build().binary
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    script = paths.ROOT / "machine" / "tests" / "smc.py"
+    return report("machine-code", [sys.executable, script, binary, *where],
+                  f"{paths.shown(script)} {paths.shown(binary)} -L ...")
+
+
 CASES = [
     Case("machine.unit", "the page-state table, the firmware's commands and "
          "the event tables hold for every transition, under sanitizers",
@@ -53,4 +61,6 @@ CASES = [
     Case("machine.device", "the secure processor's PCI function does what "
          "drivers expect, register by register, and refuses options it "
          "cannot serve", device, order=10),
+    Case("machine.code", "with one thread a CPU, no CPU executes code that "
+         "another has modified and told it about", code, order=10),
 ]
