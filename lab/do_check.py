@@ -43,7 +43,7 @@ def do(args):
         before = args.full and not args.again and kept.has(case)
         if before:
             report.case(case.name, "passed", before["seconds"],
-                        f"recorded: {before['text']}")
+                        f"recorded: {before['text'] or 'passed'}")
             continue
         if args.full:
             kept.forget(case)
