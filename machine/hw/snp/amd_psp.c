@@ -15,6 +15,8 @@
 #include "hw/qdev-properties.h"
 #include "hw/snp/platform.h"
 #include "migration/vmstate.h"
+#include "cpu.h"
+#include "target/i386/snp/snp.h"
 #include "trace.h"
 
 #define TYPE_AMD_PSP "amd-psp"
@@ -61,8 +63,11 @@ static void run_command(AmdPspState *s, uint32_t val)
     uint32_t cmd = val >> CMD_SHIFT & CMD_MASK;
     uint64_t buf = (uint64_t)s->buf_hi << 32 | s->buf_lo;
     const char *name = snp_fw_command_name(cmd);
-    uint32_t status = snp_fw_command(&s->platform.fw, cmd, buf);
+    uint32_t status;
 
+    x86_snp_rmp_begin();
+    status = snp_fw_command(&s->platform.fw, cmd, buf);
+    x86_snp_rmp_end(true, "firmware");
     trace_amd_psp_command(cmd, name ? name : "?", buf, status,
                           snp_fw_status_name(status));
     snp_stat_firmware(cmd, status);

@@ -4,15 +4,21 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * With the amd-psp device's self-check=on, whenever a CPU enters or leaves a
- * guest, and after each change of the RMP, every translation it has cached is
- * judged once more. One that the RMP would refuse now is a flush that was
- * missed: the machine stops and says where.
+ * guest, and of all CPUs after each change of the RMP that takes something
+ * away, every cached translation is judged once more. One that the RMP would
+ * refuse now is a flush that was missed: the machine stops and says where.
+ *
+ * A flush on its way is not a flush that was missed. With one thread a CPU, a
+ * change of the RMP is over only when every CPU has flushed; until then others
+ * run on with what they have. So a CPU is not judged while work is queued for
+ * it, nor while another has begun a change and not yet queued the flush.
  *
  * A combined (guest virtual to system physical) translation no longer knows
- * its guest physical address and C-bit; of those only what is wrong for any
- * address is found. Their nested halves are checked in full.
+ * its guest physical address, C-bit and nested leaf; of those only what is
+ * wrong for any is found. Their nested halves are checked in full.
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/error-report.h"
 #include "cpu.h"
 #include "exec/cpu-defs.h"
@@ -20,6 +26,7 @@
 #include "exec/tlb-common.h"
 #include "hw/core/cpu.h"
 #include "hw/snp/platform.h"
+#include "system/tcg.h"
 #include "snp.h"
 
 /* The access a cached entry allows; 0 for an empty one. */
@@ -49,15 +56,21 @@ static vaddr entry_addr(const CPUTLBEntry *te, int prot)
 
 static bool combined_is_stale(CPUX86State *env, hwaddr spa, int prot)
 {
+    bool own;
     RmpEntry e;
 
-    rmp_get(&snp_platform()->rmp, spa, &e);
-    if (!(prot & PAGE_WRITE) || !e.assigned) {
+    if (!x86_snp_enabled(env)) {
         return false;
     }
+    rmp_get(&snp_platform()->rmp, spa, &e);
+    own = env->snp.guest & SNP_GUEST_SNP && e.assigned &&
+          e.asid == env->snp.asid && e.validated && !e.immutable;
+    /* An SNP guest executes private pages only. */
+    if (env->snp.guest & SNP_GUEST_SNP && prot & PAGE_EXEC && !own) {
+        return true;
+    }
     /* Only its owner, once it validated the page, writes to it. */
-    return !(env->snp.guest & SNP_GUEST_SNP) || e.asid != env->snp.asid ||
-           !e.validated || e.immutable;
+    return prot & PAGE_WRITE && e.assigned && !own;
 }
 
 static bool entry_is_stale(CPUX86State *env, int mmu_idx,
@@ -90,13 +103,36 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
     return false;
 }
 
+QEMU_BUILD_BUG_ON(PAGE_READ != 1 << MMU_DATA_LOAD);
+QEMU_BUILD_BUG_ON(PAGE_WRITE != 1 << MMU_DATA_STORE);
+QEMU_BUILD_BUG_ON(PAGE_EXEC != 1 << MMU_INST_FETCH);
+
+/* Changes of the RMP begun, and those whose flush has been queued. */
+static unsigned begun, flushed;
+
+/* May the CPU be judged? Then *@when is what may not have changed meanwhile. */
+static bool settled(CPUState *cs, unsigned *when)
+{
+    /* In this order: equal means that none was under way in between. */
+    unsigned done = qatomic_load_acquire(&flushed);
+
+    *when = qatomic_load_acquire(&begun);
+    return *when == done && QSIMPLEQ_EMPTY_ATOMIC(&cs->work_list);
+}
+
 static void check_one(CPUState *cs, int mmu_idx, const CPUTLBEntry *te,
-                      const CPUTLBEntryFull *full, const char *where)
+                      const CPUTLBEntryFull *full, const char *where,
+                      unsigned since)
 {
     int prot = entry_prot(te);
     vaddr addr = entry_addr(te, prot);
+    unsigned now;
 
     if (!prot || !entry_is_stale(cpu_env(cs), mmu_idx, full, addr, prot)) {
+        return;
+    }
+    smp_mb();
+    if (!settled(cs, &now) || now != since) {
         return;
     }
     error_report("SNP self-check: CPU %d, %s: cached translation (index %d) "
@@ -106,17 +142,12 @@ static void check_one(CPUState *cs, int mmu_idx, const CPUTLBEntry *te,
     abort();
 }
 
-QEMU_BUILD_BUG_ON(PAGE_READ != 1 << MMU_DATA_LOAD);
-QEMU_BUILD_BUG_ON(PAGE_WRITE != 1 << MMU_DATA_STORE);
-QEMU_BUILD_BUG_ON(PAGE_EXEC != 1 << MMU_INST_FETCH);
-
-void x86_snp_check_tlbs(CPUState *cs, const char *where)
+static void check_cpu(CPUState *cs, const char *where)
 {
-    SnpPlatform *p = snp_platform();
+    unsigned since;
     int idx;
 
-    /* A flush that is under way is not a flush that was missed. */
-    if (likely(!p || !p->self_check) || !QSIMPLEQ_EMPTY(&cs->work_list)) {
+    if (!settled(cs, &since)) {
         return;
     }
     snp_stat(SNP_STAT_SELF_CHECK);
@@ -129,10 +160,54 @@ void x86_snp_check_tlbs(CPUState *cs, const char *where)
             continue;
         }
         for (i = 0; i < n; i++) {
-            check_one(cs, idx, &f->table[i], &d->fulltlb[i], where);
+            check_one(cs, idx, &f->table[i], &d->fulltlb[i], where, since);
         }
         for (i = 0; i < CPU_VTLB_SIZE; i++) {
-            check_one(cs, idx, &d->vtable[i], &d->vfulltlb[i], where);
+            check_one(cs, idx, &d->vtable[i], &d->vfulltlb[i], where, since);
         }
+    }
+}
+
+static bool self_check(void)
+{
+    SnpPlatform *p = snp_platform();
+
+    return unlikely(p && p->self_check);
+}
+
+void x86_snp_check_tlbs(CPUState *cs, const char *where)
+{
+    if (self_check()) {
+        check_cpu(cs, where);
+    }
+}
+
+/* No other CPU runs. */
+static void check_all(CPUState *self, run_on_cpu_data what)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        check_cpu(cs, what.host_ptr);
+    }
+}
+
+void x86_snp_rmp_begin(void)
+{
+    qatomic_inc(&begun);
+}
+
+void x86_snp_rmp_end(bool stricter, const char *what)
+{
+    run_on_cpu_data data = RUN_ON_CPU_HOST_PTR((void *)what);
+
+    qatomic_inc(&flushed);
+    if (!stricter || !self_check()) {
+        return;
+    }
+    if (qemu_tcg_mttcg_enabled() && current_cpu) {
+        async_safe_run_on_cpu(current_cpu, check_all, data);
+    } else {
+        check_all(current_cpu, data);
     }
 }

@@ -59,12 +59,14 @@ void helper_rmpupdate(CPUX86State *env)
     u.asid = q1 >> 32;
 
     /* [RMPUPDATE-GUEST] */
+    x86_snp_rmp_begin();
     code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
            : rmp_update(&snp_platform()->rmp, spa, &u);
     snp_stat_rmpupdate(code, &u);
     if (code == RMP_SUCCESS) {
         x86_snp_flush_all();
     }
+    x86_snp_rmp_end(code == RMP_SUCCESS, "RMPUPDATE");
     set_status(env, code, false);
 }
 
@@ -74,6 +76,7 @@ void helper_psmash(CPUX86State *env)
     int code;
 
     host_insn_check(env, ra);
+    x86_snp_rmp_begin();
     code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
            : rmp_psmash(&snp_platform()->rmp,
                         env->regs[R_EAX] & ~SNP_C_MASK);
@@ -81,6 +84,7 @@ void helper_psmash(CPUX86State *env)
     if (code == RMP_SUCCESS) {
         x86_snp_flush_all();
     }
+    x86_snp_rmp_end(code == RMP_SUCCESS, "PSMASH");
     set_status(env, code, false);
 }
 
@@ -124,6 +128,7 @@ void helper_pvalidate(CPUX86State *env)
     X86SnpXlate x;
     RmpVerdict v;
     bool unchanged = false;
+    bool rescinded;
     int code = RMP_SUCCESS;
 
     guest_insn_check(env, ra);
@@ -141,13 +146,17 @@ void helper_pvalidate(CPUX86State *env)
         return;
     }
     x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    x86_snp_rmp_begin();
     v = rmp_pvalidate(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
                       x.leaf_2m, size, validate, &code, &unchanged);
-    deliver(env, v, &x, addr, ra);
-    snp_stat_pvalidate(code, unchanged, validate);
-    if (code == RMP_SUCCESS && !unchanged && !validate) {
+    rescinded = v == RMP_ALLOW && code == RMP_SUCCESS && !unchanged &&
+                !validate;
+    if (rescinded) {
         x86_snp_flush_all();
     }
+    x86_snp_rmp_end(rescinded, "PVALIDATE");
+    deliver(env, v, &x, addr, ra);
+    snp_stat_pvalidate(code, unchanged, validate);
     set_status(env, code, unchanged);
 }
 
@@ -158,6 +167,7 @@ void helper_rmpadjust(CPUX86State *env)
     uint64_t size = env->regs[R_ECX];
     X86SnpXlate x;
     RmpVerdict v;
+    bool adjusted;
     int code = RMP_SUCCESS;
 
     guest_insn_check(env, ra);
@@ -171,12 +181,15 @@ void helper_rmpadjust(CPUX86State *env)
         return;
     }
     x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    x86_snp_rmp_begin();
     v = rmp_adjust(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
                    env->snp.vmpl, x.leaf_2m, size, env->regs[R_EDX], &code);
-    deliver(env, v, &x, addr, ra);
-    snp_stat(SNP_STAT_RMPADJUST);
-    if (code == RMP_SUCCESS) {
+    adjusted = v == RMP_ALLOW && code == RMP_SUCCESS;
+    if (adjusted) {
         x86_snp_flush_all();
     }
+    x86_snp_rmp_end(adjusted, "RMPADJUST");
+    deliver(env, v, &x, addr, ra);
+    snp_stat(SNP_STAT_RMPADJUST);
     set_status(env, code, false);
 }

@@ -141,7 +141,16 @@ bool x86_snp_wbinvd_done(void);
 void x86_snp_disable(void);
 
 /* check.c */
+
+/* The CPU enters or leaves a guest. Called by its own thread. */
 void x86_snp_check_tlbs(CPUState *cs, const char *where);
+/*
+ * Around every change of the RMP and the flush that goes with it. Neither
+ * locks, but nothing in between may leave the helper; @stricter: something
+ * was taken away.
+ */
+void x86_snp_rmp_begin(void);
+void x86_snp_rmp_end(bool stricter, const char *what);
 
 static inline bool x86_snp_is_es(CPUX86State *env)
 {

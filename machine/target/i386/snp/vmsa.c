@@ -218,18 +218,14 @@ static void save_fpu(CPUX86State *env, SevVmsa *v)
     }
 }
 
-int64_t x86_snp_vmsa_load(CPUX86State *env)
+/* With the page marked as in use, where there is an RMP to mark it in. */
+static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
 {
     Rmp *rmp = &snp_platform()->rmp;
     uint64_t cr0, cr3, cr4, efer, dr6, dr7;
-    hwaddr spa;
     SevVmsa v;
-    RmpEntry e;
     bool snp;
 
-    spa = x86_ldq_phys(env_cpu(env), env->vm_vmcb +
-                       offsetof(struct vmcb, control.vmsa_pa)) &
-          MAKE_64BIT_MASK(12, 40) & ~SNP_C_MASK;
     phys_rw(env, spa, &v, sizeof(v), false);
 
     env->snp.sev_features = ldq_le_p(&v.sev_features);
@@ -243,16 +239,10 @@ int64_t x86_snp_vmsa_load(CPUX86State *env)
     if (snp && !x86_snp_enabled(env)) {
         return SVM_EXIT_ERR;
     }
-    if (x86_snp_enabled(env)) {
-        rmp_get(rmp, spa, &e);
-        /* [VMRUN-VMSA-BUSY] */
-        if (e.in_use) {
-            return SVM_EXIT_BUSY;
-        }
-        /* [VMRUN-VMSA-RMP] */
-        if (!rmp_check_vmsa(rmp, spa, env->snp.asid, snp)) {
-            return SVM_EXIT_ERR;
-        }
+    /* [VMRUN-VMSA-RMP] */
+    if (x86_snp_enabled(env) &&
+        !rmp_check_vmsa(rmp, spa, env->snp.asid, snp)) {
+        return SVM_EXIT_ERR;
     }
     /* [VMRUN-VMPL] */
     if (v.vmpl >= rmp->nvmpls || (v.vmpl && !snp)) {
@@ -281,9 +271,6 @@ int64_t x86_snp_vmsa_load(CPUX86State *env)
                                  offsetof(struct vmcb, control.ghcb_gpa));
     /* [ES-VC-INTERCEPT] nobody intercepts #VC */
     env->intercept_exceptions &= ~(1u << EXCP1D_VC);
-    if (x86_snp_enabled(env)) {
-        rmp_set_in_use(rmp, spa, true);
-    }
 
     cpu_x86_update_cr0(env, cr0);
     cpu_x86_update_cr4(env, cr4);
@@ -319,6 +306,31 @@ int64_t x86_snp_vmsa_load(CPUX86State *env)
         env->hflags |= HF_INHIBIT_IRQ_MASK;
     }
     return 0;
+}
+
+int64_t x86_snp_vmsa_load(CPUX86State *env)
+{
+    Rmp *rmp = &snp_platform()->rmp;
+    hwaddr spa = x86_ldq_phys(env_cpu(env), env->vm_vmcb +
+                              offsetof(struct vmcb, control.vmsa_pa)) &
+                 MAKE_64BIT_MASK(12, 40) & ~SNP_C_MASK;
+    int64_t failed;
+
+    if (!x86_snp_enabled(env)) {
+        return load_vmsa(env, spa);
+    }
+    /*
+     * [VMRUN-VMSA-BUSY] taken before anything is read: another CPU may be
+     * leaving with this VMSA, or entering, or the host changing its entry.
+     */
+    if (!rmp_try_in_use(rmp, spa)) {
+        return SVM_EXIT_BUSY;
+    }
+    failed = load_vmsa(env, spa);
+    if (failed) {
+        rmp_set_in_use(rmp, spa, false);
+    }
+    return failed;
 }
 
 bool x86_snp_vmexit_save(CPUX86State *env)
