@@ -58,12 +58,20 @@ void sev_es_sync_fpu(struct kvm_vcpu *vcpu, struct sev_es_save_area *save);
 /* What ASIDs need that were an SNP guest's, before they are another's. */
 int snp_host_flush_asids(int *error);
 void snp_vcpu_init(struct vcpu_svm *svm);
-struct page *snp_vmsa_alloc(void);
+/* As alloc_page(), for a page that hardware marks as in use at VMRUN. */
+#ifdef CONFIG_KVM_AMD_SNP
+struct page *snp_safe_alloc_page(gfp_t gfp);
+#else
+static inline struct page *snp_safe_alloc_page(gfp_t gfp)
+{
+	return alloc_page(gfp);
+}
+#endif
 /* KVM's VMSA becomes the host's again and is freed, or it is leaked. */
 void snp_vmsa_free(struct kvm_vcpu *vcpu, void *vmsa);
 /* False if the guest's context may be alive still: keep the ASID. */
 bool snp_vm_destroy(struct kvm *kvm);
-/* 0 if the vCPU may be run, else -EINVAL. */
+/* 1 if the vCPU may be run, else -EINVAL. */
 int snp_vcpu_pre_run(struct kvm_vcpu *vcpu);
 
 /* snp_launch.c: KVM_SEV_SNP_LAUNCH_*, under kvm->lock */

@@ -2,6 +2,7 @@
 /*
  * SNP guests: what lives as long as the VM and its vCPUs do.
  */
+#include <linux/cc_platform.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/psp-sev.h>
@@ -18,14 +19,18 @@ int snp_host_flush_asids(int *error)
 }
 
 /*
- * A page for a VMSA. Hardware checks writes to the 2M page around an in-use
- * VMSA that is aligned to 2M itself, so take the other page of a pair then.
+ * While a VMCB, a VMSA or the host save area is in use that is aligned to 2M,
+ * hardware takes all of the 2M for in use if one mapping has it: a write of the
+ * host's anywhere in it faults. So take the other page of a pair then.
  */
-struct page *snp_vmsa_alloc(void)
+struct page *snp_safe_alloc_page(gfp_t gfp)
 {
 	struct page *pair, *page;
 
-	pair = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 1);
+	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP))
+		return alloc_page(gfp);
+
+	pair = alloc_pages(gfp, 1);
 	if (!pair)
 		return NULL;
 
