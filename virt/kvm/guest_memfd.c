@@ -493,6 +493,11 @@ out:
 
 void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
+	struct kvm_gfn_range range = {
+		.slot = slot,
+		.start = slot->base_gfn,
+		.end = slot->base_gfn + slot->npages,
+	};
 	struct file *file;
 	struct gmem *gmem;
 
@@ -513,8 +518,13 @@ void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot)
 	mtree_erase(&gmem->bindings, slot->gmem.pgoff);
 	rcu_assign_pointer(slot->gmem.file, NULL);
 
-	/* Wait for gmem_error_remove_page() to be done with the memslot. */
+	/*
+	 * Nothing that leaves the file from here on finds the memslot: what the
+	 * architecture uses of it behind the MMU's back has to go now. And wait
+	 * for gmem_error_remove_page() to be done with the memslot.
+	 */
 	KVM_MMU_LOCK(kvm);
+	kvm_arch_gmem_invalidate_range(kvm, &range);
 	KVM_MMU_UNLOCK(kvm);
 
 	filemap_invalidate_unlock(file->f_mapping);
