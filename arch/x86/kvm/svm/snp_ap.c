@@ -82,6 +82,8 @@ void snp_vcpu_init_event(struct kvm_vcpu *vcpu)
 	if (snp->ap_pending) {
 		snp->ap_pending = false;
 		snp->has_guest_vmsa = true;
+		/* A SIPI must not answer what the old registers asked. */
+		snp->hold = SNP_HOLD_NONE;
 		WRITE_ONCE(snp->vmsa_gpa, snp->next_gpa);
 		vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 		apply_vmsa(vcpu);

@@ -8,6 +8,7 @@
 #include <linux/cleanup.h>
 #include <linux/highmem.h>
 #include <linux/kvm_host.h>
+#include <linux/mm.h>
 #include <linux/psp-sev.h>
 #include <linux/psp-snp.h>
 #include <linux/slab.h>
@@ -153,9 +154,14 @@ static int update_page(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 	if (!ret)
 		return 0;
 
-	/* The page is not the guest's yet. Should it stay so, it is leaked. */
-	if (snp_reclaim_pages(PFN_PHYS(pfn), 1, false))
+	/*
+	 * The page is not the guest's yet. Should it stay so, it is leaked, but
+	 * still in the file: nobody may think that it has to be cleared first.
+	 */
+	if (snp_reclaim_pages(PFN_PHYS(pfn), 1, false)) {
+		folio_mark_uptodate(pfn_folio(pfn));
 		return -EIO;
+	}
 
 	/* The firmware left what it would have accepted. */
 	if (args->type == KVM_SEV_SNP_PAGE_TYPE_CPUID &&

@@ -69,10 +69,13 @@ void snp_vcpu_init(struct vcpu_svm *svm)
 int snp_vcpu_pre_run(struct kvm_vcpu *vcpu)
 {
 	/*
-	 * Not before LAUNCH_FINISH. A vCPU whose VMSA the guest took away stands
-	 * until it gets another one; svm_vcpu_run() does not run it without.
+	 * Not before LAUNCH_FINISH, which may have failed with the VMSA handed
+	 * over already, nor if the vCPU came after it. A vCPU whose VMSA the
+	 * guest took away stands until it gets another one; svm_vcpu_run() does
+	 * not run it without.
 	 */
-	return vcpu->arch.guest_state_protected ? 1 : -EINVAL;
+	return to_kvm_svm(vcpu->kvm)->sev_info.snp.launched &&
+	       vcpu->arch.guest_state_protected ? 1 : -EINVAL;
 }
 
 bool snp_vm_destroy(struct kvm *kvm)
