@@ -290,6 +290,22 @@ int snp_cmd_end(struct sev_device *sev, struct snp_cmd_ctx *ctx, void *data)
 /* The device died with the command; its pages are firmware's for ever. */
 void snp_cmd_abandon(struct sev_device *sev, struct snp_cmd_ctx *ctx)
 {
-	if (ctx->buf)
-		snp_buf_put(sev);
+	struct snp_cmd_out *out;
+
+	if (!ctx->buf)
+		return;
+
+	while (ctx->nr_out) {
+		out = &ctx->out[--ctx->nr_out];
+		if (out->bounce)
+			snp_leak_pages(__pa(out->bounce) >> PAGE_SHIFT,
+				       1U << out->order);
+		else
+			snp_leak_pages(out->paddr >> PAGE_SHIFT, out->npages);
+	}
+
+	if (ctx->buf_is_firmware)
+		snp_leak_pages(__pa(ctx->buf) >> PAGE_SHIFT, 1);
+
+	snp_buf_put(sev);
 }

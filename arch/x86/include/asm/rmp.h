@@ -181,8 +181,9 @@ int rmp_make_shared(u64 pfn, int level);
  * @pfn:	the first page
  * @npages:	number of 4 KiB pages
  *
- * Takes a reference on each that is never dropped, counts and lists them in
- * debugfs (sev-snp/leaked) and logs the first ones. Any context; cannot fail.
+ * Takes a reference on each that is never dropped (on the compound page, if it
+ * is part of one), counts and lists them in debugfs (sev-snp/leaked) and logs
+ * the first ones. Any context; cannot fail.
  */
 void snp_leak_pages(u64 pfn, unsigned int npages);
 

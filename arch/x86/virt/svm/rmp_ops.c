@@ -251,7 +251,7 @@ void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
 
 	while (npages--) {
 		if (pfn_valid(pfn))
-			page_ref_inc(pfn_to_page(pfn));
+			page_ref_inc(compound_head(pfn_to_page(pfn)));
 		/* The list may miss one for lack of memory, the count does not. */
 		xa_store(&t->stats->list, pfn, xa_mk_value(1),
 			 GFP_NOWAIT | __GFP_NOWARN);
