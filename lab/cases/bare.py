@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves by SNP guests of a few instructions, our own selftests, what a guest
 and its VMM may ask of KVM, good and bad: launch, GHCB protocol, page state
-changes, AP creation and reset hold. Stock hosts first: they are what makes the
-machine and the tests believed. Then, with the same binaries, our own."""
+changes, AP creation and reset hold, memory about which they disagree. Stock
+hosts first: they are what makes the machine and the tests believed. Then, with
+the same binaries, our own."""
 
 import re
 import subprocess
@@ -11,7 +12,7 @@ from lab import host, kernels, machine, say, selftests
 from lab.cases import Case, CaseFailed
 from lab.cases.kvm_selftests import SEV
 
-TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test"]
+TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test", "snp_memory_test"]
 LIMIT = 120                     # seconds of one of them; each takes a few
 
 
@@ -92,7 +93,8 @@ def on(name, option=""):
 
 def one(name, what, order, option=""):
     return Case(f"bare.{name}", "our own SNP selftests (launch, GHCB by MSR "
-                "and page, page state changes, AP creation, reset hold) pass "
+                "and page, page state changes, AP creation, reset hold, "
+                "disagreement about memory) pass "
                 f"on {what}", lambda: on(name, option), order=order)
 
 
