@@ -30,8 +30,9 @@ BAD_LINES = re.compile(
     r"Kernel panic|general protection fault|rcu: INFO|"
     r"\bTainted: \S*[WD]")
 
-# After this line on its console a host does nothing more.
-PANIC = re.compile(r"Kernel panic - not syncing.*")
+# After this line on its console a host does nothing more, or has lost a task
+# with whatever locks that held.
+PANIC = re.compile(r"(?:Kernel panic - not syncing|BUG: unable to handle).*")
 # Seconds a run still gets after a line that ends it: others may explain it.
 GRACE = 2
 

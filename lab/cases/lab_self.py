@@ -223,6 +223,8 @@ ENDS = [
      "the guest died: error: kvm run failed Bad address"),
     ([("console", "[ 9.0] Kernel panic - not syncing: Fatal exception\n")],
      "the host died: Kernel panic - not syncing: Fatal exception"),
+    ([("console", "[ 9.0] BUG: unable to handle page fault for address: 1\n")],
+     "the host died: BUG: unable to handle page fault for address: 1"),
     ([("guest", "Kernel panic - not syncing: the guest's own affair\n"),
       ("console", "KVM: unknown exit reason 24, said a host's log\n"),
       ("control", "@lab end 0\n")], None),
