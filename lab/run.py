@@ -211,7 +211,8 @@ def go(req):
                          f"{req.smp} vCPU{'s' * (req.smp > 1)}") as step:
         result = s.host.run(
             req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
-            on_end=on_end, step=step, fatal=FATAL, on_line=lambda p, line: _progress(step, p, line))
+            on_end=on_end, step=step, fatal=FATAL,
+            on_line=lambda p, line: _progress(step, p, line))
     return _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
                     s.guest_argv, s.disk_digest, marks)
 

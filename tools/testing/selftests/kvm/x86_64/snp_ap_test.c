@@ -521,10 +521,7 @@ static void test_hold_lasts(void)
 	ap_free(ap);
 }
 
-static const struct {
-	void (*run)(void);
-	const char *name;
-} tests[] = {
+static const struct bare_test tests[] = {
 	{ test_create, "AP creation: created, destroyed, created again" },
 	{ test_refused, "AP creation: what is wrong is refused" },
 	{ test_features, "AP creation: features that the VM does not have" },
@@ -537,16 +534,5 @@ static const struct {
 
 int main(int argc, char *argv[])
 {
-	int i;
-
-	TEST_REQUIRE(have_snp());
-
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tests));
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		tests[i].run();
-		bare_result(tests[i].name);
-	}
-
-	ksft_finished();
+	bare_run(tests, ARRAY_SIZE(tests));
 }

@@ -204,6 +204,11 @@ static inline void bare_result(const char *name)
 	bare_bad = 0;
 }
 
+struct bare_test {
+	void (*run)(void);
+	const char *name;
+};
+
 /* Guest. ------------------------------------------------------------------ */
 
 static inline void guest_vmgexit(u64 msr)
@@ -579,6 +584,23 @@ static inline u64 bare_pvalidate(struct bare *b, u64 page, bool validate)
 static inline bool have_snp(void)
 {
 	return kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SNP_VM);
+}
+
+/* All of a program's tests; does not return. */
+static inline void bare_run(const struct bare_test *tests, int nr)
+{
+	int i;
+
+	TEST_REQUIRE(have_snp());
+
+	ksft_print_header();
+	ksft_set_plan(nr);
+	for (i = 0; i < nr; i++) {
+		tests[i].run();
+		bare_result(tests[i].name);
+	}
+
+	ksft_finished();
 }
 
 #endif

@@ -625,6 +625,18 @@ static void test_psc_bad_entry(void)
 }
 
 /* One range at a time, and a guest that calls again at any entry. */
+/* A batch of eight pages from @page on, of which no two are neighbours. */
+static void spread(struct bare *b, u64 *batch, u64 page)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		psc_entries(b)[i] = batch[i] =
+			entry(GFN(page + 2 * i), PSC_PRIVATE, false, 0);
+	psc_header(b, 0, 7, 0);
+	bare_forget(b);
+}
+
 static void test_psc_resume(void)
 {
 	struct bare *b = bare_new(1);
@@ -648,11 +660,7 @@ static void test_psc_resume(void)
 	}
 
 	/* User space refuses the third: what precedes it is done and said so. */
-	for (i = 0; i < 8; i++)
-		psc_entries(b)[i] = batch[i] =
-			entry(GFN(200 + 2 * i), PSC_PRIVATE, false, 0);
-	psc_header(b, 0, 7, 0);
-	bare_forget(b);
+	spread(b, batch, 200);
 	b->answer = EINVAL;
 	b->answer_from = 2;
 	CHECK_EQ(psc_call(b), PSC_GENERIC);
@@ -664,11 +672,7 @@ static void test_psc_resume(void)
 	check_exits(b, batch, 2, 7);
 
 	/* Later, it says: the guest is at the first entry that is not done. */
-	for (i = 0; i < 8; i++)
-		psc_entries(b)[i] = batch[i] =
-			entry(GFN(300 + 2 * i), PSC_PRIVATE, false, 0);
-	psc_header(b, 0, 7, 0);
-	bare_forget(b);
+	spread(b, batch, 300);
 	b->answer = EAGAIN;
 	b->answer_from = 5;
 	EITHER(psc_call(b), 0, PSC_GENERIC, "EAGAIN");
@@ -740,10 +744,7 @@ static void test_psc_hostile(void)
 	bare_free(b);
 }
 
-static const struct {
-	void (*run)(void);
-	const char *name;
-} tests[] = {
+static const struct bare_test tests[] = {
 	{ test_msr, "MSR protocol: information, CPUID, features, registering" },
 	{ test_msr_unknown, "MSR protocol: unknown codes get no answer" },
 	{ test_termination, "termination requests reach user space as they are" },
@@ -762,16 +763,5 @@ static const struct {
 
 int main(int argc, char *argv[])
 {
-	int i;
-
-	TEST_REQUIRE(have_snp());
-
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tests));
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		tests[i].run();
-		bare_result(tests[i].name);
-	}
-
-	ksft_finished();
+	bare_run(tests, ARRAY_SIZE(tests));
 }

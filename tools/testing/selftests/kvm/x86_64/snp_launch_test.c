@@ -295,30 +295,19 @@ static void test_abandoned(void)
 	}
 }
 
+static const struct bare_test tests[] = {
+	{ test_launch, "a guest is launched and runs" },
+	{ test_policy, "LAUNCH_START refuses wrong policies and flags" },
+	{ test_order, "no launch command out of order, and none twice" },
+	{ test_update_refused, "LAUNCH_UPDATE refuses what is wrong and leaves no trace" },
+	{ test_page_types, "pages of each type hold what they should" },
+	{ test_finish, "after LAUNCH_FINISH registers are the guest's" },
+	{ test_finish_again, "a LAUNCH_FINISH that failed" },
+	{ test_abandoned, "a launch may be abandoned at any step" },
+};
+
 int main(int argc, char *argv[])
 {
 	spare = argc > 1 && !strcmp(argv[1], "--spare");
-	TEST_REQUIRE(have_snp());
-
-	ksft_print_header();
-	ksft_set_plan(8);
-
-	test_launch();
-	bare_result("a guest is launched and runs");
-	test_policy();
-	bare_result("LAUNCH_START refuses wrong policies and flags");
-	test_order();
-	bare_result("no launch command out of order, and none twice");
-	test_update_refused();
-	bare_result("LAUNCH_UPDATE refuses what is wrong and leaves no trace");
-	test_page_types();
-	bare_result("pages of each type hold what they should");
-	test_finish();
-	bare_result("after LAUNCH_FINISH registers are the guest's");
-	test_finish_again();
-	bare_result("a LAUNCH_FINISH that failed");
-	test_abandoned();
-	bare_result("a launch may be abandoned at any step");
-
-	ksft_finished();
+	bare_run(tests, ARRAY_SIZE(tests));
 }

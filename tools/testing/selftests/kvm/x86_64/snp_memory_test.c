@@ -208,10 +208,7 @@ static void test_back_and_forth(void)
 	bare_free(b);
 }
 
-static const struct {
-	void (*run)(void);
-	const char *name;
-} tests[] = {
+static const struct bare_test tests[] = {
 	{ test_private_of_shared, "a private access to a shared page" },
 	{ test_shared_of_private, "a shared access to a private page" },
 	{ test_hole, "pages taken away" },
@@ -221,16 +218,5 @@ static const struct {
 
 int main(int argc, char *argv[])
 {
-	int i;
-
-	TEST_REQUIRE(have_snp());
-
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tests));
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		tests[i].run();
-		bare_result(tests[i].name);
-	}
-
-	ksft_finished();
+	bare_run(tests, ARRAY_SIZE(tests));
 }
