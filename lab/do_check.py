@@ -2,9 +2,10 @@
 """lab/snp check"""
 
 import fnmatch
+import shutil
 import time
 
-from lab import build, cases, ktap, record, say
+from lab import build, cases, ktap, paths, record, say
 
 
 def options(p):
@@ -34,6 +35,18 @@ def choose(patterns, full):
     return sorted(out, key=lambda c: (c.order, c.name))
 
 
+def _keep_logs(case, since):
+    """What was logged while a case failed, where the next case does not write
+    over it. since: time.time() at its start. Returns the directory."""
+    where = paths.LOG / "failed" / case.name
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    for file in paths.LOG.glob("*.log"):
+        if file.stat().st_mtime >= since - 1:
+            shutil.copy2(file, where)
+    return where
+
+
 def do(args):
     todo = choose(args.case, args.full)
     build.prepare()
@@ -47,7 +60,7 @@ def do(args):
             continue
         if args.full:
             kept.forget(case)
-        begin = time.monotonic()
+        begin, since = time.monotonic(), time.time()
         outcome, text = "passed", ""
         try:
             text = case.run() or ""
@@ -58,6 +71,8 @@ def do(args):
         except OSError as e:
             outcome, text = "failed", f"{type(e).__name__}: {e}"
         seconds = time.monotonic() - begin
+        if outcome == "failed":
+            text = (f"logs: {paths.shown(_keep_logs(case, since))}\n{text}")
         report.case(case.name, outcome, seconds, text)
         if args.full and outcome == "passed":
             kept.note(case, seconds, text)

@@ -23,7 +23,7 @@ import socket
 import subprocess
 import time
 
-from lab import hostimage, image, machine, paths, platform, qmp, say
+from lab import core, hostimage, image, machine, paths, platform, qmp, say
 
 BAD_LINES = re.compile(
     r"WARNING: CPU|BUG:|\bOops\b|Call Trace:|INFO: (?:possible|task|rcu)|"
@@ -58,14 +58,25 @@ class Result:
         self.logs = {}
         self.error = ""
         self.fatal = []             # lines that ended the run, or would have
+        self.died = ""              # how the machine ended, if by itself
+        self.last = []              # what it had to say then; its back trace
 
     def bad_lines(self):
-        """Console lines no healthy kernel prints."""
+        """Console lines no healthy kernel prints, and what its lockdep, if
+        it has one, says of itself."""
         return [x.strip() for x in self.console.splitlines()
-                if BAD_LINES.search(x)]
+                if BAD_LINES.search(x)] + \
+            [f"at the end: {x}, not 1" for x in self.says
+             if x.startswith("lockdep ") and x != "lockdep 1"]
 
     def ok(self):
-        return self.ended == "script" and self.status == 0
+        return self.ended == "script" and self.status == 0 and not self.died
+
+    def failure(self):
+        """Lines that say why it is not ok(), the machine's end the last."""
+        lines = [f"the host: {self.ended}, status {self.status} {self.error}"]
+        lines += say.tail(self.logs["console"], 8) + self.last
+        return lines + [f"died: {self.died}"] * bool(self.died)
 
 
 def _claim(name):
@@ -90,21 +101,46 @@ def log_files(name):
             for k in ("console", "guest", "control", "machine")}
 
 
-def _last_words(log, status):
-    """What a machine that gave up had to say: after the first line of its
-    log, which is its command."""
-    words = log.read_text(errors="replace").splitlines()[1:][-5:]
-    how = "was killed by the lab" if status is None else \
-        f"ended by signal {-status}" if status < 0 else \
-        f"ended with status {status}"
-    return "".join(f"\n    | {x}" for x in [f"the machine {how}", *words])
+def _reap(child, result):
+    """Ends the machine. Returns its status, None if it was still there."""
+    try:
+        # one that does not answer may be on its way out, writing its core
+        died = child.wait(10 if result.ended == "machine" else 0)
+    except subprocess.TimeoutExpired:
+        died = None
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    return died
+
+
+def _last_words(child, result, log, cwd):
+    """Ends the machine; if it gave up by itself, notes how, and what it had
+    to say: after the first line of its log, which is its command."""
+    status = _reap(child, result)
+    gave_up = result.ended in ("machine", "lost")
+    if status is None:
+        how = "the machine was killed by the lab"
+    elif status or gave_up:
+        how = result.died = f"the machine ended with status {status}"
+        if status < 0:
+            how = result.died = (f"the machine ended by signal {-status} "
+                                 f"({signal.strsignal(-status)})")
+    if not (result.died or gave_up):
+        return
+    words = [x for x in log.read_text(errors="replace").splitlines()[1:]
+             if "TCG doesn't support requested feature" not in x][-5:]
+    result.last = [f"    | {x}" for x in [how, *words]]
+    result.error += "".join(f"\n{x}" for x in result.last)
+    if status is not None and status < 0 and core.wanted():
+        result.last += [f"    | {x}" for x in
+                        core.trace(child.args[0], child.pid, cwd)]
 
 
 class Host:
     def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
                  snp=True, extra=(), psp=()):
         self.kernel = kernel
-        self.binary = pathlib.Path(binary)
+        self.binary = pathlib.Path(binary).absolute()
         self.smp, self.memory, self.thread = smp, memory, thread
         self.snp, self.extra, self.psp = snp, list(extra), psp
 
@@ -137,7 +173,7 @@ class Host:
     def command(self, where, cmdline=""):
         base = platform.arguments(self.binary, self.smp, self.memory,
                                   self.thread, self.snp, self.psp)
-        argv = [str(self.binary), *base]
+        argv = [str(self.binary), *base]    # all paths absolute: see run()
         for directory in machine.firmware():
             argv += ["-L", str(directory)]
         disks = {"root": hostimage.build(),
@@ -147,7 +183,7 @@ class Host:
             argv += ["-drive", f"if=none,id={name},file={file},format=raw,"
                      "read-only=on,file.locking=off",
                      "-device", f"virtio-blk-pci,drive={name},serial={name}"]
-        argv += ["-kernel", str(self.kernel.vmlinuz),
+        argv += ["-kernel", str(self.kernel.vmlinuz.absolute()),
                  "-initrd", str(self.kernel.initramfs()),
                  "-append", f"console=ttyS0 panic=-1 {cmdline}".strip()]
         return argv + self.extra
@@ -223,7 +259,8 @@ class Host:
             sink.flush()
             child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=sink,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, cwd=where,
+                preexec_fn=core.allow if core.wanted() else None,
                 pass_fds=[s.fileno() for s in theirs.values()])
         for s in theirs.values():
             s.close()
@@ -234,12 +271,7 @@ class Host:
             _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
                   begin + timeout, step, fatal).turn()
         finally:
-            died = child.poll()
-            if died is None:
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-            if result.ended in ("machine", "lost"):
-                result.error += _last_words(logs["machine"], died)
+            _last_words(child, result, logs["machine"], where)
             for s in [*ours.values(), *sinks.values()]:
                 s.close()
             result.seconds = time.monotonic() - begin

@@ -6,7 +6,9 @@ import pathlib
 from lab import image, paths, say, sources, stamp
 
 STOCK = ("debian-13", "debian-backports")
-NAMES = ("ours",) + STOCK
+# ours-debug: with KASAN, lockdep and the like.
+OURS = {"ours": "", "ours-debug": "debug"}
+NAMES = tuple(OURS) + STOCK
 
 # What the initramfs needs to reach the host image. Built-in ones are skipped.
 MOUNT = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "overlay"]
@@ -93,9 +95,9 @@ def named(vmlinuz, modules):
 
 
 def get(name):
-    if name == "ours":
+    if name in OURS:
         from lab import linux
-        return linux.kernel()
+        return linux.build(OURS[name])
     if name in STOCK:
         return stock(name)
     raise say.Stop(f"unknown host '{name}'", "one of " + ", ".join(NAMES))

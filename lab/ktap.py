@@ -4,12 +4,21 @@
 import sys
 
 
+def reason(text, width=200):
+    """One line of a failure's text: what died, or what it begins with."""
+    lines = [x.strip() for x in text.splitlines()
+             if x.strip() and not x.startswith("logs: ")] or ["no word"]
+    died = [x for x in lines if x.startswith("died: ")]
+    return (died or lines)[0][:width]
+
+
 class Report:
     def __init__(self, total, out=None):
         self.out = out or sys.stdout
         self.number = 0
         self.passed, self.failed, self.skipped = [], [], []
         self.seconds = {}
+        self.reasons = {}
         self._print("KTAP version 1", f"1..{total}")
 
     def _print(self, *lines):
@@ -25,6 +34,8 @@ class Report:
         self.number += 1
         self.seconds[name] = seconds
         getattr(self, outcome).append(name)
+        if outcome == "failed":
+            self.reasons[name] = reason(text)
         word = "not ok" if outcome == "failed" else "ok"
         tail = ""
         if outcome == "skipped":
@@ -48,6 +59,7 @@ class Report:
         self._print(f"# Totals: pass:{len(self.passed)} "
                     f"fail:{len(self.failed)} xfail:0 xpass:0 "
                     f"skip:{len(self.skipped)} error:0")
-        if self.failed:
-            self.about("failed: " + "; ".join(self.failed))
+        for name in self.failed:
+            self.about(f"failed: {name}" + (f": {self.reasons[name]}"
+                                            if name in self.reasons else ""))
         self._print(f"{len(self.passed)} passed, {len(self.failed)} failed")

@@ -67,8 +67,16 @@ def build(flavour="", pristine=False):
     """Builds what is out of date. Returns the kernels.Kernel."""
     b = Build(flavour, pristine)
     unpack()
+    changed = []
     if not pristine:
-        tree.Tree(PRISTINE, WORK, overlay(), SERIES).sync()
+        changed = tree.Tree(PRISTINE, WORK, overlay(), SERIES).sync()
+    # make needs many seconds to find that there is nothing to do
+    made = _made_from(b)
+    if not changed and stamp.current(
+            f"linux.{b.name}", made, b.build / "arch/x86/boot/bzImage",
+            b.root):
+        return b.kernel()
+    stamp.clear(f"linux.{b.name}")
     _configure(b)
     env = _env()
     jobs = f"-j{os.cpu_count()}"
@@ -91,7 +99,17 @@ def build(flavour="", pristine=False):
         for name in ("build", "source"):
             (b.root / "lib/modules" / release / name).unlink(missing_ok=True)
         stamp.write(f"linux.{b.name}.root", key)
+    stamp.write(f"linux.{b.name}", made)
     return b.kernel()
+
+
+def _made_from(b):
+    """Digest of all a kernel is made from, the tools included."""
+    ours = [] if b.pristine else [SERIES, *(top for top, _ in overlay())]
+    return stamp.digest(
+        sources.rows("host.ours"), str(b.src), *ours,
+        *(paths.LAB / "config" / f for f in FLAVOURS[b.flavour]),
+        *(say.capture([tool, "--version"]) for tool in ("gcc", "ld", "make")))
 
 
 def _env():

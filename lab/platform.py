@@ -25,7 +25,7 @@ def arguments(binary, smp=2, memory="3G", thread="multi", snp=True, psp=()):
     """Command line of the outer machine, without kernel, disks and ports.
     psp: properties of the secure processor's device, "name=value"."""
     snp = snp and has_psp(binary)
-    out = ["-machine", "q35,smm=off",
+    out = ["-machine", "q35,smm=off,dump-guest-core=off",
            "-accel", f"tcg,thread={thread},tb-size=512",
            "-cpu", CPU_SNP if snp else CPU_PLAIN,
            "-smp", str(smp), "-m", str(memory),

@@ -253,6 +253,8 @@ def died(result):
     stale = re.search(r"SNP self-check: .*", result.error)
     if stale:
         return f"the machine stopped itself: {stale.group()}"
+    if result.died and not result.fatal:
+        return result.died
     if not result.fatal:
         return None
     who = ("host" if any(host.PANIC.search(x) for x in result.fatal)
@@ -275,7 +277,8 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
     if refused is None:
         ended = (result.ended == "script" and
                  judge.first(result, "qemu-status") == "0")
-        checks.append(("run: to the end", ended and not result.fatal,
+        checks.append(("run: to the end",
+                       ended and not result.fatal and not result.died,
                        _ending(req, result)))
         checks += judge.host_lines(result, req.confidential)
         checks += judge.guest_lines(stream, req.smp, digest, req.confidential)

@@ -7,7 +7,7 @@ import collections
 import re
 import subprocess
 
-from lab import host, kernels, linux, machine, paths, say, selftests
+from lab import host, kernels, linux, machine, paths, selftests
 from lab.cases import Case, CaseFailed
 
 LIST = paths.LAB / "lists" / "kvm-selftests-6.12.tsv"
@@ -149,9 +149,7 @@ def observe(name, kernel, binary, built, tests, before="", snp=True,
         raise CaseFailed("before any test: " + "\n".join(bad[-1]))
     if not r.ok():
         last = tests[len(seen)][0] if len(seen) < len(tests) else "the last"
-        raise CaseFailed(f"the host: {r.ended}, status {r.status} {r.error}, "
-                         f"during {last}\n" +
-                         "\n".join(say.tail(r.logs["console"], 8)))
+        raise CaseFailed("\n".join([f"during {last}:", *r.failure()]))
     return seen
 
 

@@ -14,9 +14,9 @@ import tempfile
 import threading
 import time
 
-from lab import (apt, counts, host, judge, paths, record, run, say,
+from lab import (apt, counts, host, judge, ktap, paths, record, run, say,
                  sources, tree)
-from lab.cases import Case, CaseFailed
+from lab.cases import Case, CaseFailed, plain
 
 DISK = "ab" * 32
 
@@ -269,8 +269,40 @@ def _play(arrives, seconds):
     return result, taken, time.monotonic() - begin
 
 
+def crashes():
+    """A machine that a signal ends: that is said first and last."""
+    bad = []
+    for script, how in (
+            ("echo x; echo last words; kill -SEGV $$",
+             "the machine ended by signal 11 (Segmentation fault)"),
+            ("echo x; echo last words; exit 3",
+             "the machine ended with status 3")):
+        for ended in ("lost", "machine", "script"):
+            with tempfile.TemporaryDirectory() as tmp:
+                log = pathlib.Path(tmp) / "machine"
+                with open(log, "wb") as sink:
+                    child = subprocess.Popen(["sh", "-c", script], cwd=tmp,
+                                             stdout=sink, stderr=sink)
+                child.wait()
+                result = host.Result("self")
+                result.ended, result.status = ended, 0
+                result.logs = {"console": log, "guest": log, "machine": log}
+                host._last_words(child, result, log, tmp)
+            seen = result.failure()
+            text = plain.explain(run.Verdict([], result, {}, None,
+                                             run.died(result)))
+            if (result.ok() or run.died(result) != how or
+                    seen[-1] != f"died: {how}" or
+                    not any("last words" in x for x in seen) or
+                    text.splitlines()[0] != how or
+                    text.splitlines()[-1] != f"died: {how}" or
+                    ktap.reason("a\n" + text) != f"died: {how}"):
+                bad.append(f"{script}, {ended}: {seen} {text}")
+    return bad
+
+
 def ends():
-    bad, keep = [], host.GRACE
+    bad, keep = crashes(), host.GRACE
     host.GRACE = 0.3
     try:
         for arrives, answer in ENDS:
@@ -295,7 +327,7 @@ def ends():
         host.GRACE = keep
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(ENDS) + 1} ends"
+    return f"{len(ENDS) + 7} ends"
 
 
 def resumes():
@@ -452,7 +484,8 @@ CASES = [
          "called bad, for each thing", judges, order=2),
     Case("lab.ends", "a guest's request for termination, a guest stock QEMU "
          "gives up on, a host's panic end a run at once with that as the "
-         "answer, and with the machine's counts", ends, order=2),
+         "answer, and with the machine's counts; a machine that a signal "
+         "ends is named first and last", ends, order=2),
     Case("lab.resumes", "check --full goes on where it was interrupted, and "
          "runs again what has changed", resumes, order=2),
     Case("lab.hooks", "a hook that does not apply is reported by patch and "

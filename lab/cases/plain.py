@@ -23,6 +23,9 @@ def explain(verdict):
     for log in ("console", "guest"):
         lines.append(f"end of {paths.shown(r.logs[log])}:")
         lines += ["    " + x for x in say.tail(r.logs[log], 6)]
+    lines += r.last
+    if verdict.died:
+        lines.append(f"died: {verdict.died}")
     return "\n".join(lines)
 
 

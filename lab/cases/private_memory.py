@@ -4,7 +4,7 @@ SNP: by the unmodified selftests of Debian 13's kernel, and by our own."""
 
 import re
 
-from lab import host, linux, machine, say, selftests
+from lab import host, linux, machine, selftests
 from lab.cases import Case, CaseFailed
 
 # What is asked for, and how: all of it has to pass with nothing skipped.
@@ -32,8 +32,7 @@ def on_host(name, commands, files, flavour=""):
     r = h.run(name + flavour, "\n".join(lines) + "\n", files,
               timeout=3000 if flavour else 600)
     if not r.ok():
-        raise CaseFailed(f"the host: {r.ended}, status {r.status} {r.error}\n"
-                         + "\n".join(say.tail(r.logs["console"], 8)))
+        raise CaseFailed("\n".join(r.failure()))
     if r.bad_lines():
         raise CaseFailed("\n".join(r.bad_lines()))
     out = []

@@ -6,7 +6,7 @@ the machine's self-check on as well, and with both readings of what the
 sources leave open. Then the same guest on our own host, which adds what its
 kernel says of its RMP table."""
 
-from lab import counts, host, judge, kernels, machine, say
+from lab import counts, host, judge, kernels, machine
 from lab.cases import Case, CaseFailed
 from lab.cases.plain import judged
 
@@ -44,15 +44,22 @@ def ours_boots():
                   thread="single")
     r = h.run("snp.ours.boot", RELOAD, timeout=400, on_mark=on_mark)
     if not r.ok():
-        raise CaseFailed("\n".join(
-            [f"the host: {r.ended}, status {r.status} {r.error}",
-             *r.bad_lines()[:3], *say.tail(r.logs["console"], 6)]))
+        raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure()]))
     checks = [*judge.host_lines(r, True),
               *judge.audits(sides["before"], sides["after"], r)]
     bad = [f"{n}: {seen}" for n, ok, seen in checks if not ok]
     if bad:
         raise CaseFailed("\n".join(bad))
     return f"{len(checks)} checks"
+
+
+def debug():
+    name = "snp.ours.debug"
+    return Case(name, "the same on our host with a kernel that checks itself "
+                "(KASAN, lockdep, sleeping while atomic), 2 vCPUs, to its "
+                "power-off and without a splat",
+                lambda: judged(host="ours-debug", smp=2, name=name,
+                               timeout=3600), full=True, order=56)
 
 
 def self_check(thread, **kwargs):
@@ -83,4 +90,4 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          Case("snp.ours.boot", "our kernel comes up as an SNP host, twice, and "
               "its audit of the RMP is what the machine counts", ours_boots,
               order=44),
-         self_check("multi", full=True), loose()]
+         self_check("multi", full=True), loose(), debug()]
