@@ -86,7 +86,9 @@ def show(verdict):
     if not verdict.ok():
         _explain(verdict)
     if verdict.ok():
-        print(f"all of it held, {say.clock(r.seconds)}")
+        console = verdict.summary["seconds_to_console"]
+        print(f"all of it held, {say.clock(r.seconds)}" +
+              (f"; {console:.0f} s to the guest's console" if console else ""))
 
 
 def _explain(verdict):

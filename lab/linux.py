@@ -72,9 +72,7 @@ def build(flavour="", pristine=False):
         changed = tree.Tree(PRISTINE, WORK, overlay(), SERIES).sync()
     # make needs many seconds to find that there is nothing to do
     made = _made_from(b)
-    if not changed and stamp.current(
-            f"linux.{b.name}", made, b.build / "arch/x86/boot/bzImage",
-            b.root):
+    if not changed and current(b, made):
         return b.kernel()
     stamp.clear(f"linux.{b.name}")
     _configure(b)
@@ -101,6 +99,12 @@ def build(flavour="", pristine=False):
         stamp.write(f"linux.{b.name}.root", key)
     stamp.write(f"linux.{b.name}", made)
     return b.kernel()
+
+
+def current(b, made):
+    """Is the kernel there, and the one that is made from this?"""
+    return stamp.current(f"linux.{b.name}", made,
+                         b.build / "arch/x86/boot/bzImage", b.root)
 
 
 def _made_from(b):

@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 import tempfile
+import time
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
                  kernels, machine, paths, platform, say, stamp)
@@ -196,8 +197,9 @@ FATAL = {
 
 def go(req):
     """Runs the request and judges it."""
+    begin = time.monotonic()
     s = stage(req)
-    marks = {}
+    marks, console = {}, []
 
     def on_mark(mark, _text, monitor):
         marks[mark] = counts.machine(monitor)
@@ -206,22 +208,31 @@ def go(req):
         if "after" not in marks:
             marks["end"] = counts.machine(monitor)
 
+    def on_line(port, line):
+        _progress(step, port, line)
+        if port == "guest" and CONSOLE in line:
+            console.append(round(time.monotonic() - begin, 1))
+
     what = "an SNP" if req.confidential else "an ordinary"
     with s.tmp, say.Step(f"{s.host_kernel.release} hosts {what} guest of "
                          f"{req.smp} vCPU{'s' * (req.smp > 1)}") as step:
         result = s.host.run(
             req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
             on_end=on_end, step=step, fatal=FATAL,
-            on_line=lambda p, line: _progress(step, p, line))
-    return _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
-                    s.guest_argv, s.disk_digest, marks)
+            on_line=on_line)
+    verdict = _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
+                       s.guest_argv, s.disk_digest, marks)
+    verdict.summary["seconds_to_console"] = (console or [None])[0]
+    return verdict
 
 
+# The first line of the guest's kernel on its console.
+CONSOLE = "Linux version"
 MILESTONES = (
     ("console", "Run /init as init process", "host is up"),
     ("console", "SEV-SNP enabled", "SNP is enabled"),
     ("control", "@lab mark before", "firmware of the guest"),
-    ("guest", "Linux version", "guest kernel"),
+    ("guest", CONSOLE, "guest kernel"),
     ("guest", "lab-guest: begin", "guest user space"),
     ("guest", "lab-guest: disk cpu=0", "read on vCPU 0"),
     ("control", "@lab mark guest-gone", "guest is gone"),
