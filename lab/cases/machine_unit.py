@@ -46,11 +46,11 @@ def device():
                   f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
-def code():
+def two_cpus():
     binary = machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
-    script = paths.ROOT / "machine" / "tests" / "smc.py"
-    return report("machine-code", [sys.executable, script, binary, *where],
+    script = paths.ROOT / "machine" / "tests" / "two_cpus.py"
+    return report("machine-two-cpus", [sys.executable, script, binary, *where],
                   f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
@@ -61,6 +61,7 @@ CASES = [
     Case("machine.device", "the secure processor's PCI function does what "
          "drivers expect, register by register, and refuses options it "
          "cannot serve", device, order=10),
-    Case("machine.code", "with one thread a CPU, no CPU executes code that "
-         "another has modified and told it about", code, order=10),
+    Case("machine.two-cpus", "with one thread a CPU, no CPU executes code "
+         "that another has modified and told it about, nor loses flags",
+         two_cpus, order=10),
 ]

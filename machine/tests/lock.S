@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A locked instruction that crosses into a page that is not present, with
+ * CF and DF set: the frame of its #PF must show them (APM volume 2, 8.8.1).
+ *
+ * With more than one CPU, QEMU executes it alone in the world; there QEMU
+ * without our changes loses both if the instruction faults. The second CPU
+ * just has to exist.
+ */
+#include "two-cpus.h"
+
+#define PD     0x50000
+#define PT     0x51000
+#define PAGE   0x60000
+#define LIN    0x400000         /* a page, and none behind it */
+#define IDT    (DATA + 0x800)
+#define PF     14
+
+setup:
+	mov $PD, %edi
+	xor %eax, %eax
+	mov $0x800, %ecx		/* PD and PT */
+	rep stosl
+	movl $0x83, PD			/* 4M each: what we run in, the APIC */
+	movl $(0xfec00000 + 0x83), PD + 0x3fb * 4
+	movl $(PT + 3), PD + 4
+	movl $(PAGE + 3), PT
+	mov %cr4, %eax
+	or $0x10, %al			/* PSE */
+	mov %eax, %cr4
+	mov $PD, %eax
+	mov %eax, %cr3
+	mov $(0xf0000 + fault - start), %eax
+	mov %ax, IDT + PF * 8
+	movw $8, IDT + PF * 8 + 2
+	movw $0x8e00, IDT + PF * 8 + 4
+	shr $16, %eax
+	mov %ax, IDT + PF * 8 + 6
+	lidtl 0xf0000 + idtr - start
+	ret
+
+bsp:
+	mov $(0xf0000 + 1f - start), %edx
+	mov %cr0, %eax
+	or $0x80000000, %eax
+	mov %eax, %cr0
+	jmp *%edx
+1:	xor %eax, %eax
+	stc
+	std
+	xchg %eax, LIN + 0xffe
+	mov $2, %al			/* no fault */
+	jmp leave
+fault:
+	mov 12(%esp), %ebx
+	and $0x401, %ebx
+	xor %eax, %eax
+	cmp $0x401, %ebx
+	je leave
+	mov $2, %al
+leave:
+	out %al, $0xf4
+	hlt
+
+ap:
+	hlt
+	jmp ap
+
+	.balign 8
+idtr:
+	.word (PF + 1) * 8 - 1
+	.long IDT
+
+	reset_vector

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A ROM that brings two CPUs up in flat 32-bit mode. What they do there is
+ * the test's: it defines
+ *
+ *   setup  called by CPU 0 before CPU 1 starts, registers are its own
+ *   bsp    where CPU 0 goes once CPU 1 is up
+ *   ap     where CPU 1 goes
+ *
+ * and ends by a jump to `done` with %al 0 (all is well) or 2 (it is not).
+ * QEMU's exit status is then 1 or 5; 3 if the second CPU did not come up.
+ * Memory from DATA, 4K, is zero at setup; stacks end at 30000h and 40000h.
+ */
+#define DATA   0x20000
+#define UP     (DATA + 0x80)
+#define TRAMP  0x9000
+#define APIC   0xfee00000
+
+	.section .text
+	.code16
+	.org 0
+start:
+	cli
+	cs lgdtl gdtr - start
+	mov %cr0, %eax
+	or $1, %al
+	mov %eax, %cr0
+	ljmpl $8, $(0xf0000 + bsp32 - start)
+
+	.code32
+bsp32:
+	mov $16, %ax
+	mov %ax, %ds
+	mov %ax, %es
+	mov %ax, %ss
+	mov $0x30000, %esp
+	cld
+	mov $DATA, %edi
+	xor %eax, %eax
+	mov $0x400, %ecx
+	rep stosl
+	call setup
+	mov $(0xf0000 + tramp - start), %esi
+	mov $TRAMP, %edi
+	mov $(tramp_end - tramp), %ecx
+	rep movsb
+
+	/* enable the APIC; INIT and STARTUP to all but self */
+	movl $0x1ff, APIC + 0xf0
+	movl $0x000c4500, APIC + 0x300
+	mov $1000000, %ecx
+1:	pause
+	loop 1b
+	movl $(0x000c4600 + (TRAMP >> 12)), APIC + 0x300
+	mov $200000000, %ecx
+1:	cmpl $1, UP
+	je bsp
+	pause
+	loop 1b
+	mov $1, %al			/* exit status 3 */
+done:
+	out %al, $0xf4			/* isa-debug-exit */
+	hlt
+	jmp done
+ap32:
+	mov $16, %ax
+	mov %ax, %ds
+	mov %ax, %es
+	mov %ax, %ss
+	mov $0x40000, %esp
+	movl $1, UP
+	jmp ap
+
+	.code16
+tramp:
+	cli
+	/* the ROM's GDT: the segment of the reset vector is below 1M, too */
+	mov $0xf000, %ax
+	mov %ax, %ds
+	lgdtl gdtr - start
+	mov %cr0, %eax
+	or $1, %al
+	mov %eax, %cr0
+	ljmpl $8, $(0xf0000 + ap32 - start)
+tramp_end:
+
+	.balign 8
+gdt:
+	.quad 0
+	.quad 0x00cf9b000000ffff
+	.quad 0x00cf93000000ffff
+gdtr:
+	.word gdtr - gdt - 1
+	.long 0xf0000 + gdt - start
+
+	.macro reset_vector
+	.org 0xfff0
+	.code16
+	.byte 0xea			/* ljmp $0xf000, $start */
+	.word 0
+	.word 0xf000
+	.org 0x10000
+	.endm
+	.code32

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ROMs of two CPUs, one of which must not disturb the other: smc.S, gif.S,
+lock.S.
+
+    two_cpus.py QEMU-BINARY [-L DIR]...
+
+Assembles each ROM (cc, objcopy) and boots it with one thread a CPU. Prints
+KTAP; the exit status says whether all cases passed.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+STALE = "stale code was executed"
+# source, its MODE, what must hold, what exit status 5 means
+ROMS = (("smc.S", 0, "a store to a page of nothing else", STALE),
+        ("smc.S", 1, "a store to a page of more code", STALE),
+        ("smc.S", 2, "a locked instruction to a page of more code", STALE),
+        ("gif.S", 0, "STGI, while another CPU loads x87 state",
+         "an interrupt did not come after STGI"),
+        ("lock.S", 0, "#PF of a locked instruction that crosses pages",
+         "no #PF, or CF and DF were not in its frame"))
+LIMIT = 300                     # seconds; it takes about five
+
+
+def rom(source, mode, where):
+    obj, image = f"{where}/rom.o", f"{where}/rom.bin"
+    subprocess.run(["cc", f"-DMODE={mode}", "-c", "-o", obj, HERE / source],
+                   check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", obj, image],
+                   check=True)
+    return image
+
+
+def boot(binary, dirs, image, bad):
+    """None, or what went wrong."""
+    argv = [binary, *dirs, "-machine", "q35", "-accel", "tcg,thread=multi",
+            "-smp", "2", "-m", "64M", "-nodefaults", "-display", "none",
+            "-no-reboot", "-bios", image,
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+    try:
+        done = subprocess.run(argv, timeout=LIMIT, capture_output=True,
+                              text=True)
+    except subprocess.TimeoutExpired:
+        return f"not done after {LIMIT} s"
+    status = {1: None, 3: "the second CPU did not come up", 5: bad}
+    if done.returncode in status:
+        return status[done.returncode]
+    return f"exit status {done.returncode}: {done.stderr.strip()}"
+
+
+def main(binary, *dirs):
+    print("KTAP version 1")
+    print(f"1..{len(ROMS)}")
+    bad = 0
+    with tempfile.TemporaryDirectory() as where:
+        for i, (source, mode, title, what) in enumerate(ROMS):
+            wrong = boot(binary, dirs, rom(source, mode, where), what)
+            bad += wrong is not None
+            print(f"{'not ' * (wrong is not None)}ok {i + 1} {title}" +
+                  (f" # {wrong}" if wrong else ""), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
