@@ -51,8 +51,9 @@ class Result:
         self.says = []
         self.marks = {}
         self.command = []
-        # "script", "timeout", "lost", "machine"; "fatal": of a line after
-        # which nothing more was to be expected; error has it
+        # "script", "timeout", "lost", "machine"; "reset": the host's CPUs
+        # were; "fatal": of a line after which nothing more was to be
+        # expected; error has it
         self.ended = "lost"
         self.seconds = 0.0
         self.logs = {}
@@ -396,4 +397,7 @@ class _Loop:
                 if self.on_end:
                     self.on_end(self.monitor)
                 self.finished = True
+                reason = event.get("data", {}).get("reason")
+                if reason == "guest-reset" and self.result.ended == "lost":
+                    self.result.ended = "reset"
         self.monitor.events.clear()

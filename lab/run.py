@@ -322,6 +322,7 @@ def _ending(req, result):
         return "; ".join([seen, *result.fatal])
     return ({"timeout": f"nothing more after {req.timeout} s",
              "lost": "the machine went away", "fatal": "cut short",
+             "reset": "the host was reset: a triple fault, or it rebooted",
              "machine": "the machine does not answer"}[result.ended] +
             (f" ({result.error})" if result.error else ""))
 

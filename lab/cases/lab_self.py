@@ -301,6 +301,17 @@ def crashes():
     return bad
 
 
+def resets():
+    """A host whose CPUs were reset: a machine without it went away."""
+    event = {"event": "SHUTDOWN",
+             "data": {"guest": True, "reason": "guest-reset"}}
+    result, _, _ = _play([("qmp", json.dumps(event) + "\n")], 30)
+    if result.ended != "reset" or "triple" not in run._ending(
+            run.Request(), result):
+        return [f"a host that was reset: {result.ended}"]
+    return []
+
+
 def ends():
     bad, keep = crashes(), host.GRACE
     host.GRACE = 0.3
@@ -318,6 +329,7 @@ def ends():
                 bad.append(f"{arrives}: {result.ended} after {seconds:.0f} s")
             if [t and t["stats"] for t in taken] != [{"vmrun": 7}]:
                 bad.append(f"{arrives}: the machine was not asked: {taken}")
+        bad += resets()
         stale = host.Result("self")
         stale.error = "it closed\n    | qemu: SNP self-check: CPU 0\n    | x"
         if run.died(stale) != ("the machine stopped itself: "
@@ -327,7 +339,7 @@ def ends():
         host.GRACE = keep
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(ENDS) + 7} ends"
+    return f"{len(ENDS) + 8} ends"
 
 
 def resumes():
