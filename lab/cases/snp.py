@@ -59,7 +59,7 @@ def debug():
                 "(KASAN, lockdep, sleeping while atomic), 2 vCPUs, to its "
                 "power-off and without a splat",
                 lambda: judged(host="ours-debug", smp=2, name=name,
-                               timeout=3600), full=True, order=56)
+                               timeout=7200), full=True, order=56)
 
 
 def self_check(thread, **kwargs):
