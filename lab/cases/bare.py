@@ -59,8 +59,8 @@ def binaries():
     return out
 
 
-def on(name, option=""):
-    """Runs the tests on the host of that name."""
+def on(name, option="", thread="single", psp=()):
+    """Runs the tests on the host of that name. thread, psp: host.Host's."""
     judged()
     files = binaries()
     limit = LIMIT_DEBUG if kernels.OURS.get(name) else LIMIT
@@ -69,9 +69,8 @@ def on(name, option=""):
         script += [f"echo '<6>lab: {t}' > /dev/kmsg", f"echo '@@ begin {t}'",
                    f"timeout -k 5 {limit} ./{t} {option} 2>&1",
                    f"echo; echo '@@ end {t}' $?"]
-    # One thread for all CPUs: see CAVEATS.md.
     h = host.Host(kernels.get(name), machine.build().binary, smp=2,
-                  thread="single")
+                  thread=thread, psp=psp)
     r = h.run(f"bare-{name}", "\n".join(script) + "\n", files,
               timeout=180 + limit * len(TESTS))
     bad, lines, count = [], [], 0
@@ -93,18 +92,21 @@ def on(name, option=""):
     return "\n".join([f"{count} tests of {len(TESTS)} programs"] + lines)
 
 
-def one(name, what, order, option="", **kwargs):
-    return Case(f"bare.{name.replace('-debug', '.debug')}", "our own SNP selftests (launch, GHCB by MSR "
-                "and page, page state changes, AP creation, reset hold, "
-                "disagreement about memory) pass "
-                f"on {what}", lambda: on(name, option), order=order,
-                **kwargs)
+def one(name, what, order, option="", thread="single", psp=(), **kwargs):
+    return Case(f"bare.{name.replace('-debug', '.debug')}",
+                "our own SNP selftests (launch, GHCB by MSR and page, page "
+                "state changes, AP creation, reset hold, disagreement about "
+                f"memory) pass on {what}",
+                lambda: on(name, option, thread, psp), order=order, **kwargs)
 
 
 CASES = [
-    one("debian-13", "Debian 13's host", 44, "--spare"),
+    one("debian-13", "Debian 13's host, with one thread a CPU and every "
+        "cached translation compared with the RMP", 44, "--spare", "multi",
+        ["self-check=on"]),
     one("debian-backports", "the newest stock host", 44, "--spare"),
-    one("ours", "our host", 48),
+    one("ours", "our host, every cached translation compared with the RMP",
+        48, psp=["self-check=on"]),
     one("ours-debug", "our host with a kernel that checks itself (KASAN, "
         "lockdep, sleeping while atomic), without a splat", 56, full=True),
 ]

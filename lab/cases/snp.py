@@ -62,14 +62,14 @@ def debug():
                                timeout=7200), full=True, order=56)
 
 
-def self_check(thread, **kwargs):
+def self_check(thread):
     name = f"snp.self-check.{thread}"
     return Case(name, "the same on Debian 13's host, every cached translation "
                 "compared with the RMP at each world switch and RMP change, "
                 f"machine threads: {thread}",
                 lambda: judged(host="debian-13", smp=2, thread=thread,
                                self_check=True, name=name, timeout=1200),
-                order=46, inputs=("machine",), **kwargs)
+                order=46, inputs=("machine",))
 
 
 def loose():
@@ -82,12 +82,10 @@ def loose():
                 inputs=("machine",))
 
 
-# full: SNP guests on one thread a CPU (MTTCG) are not reliable yet. When that
-# is mended: drop it here, and the words in CAVEATS.md and run.Request.
 CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          one("debian-13", 1, "single"), one("ours", 2, "single"),
          one("ours", 1, "single"), self_check("single"),
          Case("snp.ours.boot", "our kernel comes up as an SNP host, twice, and "
               "its audit of the RMP is what the machine counts", ours_boots,
               order=44),
-         self_check("multi", full=True), loose(), debug()]
+         self_check("multi"), loose(), debug()]
