@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The FPU in the VMSA that KVM makes of a vCPU. The processor loads all of it
- * from there and nothing from the registers: what KVM_SET_XSAVE set would be
+ * State of guests with encrypted registers that hardware takes from memory.
+ *
+ * The FPU in the VMSA that KVM makes of a vCPU: the processor loads all of it
+ * from there and nothing from the registers, so what KVM_SET_XSAVE set would be
  * lost otherwise. APM vol 2, appendix B, "VMSA layout".
  */
 #include <linux/build_bug.h>
@@ -9,6 +11,7 @@
 #include <linux/stddef.h>
 #include <linux/string.h>
 
+#include <asm/debugreg.h>
 #include <asm/fpu/xstate.h>
 
 #include "svm.h"
@@ -88,4 +91,29 @@ void sev_es_sync_fpu(struct kvm_vcpu *vcpu, struct sev_es_save_area *save)
 	ymm = get_xsave_addr(xsave, XFEATURE_YMM);
 	if (ymm)
 		memcpy(save->fpreg_ymm, ymm, sizeof(save->fpreg_ymm));
+}
+
+/*
+ * An SNP guest that makes its VMSAs can have the debug registers swapped without
+ * a word to KVM. VMEXIT takes the host's from @hostsa then. Preemption off.
+ */
+void sev_es_save_host_debug(struct sev_es_save_area *hostsa)
+{
+	if (!boot_cpu_has(X86_FEATURE_DEBUG_SWAP))
+		return;
+
+	hostsa->dr0 = native_get_debugreg(0);
+	hostsa->dr1 = native_get_debugreg(1);
+	hostsa->dr2 = native_get_debugreg(2);
+	hostsa->dr3 = native_get_debugreg(3);
+	rdmsrl(MSR_F16H_DR0_ADDR_MASK, hostsa->dr0_addr_mask);
+	rdmsrl(MSR_F16H_DR1_ADDR_MASK, hostsa->dr1_addr_mask);
+	rdmsrl(MSR_F16H_DR2_ADDR_MASK, hostsa->dr2_addr_mask);
+	rdmsrl(MSR_F16H_DR3_ADDR_MASK, hostsa->dr3_addr_mask);
+}
+
+/* A VMRUN of theirs is not for KVM to see, nor to go on with. */
+bool sev_nested_flags_valid(struct kvm *kvm, u16 flags)
+{
+	return !sev_es_guest(kvm) || !(flags & KVM_STATE_NESTED_GUEST_MODE);
 }

@@ -53,6 +53,10 @@ struct vcpu_snp_state {
 
 /* sev_vmsa.c */
 void sev_es_sync_fpu(struct kvm_vcpu *vcpu, struct sev_es_save_area *save);
+/* What VMEXIT of a guest that has the debug registers swapped restores. */
+void sev_es_save_host_debug(struct sev_es_save_area *hostsa);
+/* KVM_SET_NESTED_STATE's flags; one with encrypted state has no L2. */
+bool sev_nested_flags_valid(struct kvm *kvm, u16 flags);
 
 /* snp_vm.c */
 /* What ASIDs need that were an SNP guest's, before they are another's. */
