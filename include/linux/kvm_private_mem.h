@@ -47,6 +47,11 @@ struct kvm_gmem_slot {
 #define KVM_FILTER_PRIVATE	BIT(1)
 
 /* True for a VM whose memory may be private. */
+/* Does KVM emulate the writes that a read-only memory slot makes exits of? */
+#ifndef kvm_arch_has_readonly_mem
+#define kvm_arch_has_readonly_mem(kvm) true
+#endif
+
 #ifndef kvm_arch_has_private_mem
 #define kvm_arch_has_private_mem(kvm) false
 #endif
