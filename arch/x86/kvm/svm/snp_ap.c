@@ -4,6 +4,7 @@
  * becomes of a vCPU whose VMSA's page goes away.
  */
 #include <linux/kvm_host.h>
+#include <linux/mm.h>
 
 #include "cpuid.h"
 #include "svm.h"
@@ -74,6 +75,21 @@ static void apply_vmsa(struct kvm_vcpu *vcpu)
 		vcpu->arch.mp_state = KVM_MP_STATE_STOPPED;
 }
 
+/*
+ * A vCPU that came after LAUNCH_FINISH: nobody measured the registers that
+ * user space gave it, and nobody ever runs them.
+ */
+static void drop_unlaunched(struct vcpu_svm *svm)
+{
+	if (svm->vcpu.arch.guest_state_protected)
+		return;
+
+	/* It never was the guest's, and vmsa_pa is about to be another one. */
+	__free_page(virt_to_page(svm->sev_es.vmsa));
+	svm->sev_es.vmsa = NULL;
+	snp_vcpu_hand_over(svm);
+}
+
 void snp_vcpu_init_event(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_snp_state *snp = &to_svm(vcpu)->snp;
@@ -82,6 +98,7 @@ void snp_vcpu_init_event(struct kvm_vcpu *vcpu)
 	if (snp->ap_pending) {
 		snp->ap_pending = false;
 		snp->has_guest_vmsa = true;
+		drop_unlaunched(to_svm(vcpu));
 		/* A SIPI must not answer what the old registers asked. */
 		snp->hold = SNP_HOLD_NONE;
 		WRITE_ONCE(snp->vmsa_gpa, snp->next_gpa);

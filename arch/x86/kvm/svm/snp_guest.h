@@ -75,6 +75,8 @@ static inline struct page *snp_safe_alloc_page(gfp_t gfp)
 void snp_vmsa_free(struct kvm_vcpu *vcpu, void *vmsa);
 /* False if the guest's context may be alive still: keep the ASID. */
 bool snp_vm_destroy(struct kvm *kvm);
+/* The vCPU's registers are the guest's from here on. vcpu->mutex held. */
+void snp_vcpu_hand_over(struct vcpu_svm *svm);
 /* 1 if the vCPU may be run, else -EINVAL. */
 int snp_vcpu_pre_run(struct kvm_vcpu *vcpu);
 

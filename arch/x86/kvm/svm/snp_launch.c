@@ -14,7 +14,6 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include <asm/fpu/api.h>
 #include <asm/rmp.h>
 
 #include "svm.h"
@@ -277,11 +276,7 @@ static int update_vmsa(struct kvm *kvm, struct kvm_vcpu *vcpu, int *error)
 		return ret;
 	}
 
-	/* Hardware keeps FPU and branch records of the guest from here on. */
-	fpstate_set_confidential(&vcpu->arch.guest_fpu);
-	svm->vmcb->control.virt_ext |= LBR_CTL_ENABLE_MASK;
-	vcpu->arch.guest_state_protected = true;
-	vmcb_mark_all_dirty(svm->vmcb);
+	snp_vcpu_hand_over(svm);
 
 	return 0;
 }

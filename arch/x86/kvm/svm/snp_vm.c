@@ -8,6 +8,7 @@
 #include <linux/psp-sev.h>
 #include <linux/psp-snp.h>
 
+#include <asm/fpu/api.h>
 #include <asm/rmp.h>
 
 #include "svm.h"
@@ -66,16 +67,30 @@ void snp_vcpu_init(struct vcpu_svm *svm)
 	svm->snp.ghcb_gpa = INVALID_PAGE;
 }
 
+void snp_vcpu_hand_over(struct vcpu_svm *svm)
+{
+	/* Hardware keeps FPU and branch records of the guest from here on. */
+	fpstate_set_confidential(&svm->vcpu.arch.guest_fpu);
+	svm->vmcb->control.virt_ext |= LBR_CTL_ENABLE_MASK;
+	svm->vcpu.arch.guest_state_protected = true;
+	vmcb_mark_all_dirty(svm->vmcb);
+}
+
 int snp_vcpu_pre_run(struct kvm_vcpu *vcpu)
 {
 	/*
 	 * Not before LAUNCH_FINISH, which may have failed with the VMSA handed
-	 * over already, nor if the vCPU came after it. A vCPU whose VMSA the
-	 * guest took away stands until it gets another one; svm_vcpu_run() does
-	 * not run it without.
+	 * over already. A vCPU that came after it has nothing to run before AP
+	 * creation, which is taken on the way in. A vCPU whose VMSA the guest
+	 * took away stands until it gets another one; svm_vcpu_run() does not
+	 * run it without.
 	 */
-	return to_kvm_svm(vcpu->kvm)->sev_info.snp.launched &&
-	       vcpu->arch.guest_state_protected ? 1 : -EINVAL;
+	if (!to_kvm_svm(vcpu->kvm)->sev_info.snp.launched)
+		return -EINVAL;
+
+	return vcpu->arch.guest_state_protected ||
+	       kvm_test_request(KVM_REQ_UPDATE_PROTECTED_GUEST_STATE, vcpu) ?
+	       1 : -EINVAL;
 }
 
 bool snp_vm_destroy(struct kvm *kvm)
