@@ -289,6 +289,7 @@ static void unlock_vcpus(struct kvm *kvm, unsigned long n)
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		if (i >= n)
 			break;
+		mutex_acquire(&vcpu->mutex.dep_map, 0, 1, _THIS_IP_);
 		mutex_unlock(&vcpu->mutex);
 	}
 }
@@ -307,6 +308,8 @@ static int lock_vcpus(struct kvm *kvm)
 			unlock_vcpus(kvm, i);
 			return -EBUSY;
 		}
+		/* More than lockdep has room for; kvm->lock orders them. */
+		mutex_release(&vcpu->mutex.dep_map, _THIS_IP_);
 	}
 
 	return 0;
