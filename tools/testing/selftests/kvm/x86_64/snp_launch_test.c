@@ -277,6 +277,35 @@ static void test_finish_again(void)
 	bare_free(b);
 }
 
+/*
+ * An ID block that the firmware refuses, when the registers are the guest's
+ * already: such a VM has not been launched, and never will be.
+ */
+static void test_finish_refused(void)
+{
+	struct kvm_sev_snp_launch_finish arg = {
+		.id_block_uaddr = (u64)page_of(1),
+		.id_auth_uaddr = (u64)page_of(1),
+		.id_block_en = 1,
+	};
+	struct bare *b = bare_create(1);
+	u32 fw = 0;
+	int err;
+
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+	snp_vm_launch_update(b->vm);
+	CHECK_EQ(sev_op(b->vm, KVM_SEV_SNP_LAUNCH_FINISH, &arg, &fw), EIO);
+	CHECK(fw, "the firmware takes a wrong ID block");
+
+	bare_order(b, 0, DO_RDMSR, MSR_AMD64_SEV, 0, 0);
+	err = bare_enter(b, 0);
+	if (!EITHER(err, EINVAL, 0, "a VM runs whose launch failed"))
+		CHECK(finish(b), "and is launched then");
+	CHECK_EQ(update(b, POOL_GFN, page_of(1), 4096,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0) != 0, 1);
+	bare_free(b);
+}
+
 /* A VM may end at any point of its launch. */
 static void test_abandoned(void)
 {
@@ -295,6 +324,39 @@ static void test_abandoned(void)
 	}
 }
 
+static void guest_bell(void)
+{
+	for (;;)
+		guest_vmgexit(BELL);
+}
+
+#define MANY			60
+
+/* More vCPUs than a task may hold locks. */
+static void test_many(void)
+{
+	struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SNP_VM,
+	};
+	struct kvm_vcpu *vcpu[MANY];
+	struct kvm_vm *vm;
+	struct bare b;
+	int i;
+
+	vm = __vm_create_with_vcpus(shape, MANY, 0, guest_bell, vcpu);
+	snp_vm_launch_start(vm, bare_policy());
+	snp_vm_launch_update(vm);
+	snp_vm_launch_finish(vm);
+	for (i = 0; i < MANY; i += MANY - 1) {
+		b.vcpu[0] = vcpu[i];
+		CHECK_EQ(bare_enter(&b, 0), 0);
+		CHECK(bare_terminated(&b, 0, BELL), "vCPU %d: exit %u", i,
+		      vcpu[i]->run->exit_reason);
+	}
+	kvm_vm_free(vm);
+}
+
 static const struct bare_test tests[] = {
 	{ test_launch, "a guest is launched and runs" },
 	{ test_policy, "LAUNCH_START refuses wrong policies and flags" },
@@ -303,11 +365,32 @@ static const struct bare_test tests[] = {
 	{ test_page_types, "pages of each type hold what they should" },
 	{ test_finish, "after LAUNCH_FINISH registers are the guest's" },
 	{ test_finish_again, "a LAUNCH_FINISH that failed" },
+	{ test_finish_refused, "a LAUNCH_FINISH that the firmware refused" },
 	{ test_abandoned, "a launch may be abandoned at any step" },
+	{ test_many, "a guest of 60 vCPUs" },
+};
+
+/* With an MMU that maps no private memory there are no SNP VMs. */
+static void test_none(void)
+{
+	int kvm_fd = open_kvm_dev_path_or_exit();
+	int fd;
+
+	if (!EITHER(have_snp(), false, true, "SNP VMs without the TDP MMU"))
+		return;
+	fd = __kvm_ioctl(kvm_fd, KVM_CREATE_VM, (void *)KVM_X86_SNP_VM);
+	CHECK(fd < 0 && errno == EINVAL, "KVM_CREATE_VM: %d, %d", fd, errno);
+}
+
+static const struct bare_test none[] = {
+	{ test_none, "no SNP VMs without the TDP MMU" },
 };
 
 int main(int argc, char *argv[])
 {
+	if (argc > 1 && !strcmp(argv[1], "--none"))
+		bare_run_without(none, ARRAY_SIZE(none));
+
 	spare = argc > 1 && !strcmp(argv[1], "--spare");
 	bare_run(tests, ARRAY_SIZE(tests));
 }

@@ -208,12 +208,29 @@ static void test_back_and_forth(void)
 	bare_free(b);
 }
 
+/* KVM could not emulate the guest's write. */
+static void test_read_only(void)
+{
+	struct bare *b = bare_new(1);
+	u64 *page = aligned_alloc(4096, 4096);
+	int ret;
+
+	CHECK_EQ(vm_check_cap(b->vm, KVM_CAP_READONLY_MEM), 0);
+	ret = __vm_set_user_memory_region2(b->vm, POOL_SLOT + 1,
+					   KVM_MEM_READONLY, 0x50000000, 4096,
+					   page, -1, 0);
+	CHECK(ret && errno == EINVAL, "%d, %d", ret, errno);
+	bare_free(b);
+	free(page);
+}
+
 static const struct bare_test tests[] = {
 	{ test_private_of_shared, "a private access to a shared page" },
 	{ test_shared_of_private, "a shared access to a private page" },
 	{ test_hole, "pages taken away" },
 	{ test_slot_gone, "a slot taken away and given back" },
 	{ test_back_and_forth, "attributes changed behind the guest's back" },
+	{ test_read_only, "no read-only memory" },
 };
 
 int main(int argc, char *argv[])
