@@ -123,8 +123,8 @@ def one(name, what, order, option="", thread="single", psp=(), **kwargs):
 
 CASES = [
     one("debian-13", "Debian 13's host, with one thread a CPU and every "
-        "cached translation compared with the RMP", 44, "--spare", "multi",
-        ["self-check=on"]),
+        "cached translation compared with the RMP", 44, "--spare --old",
+        "multi", ["self-check=on"]),
     one("debian-backports", "the newest stock host", 44, "--spare"),
     one("ours", "our host, every cached translation compared with the RMP",
         48, psp=["self-check=on"]),
