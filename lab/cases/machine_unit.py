@@ -62,6 +62,7 @@ CASES = [
          "drivers expect, register by register, and refuses options it "
          "cannot serve", device, order=10),
     Case("machine.two-cpus", "with one thread a CPU, no CPU executes code "
-         "that another has modified and told it about, nor loses flags",
+         "that another has modified and told it about, nor loses flags, nor "
+         "leaves its pages",
          two_cpus, order=10),
 ]

@@ -9,27 +9,13 @@
  */
 #include "two-cpus.h"
 
-#define PD     0x50000
-#define PT     0x51000
-#define PAGE   0x60000
-#define LIN    0x400000         /* a page, and none behind it */
+#define PAGE   0x60000          /* at LIN; none behind it */
 #define IDT    (DATA + 0x800)
 #define PF     14
 
 setup:
-	mov $PD, %edi
-	xor %eax, %eax
-	mov $0x800, %ecx		/* PD and PT */
-	rep stosl
-	movl $0x83, PD			/* 4M each: what we run in, the APIC */
-	movl $(0xfec00000 + 0x83), PD + 0x3fb * 4
-	movl $(PT + 3), PD + 4
+	page_tables
 	movl $(PAGE + 3), PT
-	mov %cr4, %eax
-	or $0x10, %al			/* PSE */
-	mov %eax, %cr4
-	mov $PD, %eax
-	mov %eax, %cr3
 	mov $(0xf0000 + fault - start), %eax
 	mov %ax, IDT + PF * 8
 	movw $8, IDT + PF * 8 + 2
@@ -40,11 +26,7 @@ setup:
 	ret
 
 bsp:
-	mov $(0xf0000 + 1f - start), %edx
-	mov %cr0, %eax
-	or $0x80000000, %eax
-	mov %eax, %cr0
-	jmp *%edx
+	enable_paging 1f
 1:	xor %eax, %eax
 	stc
 	std

@@ -93,6 +93,38 @@ gdtr:
 	.word gdtr - gdt - 1
 	.long 0xf0000 + gdt - start
 
+/*
+ * Page tables: 4M each, one to one, for what runs and the APIC. Pages from LIN
+ * are by PT, which is zero. Uses %eax, %ecx, %edi. Each CPU sets CR0.PG itself.
+ */
+#define PD     0x50000
+#define PT     0x51000
+#define LIN    0x400000
+
+	.macro page_tables
+	mov $PD, %edi
+	xor %eax, %eax
+	mov $0x800, %ecx		/* PD and PT */
+	rep stosl
+	movl $0x83, PD
+	movl $(0xfec00000 + 0x83), PD + 0x3fb * 4
+	movl $(PT + 3), PD + 4
+	mov %cr4, %eax
+	or $0x10, %al			/* PSE */
+	mov %eax, %cr4
+	mov $PD, %eax
+	mov %eax, %cr3
+	.endm
+
+	/* Goes on at `to` with paging on. Uses %eax, %edx. */
+	.macro enable_paging to
+	mov $(0xf0000 + \to - start), %edx
+	mov %cr0, %eax
+	or $0x80000000, %eax
+	mov %eax, %cr0
+	jmp *%edx
+	.endm
+
 	.macro reset_vector
 	.org 0xfff0
 	.code16

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ROMs of two CPUs, one of which must not disturb the other: smc.S, gif.S,
-lock.S.
+"""ROMs of two CPUs for what QEMU without our changes gets wrong of memory and
+flags: smc.S, gif.S, lock.S, x87.S.
 
     two_cpus.py QEMU-BINARY [-L DIR]...
 
@@ -23,7 +23,9 @@ ROMS = (("smc.S", 0, "a store to a page of nothing else", STALE),
         ("gif.S", 0, "STGI, while another CPU loads x87 state",
          "an interrupt did not come after STGI"),
         ("lock.S", 0, "#PF of a locked instruction that crosses pages",
-         "no #PF, or CF and DF were not in its frame"))
+         "no #PF, or CF and DF were not in its frame"),
+        ("x87.S", 0, "80-bit loads and stores that cross pages",
+         "not all bytes came from or went to the page they belong to"))
 LIMIT = 300                     # seconds; it takes about five
 
 
