@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ROMs of two CPUs for what QEMU without our changes gets wrong of memory and
-flags: smc.S, gif.S, lock.S, x87.S.
+flags: smc.S, gif.S, lock.S, x87.S, map.S.
 
     two_cpus.py QEMU-BINARY [-L DIR]...
 
@@ -25,7 +25,9 @@ ROMS = (("smc.S", 0, "a store to a page of nothing else", STALE),
         ("lock.S", 0, "#PF of a locked instruction that crosses pages",
          "no #PF, or CF and DF were not in its frame"),
         ("x87.S", 0, "80-bit loads and stores that cross pages",
-         "not all bytes came from or went to the page they belong to"))
+         "not all bytes came from or went to the page they belong to"),
+        ("map.S", 0, "access to a device while the memory map changes",
+         "a register was not what was written to it"))
 LIMIT = 300                     # seconds; it takes about five
 
 
