@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ROMs of two CPUs for what QEMU without our changes gets wrong of memory and
-flags: smc.S, gif.S, lock.S, x87.S, map.S.
+flags: smc.S, gif.S, lock.S, x87.S, map.S, walk.S.
 
     two_cpus.py QEMU-BINARY [-L DIR]...
 
@@ -27,7 +27,9 @@ ROMS = (("smc.S", 0, "a store to a page of nothing else", STALE),
         ("x87.S", 0, "80-bit loads and stores that cross pages",
          "not all bytes came from or went to the page they belong to"),
         ("map.S", 0, "access to a device while the memory map changes",
-         "a register was not what was written to it"))
+         "a register was not what was written to it"),
+        ("walk.S", 0, "a page walk that stores to the page being translated",
+         "the instruction or the page table is wrong"))
 LIMIT = 300                     # seconds; it takes about five
 
 
