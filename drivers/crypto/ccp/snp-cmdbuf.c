@@ -193,6 +193,20 @@ static int snp_outs_end(struct snp_cmd_ctx *ctx)
 	return ret;
 }
 
+static void snp_outs_leak(struct snp_cmd_ctx *ctx)
+{
+	struct snp_cmd_out *out;
+
+	while (ctx->nr_out) {
+		out = &ctx->out[--ctx->nr_out];
+		if (out->bounce)
+			snp_leak_pages(__pa(out->bounce) >> PAGE_SHIFT,
+				       1U << out->order);
+		else
+			snp_leak_pages(out->paddr >> PAGE_SHIFT, out->npages);
+	}
+}
+
 static void snp_buf_put(struct sev_device *sev)
 {
 	sev->cmd_bufs_used--;
@@ -274,7 +288,7 @@ int snp_cmd_end(struct sev_device *sev, struct snp_cmd_ctx *ctx, void *data)
 		if (ret) {
 			/* Not writable: no command can use it again. */
 			sev->cmd_buf_lost = true;
-			ctx->nr_out = 0;
+			snp_outs_leak(ctx);
 			snp_buf_put(sev);
 			return ret;
 		}
@@ -290,19 +304,11 @@ int snp_cmd_end(struct sev_device *sev, struct snp_cmd_ctx *ctx, void *data)
 /* The device died with the command; its pages are firmware's for ever. */
 void snp_cmd_abandon(struct sev_device *sev, struct snp_cmd_ctx *ctx)
 {
-	struct snp_cmd_out *out;
-
+	sev->cmd_buf_lost = true;
 	if (!ctx->buf)
 		return;
 
-	while (ctx->nr_out) {
-		out = &ctx->out[--ctx->nr_out];
-		if (out->bounce)
-			snp_leak_pages(__pa(out->bounce) >> PAGE_SHIFT,
-				       1U << out->order);
-		else
-			snp_leak_pages(out->paddr >> PAGE_SHIFT, out->npages);
-	}
+	snp_outs_leak(ctx);
 
 	if (ctx->buf_is_firmware)
 		snp_leak_pages(__pa(ctx->buf) >> PAGE_SHIFT, 1);

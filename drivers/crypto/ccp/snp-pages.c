@@ -53,12 +53,25 @@ int snp_make_firmware(u64 paddr, unsigned int npages)
 	return -EFAULT;
 }
 
+/* What it got from now on it would keep. Under sev_cmd_mutex. */
+static bool snp_dev_is_dead(void)
+{
+	struct psp_device *psp = psp_master;
+
+	return psp && psp->sev_data &&
+	       ((struct sev_device *)psp->sev_data)->cmd_buf_lost;
+}
+
 /* Under sev_cmd_mutex. 1 << @order pages, firmware's if SNP is up. */
 void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order)
 {
-	struct page *page = alloc_pages(gfp, order);
+	struct page *page;
 	void *addr;
 
+	if (snp_dev_is_dead())
+		return NULL;
+
+	page = alloc_pages(gfp, order);
 	if (!page)
 		return NULL;
 

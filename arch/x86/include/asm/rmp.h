@@ -183,7 +183,7 @@ int rmp_make_shared(u64 pfn, int level);
  *
  * Takes a reference on each that is never dropped (on the compound page, if it
  * is part of one), counts and lists them in debugfs (sev-snp/leaked) and logs
- * the first ones. Any context; cannot fail.
+ * the first ones. One that is leaked already stays so. Any context; cannot fail.
  */
 void snp_leak_pages(u64 pfn, unsigned int npages);
 
@@ -197,9 +197,10 @@ void snp_dump_hva_rmpentry(unsigned long hva);
  * snp_user_rmp_fault() - Is this RMP fault at a user address an error?
  * @address: a user address of the current mm
  *
- * Return: true if the page behind it belongs to somebody else, so that the
- * access must fail; false if it may be repeated: the page was firmware's for
- * the length of a command, or the mapping is gone.
+ * Return: true if the page behind it, or one of the 2 MiB around it if the
+ * mapping is large, belongs to somebody else or is leaked, so that the access
+ * must fail; false if it may be repeated: the page was firmware's for the length
+ * of a command, or the mapping is gone.
  */
 bool snp_user_rmp_fault(unsigned long address);
 

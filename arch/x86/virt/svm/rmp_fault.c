@@ -10,23 +10,26 @@
 
 #include "rmp.h"
 
-/* The page behind an address, without locks; false if there is none. */
-static bool rmp_walk(pgd_t *pgd, unsigned long address, u64 *pfn)
+/*
+ * The page behind an address, and at which level it is mapped, without locks;
+ * false if there is none.
+ */
+static bool rmp_walk(pgd_t *pgd, unsigned long address, u64 *pfn,
+		     unsigned int *level)
 {
-	unsigned int level;
 	unsigned long flags;
 	bool found = false;
 	pte_t *pte, entry;
 
 	/* Interrupts off keep page tables from being freed under us. */
 	local_irq_save(flags);
-	pte = lookup_address_in_pgd(pgd + pgd_index(address), address, &level);
+	pte = lookup_address_in_pgd(pgd + pgd_index(address), address, level);
 	if (pte) {
 		entry = READ_ONCE(*pte);
 		if (pte_present(entry)) {
 			*pfn = pte_pfn(entry);
-			if (level > PG_LEVEL_4K)
-				*pfn += (address & (page_level_size(level) - 1)) >>
+			if (*level > PG_LEVEL_4K)
+				*pfn += (address & (page_level_size(*level) - 1)) >>
 					PAGE_SHIFT;
 			found = true;
 		}
@@ -38,12 +41,13 @@ static bool rmp_walk(pgd_t *pgd, unsigned long address, u64 *pfn)
 
 void snp_dump_hva_rmpentry(unsigned long hva)
 {
+	unsigned int level;
 	u64 pfn;
 
 	if (!rmp_host.npages)
 		return;
 
-	if (rmp_walk(__va(read_cr3_pa()), hva, &pfn))
+	if (rmp_walk(__va(read_cr3_pa()), hva, &pfn, &level))
 		rmp_dump(&rmp_host, pfn);
 	else
 		pr_warn("no page behind 0x%lx\n", hva);
@@ -51,10 +55,25 @@ void snp_dump_hva_rmpentry(unsigned long hva)
 
 bool snp_user_rmp_fault(unsigned long address)
 {
-	u64 pfn;
+	unsigned int level;
+	u64 pfn, end;
 
-	return current->mm && rmp_walk(current->mm->pgd, address, &pfn) &&
-	       rmp_is_foreign(&rmp_host, pfn);
+	if (!current->mm ||
+	    !rmp_walk(current->mm->pgd, address, &pfn, &level))
+		return false;
+
+	/* A write through a large mapping is one to all the 2 MiB around it. */
+	end = pfn + 1;
+	if (level > PG_LEVEL_4K) {
+		pfn = ALIGN_DOWN(pfn, RMP_PFNS_PER_2M);
+		end = pfn + RMP_PFNS_PER_2M;
+	}
+
+	for (; pfn < end; pfn++)
+		if (rmp_is_foreign(&rmp_host, pfn))
+			return true;
+
+	return false;
 }
 
 void kdump_sev_callback(void)

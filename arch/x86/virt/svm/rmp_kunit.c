@@ -701,7 +701,10 @@ static void rmp_leaks(struct kunit *test)
 	split_page(page, 1);
 	pfn = page_to_pfn(page);
 
+	/* Once, however often it is said. */
+	rmp_leak(&r->table, pfn, 1);
 	rmp_leak(&r->table, pfn, 2);
+	rmp_leak(&r->table, pfn + 1, 1);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&r->stats.leaked), 2);
 	for (i = 0; i < 2; i++) {
 		KUNIT_EXPECT_EQ(test, page_ref_count(page + i), 2);

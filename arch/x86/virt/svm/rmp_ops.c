@@ -249,14 +249,16 @@ void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
 	pr_warn_ratelimited("leaking PFN range 0x%llx-0x%llx\n",
 			    pfn, pfn + npages - 1);
 
-	while (npages--) {
+	for (; npages--; pfn++) {
+		/* What is lost once is so when its file ends, too. */
+		if (xa_load(&t->stats->list, pfn))
+			continue;
 		if (pfn_valid(pfn))
 			page_ref_inc(compound_head(pfn_to_page(pfn)));
 		/* The list may miss one for lack of memory, the count does not. */
 		xa_store(&t->stats->list, pfn, xa_mk_value(1),
 			 GFP_NOWAIT | __GFP_NOWARN);
 		atomic_long_inc(&t->stats->leaked);
-		pfn++;
 	}
 }
 
