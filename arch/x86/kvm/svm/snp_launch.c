@@ -68,9 +68,7 @@ int snp_launch_start(struct kvm *kvm, struct kvm_sev_cmd *argp)
 	if (sev->snp.context || params.flags)
 		return -EINVAL;
 	if (params.policy & ~POLICY_KNOWN ||
-	    !(params.policy & POLICY_MUST_BE_ONE) ||
-	    !(params.policy & POLICY_SMT) ||
-	    params.policy & POLICY_SINGLE_SOCKET)
+	    !(params.policy & POLICY_MUST_BE_ONE))
 		return -EINVAL;
 
 	context = snp_alloc_firmware_page(GFP_KERNEL_ACCOUNT);
@@ -208,8 +206,6 @@ int snp_launch_update(struct kvm *kvm, struct kvm_sev_cmd *argp)
 	}
 
 	npages = params.len >> PAGE_SHIFT;
-	if (npages > LONG_MAX || params.gfn_start + npages < params.gfn_start)
-		return -EINVAL;
 
 	void *fixed __free(kfree) = kzalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
 	if (!fixed)
