@@ -218,6 +218,12 @@ static void test_hold_msr(void)
 	to_x2apic(ap);
 	hold(ap, false);
 	hold(ap, false);
+
+	/* Another, that nobody waits for, is no answer to that. */
+	send_init(ap);
+	send_sipi(ap);
+	EITHER(bare_do(ap->b, 1, DO_RDMSR, MSR_GHCB, 0, 0), BELL,
+	       G_HOLD_RESP | 1 << 12, "a SIPI answers what was answered");
 	ap_free(ap);
 }
 

@@ -56,6 +56,8 @@
 #define NAE_MSR			0x7c
 #define NAE_HOLD		0x80000004ULL
 #define NAE_PSC			0x80000010ULL
+#define NAE_GUEST_REQUEST	0x80000011ULL
+#define NAE_EXT_GUEST_REQUEST	0x80000012ULL
 #define NAE_AP_CREATION		0x80000013ULL
 #define NAE_FEATURES		0x8000fffdULL
 #define NAE_TERM		0x8000fffeULL
@@ -585,6 +587,21 @@ static inline u64 bare_pvalidate(struct bare *b, u64 page, bool validate)
 
 	/* Carry: nothing changed. */
 	return ret ?: b->box[0]->carry ? 255 : 0;
+}
+
+/* Pages that the kernel gave up; -1 if it does not tell. */
+static inline long leaked(void)
+{
+	FILE *f = fopen("/sys/kernel/debug/sev-snp/leaked", "r");
+	char line[64];
+	long n = 0;
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		n++;
+	fclose(f);
+	return n;
 }
 
 static inline bool have_snp(void)

@@ -123,7 +123,9 @@ static void malformed(struct bare *b, u64 reason)
 static void test_page(void)
 {
 	struct bare *b = bare_new(1);
-	int offset;
+	int offset, fields;
+	u32 info1;
+	u64 info2;
 
 	ghcb_register(b, 0);
 
@@ -155,6 +157,26 @@ static void test_page(void)
 	malformed(b, G_MISSING_INPUT);
 	ghcb_begin(b, 0, NAE_AP_CREATION, 1, 0);
 	malformed(b, G_MISSING_INPUT);
+
+	/* A report is asked for; one with certificates needs somewhere. */
+	ghcb_begin(b, 0, NAE_GUEST_REQUEST, 8, 8);
+	info1 = ghcb_call(b, 0);
+	info2 = ghcb_get(b->ghcb[0], GHCB_INFO2);
+	CHECK(info1 == G_MALFORMED && info2, "a request is answered: %u", info1);
+	if (info2 != G_INVALID_EVENT)
+		ksft_print_msg("differs: a guest request: 0x%lx\n",
+			       (unsigned long)info2);
+	for (fields = 0; fields < 3; fields++) {
+		ghcb_begin(b, 0, NAE_EXT_GUEST_REQUEST, 0x1000, 0x2000);
+		if (fields & 1)
+			ghcb_set(b->ghcb[0], GHCB_RAX, 0);
+		if (fields & 2)
+			ghcb_set(b->ghcb[0], GHCB_RBX, 1);
+		if (EITHER(ghcb_call(b, 0), G_MALFORMED, 0,
+			   "certificates for nowhere"))
+			CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2),
+				 G_MISSING_INPUT);
+	}
 
 	/* What a call leaves valid is not an input of the next one. */
 	ghcb_begin(b, 0, NAE_FEATURES, 0, 0);
@@ -314,6 +336,59 @@ static void test_psc_msr_later(void)
 				      sizeof(b->exit[0])), "exit %d", i);
 		CHECK_EQ(bare_pvalidate(b, 9, true), 0);
 	}
+
+	bare_free(b);
+}
+
+/*
+ * An answer that is none fails KVM_RUN, and is asked for again; upstream's
+ * kernels tell the guest of an error.
+ */
+static void no_answer(struct bare *b, u64 ask, u64 page)
+{
+	struct kvm_run *run = b->vcpu[0]->run;
+	int i, err;
+
+	bare_order(b, 0, DO_VMGEXIT, ask, 0, 0);
+	CHECK_EQ(_vcpu_run(b->vcpu[0]), 0);
+	for (i = 0; i < 3; i++) {
+		if (!CHECK_EQ(run->exit_reason, KVM_EXIT_HYPERCALL))
+			return;
+		run->hypercall.ret = i ? 0xfeed + i : EPERM;
+		err = _vcpu_run(b->vcpu[0]) ? errno : 0;
+		if (!err && bare_terminated(b, 0, BELL)) {
+			ksft_print_msg("differs: an answer of %lu is taken\n",
+				       (unsigned long)run->hypercall.ret);
+			return;
+		}
+		CHECK_EQ(err, EINVAL);
+	}
+
+	vm_mem_set_private(b->vm, POOL_GPA + page * 4096, 4096);
+	run->hypercall.ret = 0;
+	CHECK_EQ(bare_enter(b, 0), 0);
+	CHECK(bare_terminated(b, 0, BELL), "exit %u", run->exit_reason);
+	if (ask == b->ghcb_gpa[0])
+		CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2), 0);
+	else
+		CHECK_EQ(b->box[0]->res, G_PSC_RESP);
+	CHECK_EQ(bare_pvalidate(b, page, true), 0);
+}
+
+static u64 entry(u64 gfn, u64 op, bool huge, u64 cur);
+
+static void test_psc_no_answer(void)
+{
+	struct bare *b = bare_new(1);
+	u64 batch[2] = { 0, entry(GFN(12), PSC_PRIVATE, false, 0) };
+
+	no_answer(b, (u64)PSC_PRIVATE << 52 | GFN(11) << 12 | G_PSC_REQ, 11);
+
+	ghcb_register(b, 0);
+	ghcb_begin(b, 0, NAE_PSC, 0, 0);
+	memcpy(b->ghcb[0] + GHCB_BUFFER, batch, sizeof(batch));
+	ghcb_set(b->ghcb[0], GHCB_SCRATCH, b->ghcb_gpa[0] + GHCB_BUFFER);
+	no_answer(b, b->ghcb_gpa[0], 12);
 
 	bare_free(b);
 }
@@ -753,6 +828,7 @@ static const struct bare_test tests[] = {
 	{ test_psc_msr, "page state changes by MSR, both ways" },
 	{ test_psc_msr_errors, "page state changes by MSR: errors" },
 	{ test_psc_msr_later, "page state changes by MSR: EAGAIN" },
+	{ test_psc_no_answer, "page state changes: an answer that is none" },
 	{ test_psc_batch, "page state changes by page: batches" },
 	{ test_psc_2m, "page state changes by page: 2M and hints" },
 	{ test_psc_bad_header, "page state changes by page: bad headers" },

@@ -4,6 +4,8 @@
  * mistake of which is refused with the documented error and leaves a VM that
  * can still be launched, and runs.
  */
+#include <sys/mman.h>
+
 #include "snp_bare.h"
 
 /* Leave out what is known to make upstream's kernels warn. */
@@ -87,6 +89,11 @@ static void test_policy(void)
 		SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | 1ULL << 32,
 		SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | 1ULL << 63,
 	};
+	/* No SMT allowed, one socket only: both are so. */
+	static const u64 platform[] = {
+		SNP_POLICY_RSVD_MBO,
+		SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | 1ULL << 20,
+	};
 	struct bare *b = bare_create(1);
 	u32 fw = 0;
 	int i, err;
@@ -107,10 +114,23 @@ static void test_policy(void)
 	CHECK_EQ(start(b, bare_policy(), 0, &fw), 0);
 	launch_and_run(b);
 	bare_free(b);
+
+	/* What the platform has to be like is the firmware's to judge. */
+	for (i = 0; i < ARRAY_SIZE(platform); i++) {
+		b = bare_create(1);
+		if (EITHER(start(b, platform[i], 0, NULL), 0, EINVAL,
+			   "a policy that the firmware takes"))
+			launch_and_run(b);
+		bare_free(b);
+	}
 }
 
 static void test_order(void)
 {
+	struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SNP_VM,
+	};
 	struct bare *b = bare_create(1);
 	void *page = page_of(1);
 
@@ -130,6 +150,14 @@ static void test_order(void)
 	       EINVAL, EIO, "LAUNCH_UPDATE after LAUNCH_FINISH");
 	CHECK(finish(b), "a second LAUNCH_FINISH succeeds");
 	runs(b);
+	bare_free(b);
+
+	/* Nor where no vCPU is in the way of it. */
+	b = calloc(1, sizeof(*b));
+	b->vm = __vm_create(shape, 1, 0);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+	CHECK_EQ(finish(b), 0);
+	EITHER(finish(b), EINVAL, EIO, "a second LAUNCH_FINISH without vCPUs");
 	bare_free(b);
 }
 
@@ -177,6 +205,8 @@ static void test_update_refused(void)
 	err = update(b, POOL_GFN + 2, page, 4096,
 		     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
 	CHECK(err, "a shared page is taken");
+	err = update(b, -1ULL, page, 2 * 4096, KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+	CHECK(err, "pages past the last are taken");
 
 	/* Nothing of this is left, and a page is launched once. */
 	CHECK_EQ(update(b, POOL_GFN, page, 4096,
@@ -228,6 +258,76 @@ static void test_page_types(void)
 	CHECK(bare_do(b, 0, DO_READ, gva_private(4) + 0x20, 0, 0) != 0xdead + 4,
 	      "the secrets page is what user space had");
 	CHECK_EQ(b->box[0]->vc, 0);
+	bare_free(b);
+}
+
+/*
+ * Of a CPUID page that it refuses the firmware leaves what it would take, and
+ * user space gets that; the page itself is as if nothing had been.
+ */
+static void test_cpuid_page(void)
+{
+	struct bare *b = bare_create(1);
+	u32 *page, *table;
+	int err;
+
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(page != MAP_FAILED, "no memory");
+	/* More functions than there can be; a page that cannot be written. */
+	page[0] = 65;
+	TEST_ASSERT(!mprotect(page, 4096, PROT_READ), "mprotect");
+
+	vm_mem_set_private(b->vm, POOL_GPA, 4096);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+
+	err = update(b, POOL_GFN, page, 4096, KVM_SEV_SNP_PAGE_TYPE_CPUID, 0);
+	EITHER(err, EFAULT, EIO, "a CPUID page that cannot be given back");
+
+	/* Fn0000_0000, as far as it goes; the page has come back. */
+	table = page_of(0);
+	memset(table, 0, 4096);
+	table[0] = 1;
+	CHECK_EQ(update(b, POOL_GFN, table, 4096, KVM_SEV_SNP_PAGE_TYPE_CPUID,
+			0), 0);
+	launch_and_run(b);
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(0), 0, 0), 1);
+	CHECK_EQ(b->box[0]->vc, 0);
+	bare_free(b);
+	munmap(page, 4096);
+}
+
+static int pre_fault(struct bare *b, u64 page)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = POOL_GPA + page * 4096,
+		.size = 4096,
+	};
+	int err = __vcpu_ioctl(b->vcpu[0], KVM_PRE_FAULT_MEMORY, &range) ?
+		errno : 0;
+
+	if (!err)
+		CHECK_EQ(range.size, 0);
+	return err;
+}
+
+/* Memory that is there before it was launched could not be launched. */
+static void test_pre_fault(void)
+{
+	struct bare *b = bare_create(1);
+
+	vm_mem_set_private(b->vm, POOL_GPA, 2 * 4096);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+	CHECK_EQ(pre_fault(b, 0), EOPNOTSUPP);
+	CHECK_EQ(update(b, POOL_GFN, page_of(1), 4096,
+			KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), 0);
+	CHECK_EQ(pre_fault(b, 0), EOPNOTSUPP);
+	launch_and_run(b);
+
+	CHECK_EQ(pre_fault(b, 0), 0);
+	CHECK_EQ(pre_fault(b, 1), 0);
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(0), 0, 0), 1);
+	CHECK_EQ(bare_pvalidate(b, 1, true), 0);
 	bare_free(b);
 }
 
@@ -363,6 +463,8 @@ static const struct bare_test tests[] = {
 	{ test_order, "no launch command out of order, and none twice" },
 	{ test_update_refused, "LAUNCH_UPDATE refuses what is wrong and leaves no trace" },
 	{ test_page_types, "pages of each type hold what they should" },
+	{ test_cpuid_page, "a CPUID page that the firmware refused" },
+	{ test_pre_fault, "KVM_PRE_FAULT_MEMORY waits for LAUNCH_FINISH" },
 	{ test_finish, "after LAUNCH_FINISH registers are the guest's" },
 	{ test_finish_again, "a LAUNCH_FINISH that failed" },
 	{ test_finish_refused, "a LAUNCH_FINISH that the firmware refused" },
