@@ -64,11 +64,12 @@ RELOAD = ["modprobe -r kvm_amd && modprobe -r kvm || exit 9",
           "modprobe kvm tdp_mmu=0 && modprobe kvm_amd || exit 9"]
 
 
-def binaries():
+def stripped(*names):
+    """{name: binary that any host runs} of tests of ours."""
     built = selftests.build("tests.debian-backports",
                             [f"x86/{t}" for t in SEV])
     out = {}
-    for t in TESTS:
+    for t in names:
         binary = selftests.with_library(built, t)
         out[t] = binary.with_name(f"{t}.stripped")
         subprocess.run(["strip", "-o", out[t], binary], check=True)
@@ -78,7 +79,7 @@ def binaries():
 def on(name, option="", thread="single", psp=()):
     """Runs the tests on the host of that name. thread, psp: host.Host's."""
     judged()
-    files = binaries()
+    files = stripped(*TESTS)
     limit = LIMIT_DEBUG if kernels.OURS.get(name) else LIMIT
     script = ["modprobe ccp", "modprobe kvm_amd || exit 9", "cd /lab"]
     for t in [*TESTS, NONE]:

@@ -53,6 +53,51 @@ def ours_boots():
     return f"{len(checks)} checks"
 
 
+# How a host may end: what ends it, and 4K pages that stay the firmware's. In a
+# panic nobody has back the 2M it got for SEV-ES; a crash kernel has its own.
+ENDS = {"panic": ("echo 1 > /proc/sys/kernel/sysrq; "
+                  "echo c > /proc/sysrq-trigger; sleep 60", 512),
+        "power-off": ("exit 0", 0)}
+
+
+def ours_ends(binary=None):
+    """However our kernel ends, it takes SNP down: a crash kernel, or whatever
+    comes next, finds memory that it can write to."""
+    for how, (script, stay) in ENDS.items():
+        sides = {}
+
+        def on_mark(name, _text, monitor, sides=sides):
+            sides[name] = counts.machine(monitor)
+
+        def on_end(monitor, sides=sides):
+            sides["end"] = counts.machine(monitor)
+
+        h = host.Host(kernels.get("ours"), binary or machine.build().binary,
+                      thread="single")
+        r = h.run(f"snp.ours.ends.{how}", "modprobe ccp && modprobe kvm_amd "
+                  f"|| exit 9\nmark up\n{script}\n", timeout=300,
+                  on_mark=on_mark, on_end=on_end)
+        if set(sides) != {"up", "end"}:
+            raise CaseFailed("\n".join([f"{how}: the machine was asked "
+                                        f"{sorted(sides)}", *r.failure()]))
+        panics = bool(host.PANIC.search(r.console))
+        if panics != (how == "panic"):
+            raise CaseFailed(f"{how}: {'a' if panics else 'no'} panic")
+        up, end = (s["rmp-summary"]["states"] for s in
+                   (sides["up"], sides["end"]))
+        # those of the table itself are the processor's for good
+        stay += sides["end"]["rmp-summary"]["table-pages"]
+        done = [counts.firmware(sides[s]["stats"], "SNP_SHUTDOWN_EX")
+                for s in ("up", "end")]
+        left = {k: v for k, v in end.items() if v and k != "hypervisor"}
+        if up["firmware"] <= stay or done != [0, 1] or \
+           left != {"firmware": stay}:
+            raise CaseFailed(f"{how}: {up['firmware']} firmware pages and "
+                             f"{done[0]} shutdowns before; {done[1]} and pages "
+                             f"{left}, not {stay} of firmware, at the end")
+    return f"{len(ENDS)} ways"
+
+
 def debug():
     name = "snp.ours.debug"
     return Case(name, "the same on our host with a kernel that checks itself "
@@ -88,4 +133,8 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          Case("snp.ours.boot", "our kernel comes up as an SNP host, twice, and "
               "its audit of the RMP is what the machine counts", ours_boots,
               order=44),
+         Case("snp.ours.ends", "our kernel takes SNP down when it panics and "
+              "when it powers off: the firmware says so, and keeps no page "
+              "that it must not",
+              ours_ends, order=44),
          self_check("multi"), loose(), debug()]
