@@ -281,6 +281,8 @@ by_abi[] = {
     { 0x032, I | W, U | I, "LAUNCH_UPDATE_VMSA" },
     { 0x033, I | W, U | I, "LAUNCH_MEASURE" },
     { 0x035, I | W, U | I, "LAUNCH_FINISH" },
+    { 0x060, W, U | I, "DBG_DECRYPT" },
+    { 0x061, W, U | I, "DBG_ENCRYPT" },
     { 0x081, U, U, "SNP_INIT" },
     { 0x082, U, I, "SNP_SHUTDOWN" },
     { 0x083, U | I | W, U | I, "SNP_PLATFORM_STATUS" },
@@ -372,6 +374,7 @@ static void test_command_buffer(void)
         { 0x020, 4, false }, { 0x021, 8, false }, { 0x022, 4, false },
         { 0x023, 13, true }, { 0x030, 36, true }, { 0x031, 20, false },
         { 0x032, 20, false }, { 0x033, 20, true }, { 0x035, 4, false },
+        { 0x060, 28, false }, { 0x061, 28, false },
         { 0x083, 8, false }, { 0x085, 64, false }, { 0x086, 8, false },
         { 0x090, 8, false }, { 0x091, 12, false }, { 0x092, 16, false },
         { 0x093, 8, false }, { 0x0a0, 48, false }, { 0x0a1, 32, false },
@@ -791,9 +794,9 @@ static const uint8_t want_ld_2m[48] = {
 };
 
 static const uint8_t want_measure[48] = {
-    0xbd, 0x07, 0xe7, 0x1b, 0xcd, 0x3d, 0x5c, 0xd0, 0xe4, 0x16, 0x18, 0x0f,
-    0x5f, 0x26, 0xef, 0x72, 0xb1, 0xa0, 0xfb, 0xad, 0xf4, 0x68, 0xa4, 0x6d,
-    0x4c, 0xb0, 0x1c, 0xb6, 0x79, 0x51, 0x27, 0xef, 0xe1, 0xee, 0xfb, 0x08,
+    0xfa, 0xb3, 0xf5, 0x74, 0xba, 0xe9, 0x1d, 0x77, 0x4a, 0xdf, 0xc4, 0x5e,
+    0x61, 0x73, 0xb8, 0x36, 0x1b, 0x26, 0xb7, 0xe4, 0x32, 0x78, 0x5f, 0x82,
+    0x5a, 0xb4, 0x48, 0x63, 0x81, 0x8b, 0xc6, 0x95, 0xe1, 0xee, 0xfb, 0x08,
     0x15, 0x22, 0x2f, 0x3c, 0x49, 0x56, 0x63, 0x70, 0x7d, 0x8a, 0x97, 0xa4,
 };
 
@@ -962,17 +965,29 @@ static void test_reclaim(void)
     expect(SNP_PAGE_RECLAIM, FW_SUCCESS, "TMR");
 }
 
+static void arg_handle(void)
+{
+    put(0, 4, 1);
+}
+
+static void arg_measure(void)
+{
+    arg_handle();
+    put(8, 8, OUT);
+    put(16, 4, 48);
+}
+
 /* Every output of every command, against every page state, SNP on and off */
 static void test_outputs(void)
 {
     for (int snp = 0; snp < 2; snp++) {
         for (int s = 0; s < RMP_NSTATES; s++) {
-            for (int k = 0; k < 7; k++) {
+            for (int k = 0; k < 9; k++) {
                 uint32_t want = !snp || s == RMP_FIRMWARE
                                 ? FW_SUCCESS : FW_INVALID_PAGE_STATE;
                 uint32_t cmd = 0;
 
-                if (k >= 5 && !snp) {
+                if ((k == 5 || k == 6) && !snp) {
                     continue;
                 }
                 if (k == 5) {
@@ -986,6 +1001,12 @@ static void test_outputs(void)
                     put(0, 4, 1);
                     put(4, 4, 2);
                     expect(SEV_ACTIVATE, FW_SUCCESS, "set-up");
+                }
+                if (k >= 7) {
+                    arg_measure();
+                    expect(SEV_LAUNCH_MEASURE, FW_SUCCESS, "set-up");
+                    arg_handle();
+                    expect(SEV_LAUNCH_FINISH, FW_SUCCESS, "set-up");
                 }
                 /* two pages, of which the second is in the state */
                 set_page(TARGET, RMP_FIRMWARE, 0, 0);
@@ -1026,6 +1047,14 @@ static void test_outputs(void)
                 case 6:
                     cmd = SNP_GCTX_CREATE;
                     put(0, 8, TARGET + 0x1000);
+                    break;
+                case 7:
+                case 8:
+                    cmd = k == 7 ? SEV_DBG_DECRYPT : SEV_DBG_ENCRYPT;
+                    arg_handle();
+                    put(8, 8, TARGET);
+                    put(16, 8, TARGET + 0xff0);
+                    put(24, 4, 32);
                     break;
                 }
                 expect(cmd, want, rmp_state_name(s));
@@ -1300,18 +1329,6 @@ static void test_platform_status(void)
 enum SevStage { L_NONE, L_UPDATE, L_UPDATE_ACTIVE, L_SECRET, L_SECRET_ACTIVE,
                 L_RUNNING, L_RUNNING_ACTIVE, L_NSTAGES };
 
-static void arg_handle(void)
-{
-    put(0, 4, 1);
-}
-
-static void arg_measure(void)
-{
-    arg_handle();
-    put(8, 8, OUT);
-    put(16, 4, 48);
-}
-
 static void sev_guest(enum SevStage stage, bool snp)
 {
     platform(0, snp);
@@ -1320,7 +1337,7 @@ static void sev_guest(enum SevStage stage, bool snp)
     if (stage == L_NONE) {
         return;
     }
-    put(4, 4, 5);
+    put(4, 4, 4);
     expect(SEV_LAUNCH_START, FW_SUCCESS, "set-up");
     CHECK(got(0, 4) == 1, "handle");
     if (stage == L_UPDATE_ACTIVE || stage == L_SECRET_ACTIVE ||
@@ -1342,7 +1359,7 @@ static void sev_guest(enum SevStage stage, bool snp)
 static void test_sev_guest_states(void)
 {
     enum { S = FW_INVALID_GUEST_STATE, N = FW_INVALID_GUEST,
-           A = FW_ACTIVE, X = FW_INACTIVE };
+           A = FW_ACTIVE, X = FW_INACTIVE, P = FW_INVALID_PLATFORM_STATE };
     static const struct { uint16_t id; uint8_t want[L_NSTAGES]; } rows[] = {
         /*                    none update +asid secret +asid run +asid */
         { SEV_ACTIVATE,           { N, 0, A, 0, A, 0, A } },
@@ -1353,22 +1370,25 @@ static void test_sev_guest_states(void)
         { SEV_LAUNCH_UPDATE_VMSA, { N, X, 0, S, S, S, S } },
         { SEV_LAUNCH_MEASURE,     { N, 0, 0, S, S, S, S } },
         { SEV_LAUNCH_FINISH,      { N, S, S, 0, 0, S, S } },
+        { SEV_DBG_DECRYPT,        { P, S, S, S, S, X, 0 } },
+        { SEV_DBG_ENCRYPT,        { P, S, S, S, S, X, 0 } },
     };
     static const uint8_t states[L_NSTAGES] = { 0, 1, 1, 2, 2, 3, 3 };
 
     for (int snp = 0; snp < 2; snp++) {
         for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
             for (int stage = 0; stage < L_NSTAGES; stage++) {
+                /* handles that are no guest's, if one is asked for */
+                static const uint32_t none[] = {
+                    0, 2, 0x10001, FW_MAX_GUESTS + 1, ~0u
+                };
+                uint32_t unknown = rows[i].want[stage] == P ? P : N;
+
                 sev_guest(stage, snp);
-                for (uint32_t h = 0; h < 3; h++) {
-                    /* handles that are no guest's */
-                    if (h != 1) {
-                        put(0, 4, h ? 0x10001 : 0);
-                        expect(rows[i].id, N, "handle");
-                    }
+                for (unsigned h = 0; h < sizeof(none) / sizeof(none[0]); h++) {
+                    put(0, 4, none[h]);
+                    expect(rows[i].id, unknown, "handle");
                 }
-                put(0, 4, FW_MAX_GUESTS + 1);
-                expect(rows[i].id, N, "handle");
                 arg_handle();
                 switch (rows[i].id) {
                 case SEV_ACTIVATE:
@@ -1382,10 +1402,16 @@ static void test_sev_guest_states(void)
                 case SEV_LAUNCH_MEASURE:
                     arg_measure();
                     break;
+                case SEV_DBG_DECRYPT:
+                case SEV_DBG_ENCRYPT:
+                    put(8, 8, OUT);
+                    put(16, 8, TARGET);
+                    put(24, 4, 4096);
+                    break;
                 }
                 expect(rows[i].id, rows[i].want[stage], "guest state");
                 if (rows[i].id == SEV_GUEST_STATUS && stage) {
-                    CHECK(got(4, 4) == 5 && got(12, 1) == states[stage] &&
+                    CHECK(got(4, 4) == 4 && got(12, 1) == states[stage] &&
                           got(8, 4) == (stage % 2 ? 0 : 3), "status");
                 }
                 if (rows[i].id == SEV_DECOMMISSION && !rows[i].want[stage]) {
@@ -1581,6 +1607,85 @@ static void test_sev_measure(void)
     expect(SEV_LAUNCH_MEASURE, FW_SUCCESS, "measure");
     CHECK(!memcmp(mem + OUT, want_measure, 48), "measurement");
     CHECK(got(16, 4) == 48, "length");
+    CHECK(fw.sev_measured == 8000 + 4096, "bytes counted");
+}
+
+static void test_sev_debug(void)
+{
+    static const struct { uint64_t src, dst; uint32_t len, want; } rows[] = {
+        { OUT, TARGET, 0, FW_INVALID_LEN },
+        { OUT, TARGET, 1, FW_INVALID_LEN },
+        { OUT, TARGET, 24, FW_INVALID_LEN },
+        { OUT, TARGET, 4095, FW_INVALID_LEN },
+        { OUT + 1, TARGET, 16, FW_INVALID_ADDRESS },
+        { OUT + 8, TARGET, 16, FW_INVALID_ADDRESS },
+        { OUT, TARGET + 1, 16, FW_INVALID_ADDRESS },
+        { OUT, TARGET + 8, 16, FW_INVALID_ADDRESS },
+        { NOWHERE, TARGET, 16, FW_INVALID_ADDRESS },
+        { OUT, NOWHERE, 16, FW_INVALID_ADDRESS },
+        { MEM_SIZE - 16, TARGET, 32, FW_INVALID_ADDRESS },
+        { OUT, MEM_SIZE - 16, 32, FW_INVALID_ADDRESS },
+        { 0x7fffffffffff0ull, TARGET, 16, FW_INVALID_ADDRESS },
+        /* a good one, and the C-bit in both addresses */
+        { OUT, TARGET, 16, FW_SUCCESS },
+        { OUT | 1ull << 51, TARGET | 1ull << 51, 16, FW_SUCCESS },
+        /* over a page's end, and more than a page */
+        { OUT + 0xff0, TARGET + 0x20, 32, FW_SUCCESS },
+        { OUT + 0x10, TARGET + 0x20, 4096 + 16, FW_SUCCESS },
+    };
+
+    for (int enc = 0; enc < 2; enc++) {
+        uint32_t cmd = enc ? SEV_DBG_ENCRYPT : SEV_DBG_DECRYPT;
+
+        for (int snp = 0; snp < 2; snp++) {
+            for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                uint64_t dst = rows[i].dst & ~(1ull << 51);
+                uint64_t src = rows[i].src & ~(1ull << 51);
+
+                /* the policy of sev_guest(): debugging allowed */
+                sev_guest(L_RUNNING_ACTIVE, snp);
+                set_page(TARGET + 0x1000, RMP_FIRMWARE, 0, 0);
+                /* read, whoever's it is: the reader gets no more from it */
+                set_page(OUT + 0x1000, RMP_HYPERVISOR, 0, 0);
+                for (unsigned j = 0; j < 0x2000; j++) {
+                    mem[OUT + j] = j * 7 + (j >> 8);
+                }
+                arg_handle();
+                put(8, 8, rows[i].src);
+                put(16, 8, rows[i].dst);
+                put(24, 4, rows[i].len);
+                expect(cmd, rows[i].want, "operand");
+                if (rows[i].want) {
+                    continue;
+                }
+                CHECK(!memcmp(mem + dst, mem + src, rows[i].len),
+                      "content, row %u", i);
+                /* and nothing beside it */
+                memcpy(old_mem + dst, mem + src, rows[i].len);
+                CHECK(unchanged(), "row %u", i);
+            }
+        }
+        /* NODBG, with or without all else that makes a policy */
+        for (unsigned policy = 0; policy < 0x40; policy++) {
+            platform(0, true);
+            init_sev(true);
+            set_page(TARGET, RMP_FIRMWARE, 0, 0);
+            put(4, 4, policy);
+            expect(SEV_LAUNCH_START, FW_SUCCESS, "set-up");
+            arg_handle();
+            put(4, 4, policy & 4 ? 3 : MIN_SEV);
+            expect(SEV_ACTIVATE, FW_SUCCESS, "set-up");
+            arg_measure();
+            expect(SEV_LAUNCH_MEASURE, FW_SUCCESS, "set-up");
+            arg_handle();
+            expect(SEV_LAUNCH_FINISH, FW_SUCCESS, "set-up");
+            arg_handle();
+            put(8, 8, OUT);
+            put(16, 8, TARGET);
+            put(24, 4, 16);
+            expect(cmd, policy & 1 ? FW_POLICY_FAILURE : FW_SUCCESS, "policy");
+        }
+    }
 }
 
 /* FIPS 180-4 and RFC 4231 */
@@ -1654,22 +1759,23 @@ static void test_fuzz(void)
 {
     static const uint16_t ids[] = {
         0x001, 0x002, 0x004, 0x00a, 0x00c, 0x020, 0x021, 0x022, 0x023, 0x030,
-        0x031, 0x032, 0x033, 0x035, 0x083, 0x084, 0x085, 0x086, 0x090, 0x091,
+        0x031, 0x032, 0x033, 0x035, 0x060, 0x061, 0x083, 0x084, 0x085, 0x086, 0x090, 0x091,
         0x092, 0x093, 0x093, 0x0a0, 0x0a0, 0x0a1, 0x0a1, 0x0a2, 0x0c7, 0x0c9,
         0x0cb, 0x0a1,
     };
+    const unsigned nids = sizeof(ids) / sizeof(ids[0]);
     unsigned long by_status[64] = { 0 };
     unsigned kinds = 0;
 
     power_on();
     for (unsigned i = 0; i < FUZZ_ROUNDS; i++) {
-        uint32_t cmd = ids[rnd() % 32], ret;
+        uint32_t cmd = ids[rnd() % nids], ret;
         bool check = !(i % 16);
 
         /* commands that end it all come seldom, so that states are reached */
         while ((cmd == SEV_SHUTDOWN || cmd == SNP_SHUTDOWN_EX ||
                 cmd == SNP_DECOMMISSION) && rnd() % 32) {
-            cmd = ids[rnd() % 32];
+            cmd = ids[rnd() % nids];
         }
 
         wbinvd_done |= !(rnd() % 4);
@@ -1757,6 +1863,7 @@ int main(void)
         { "fw: INIT", test_sev_init },
         { "fw: SEV operands", test_sev_operands },
         { "fw: SEV measurement", test_sev_measure },
+        { "fw: SEV debugging", test_sev_debug },
         { "fw: SHA-2", test_sha2 },
         { "fw: random commands", test_fuzz },
     };

@@ -99,10 +99,16 @@ FwHandler fw_snp_decommission;
 
 /* fw_legacy.c */
 
+/* The guest whose handle the buffer begins with, or NULL */
+SevFwGuest *fw_sev_find_guest(SnpFw *fw, const FwBuf *c);
 FwHandler fw_sev_init, fw_sev_shutdown, fw_sev_platform_status, fw_sev_get_id;
 FwHandler fw_sev_launch_start, fw_sev_activate, fw_sev_deactivate;
 FwHandler fw_sev_launch_update_data, fw_sev_launch_update_vmsa;
 FwHandler fw_sev_launch_measure, fw_sev_launch_finish, fw_sev_guest_status;
 FwHandler fw_sev_decommission;
+
+/* fw_debug.c */
+
+FwHandler fw_sev_dbg_decrypt, fw_sev_dbg_encrypt;
 
 #endif

@@ -106,7 +106,7 @@ uint32_t fw_sev_get_id(SnpFw *fw, FwBuf *c)
 }
 
 /* [FW-SEV-HANDLE] every command that takes one begins its buffer with it */
-static SevFwGuest *find_guest(SnpFw *fw, const FwBuf *c)
+SevFwGuest *fw_sev_find_guest(SnpFw *fw, const FwBuf *c)
 {
     uint32_t handle = fw_get(c->b, 4);
 
@@ -124,7 +124,7 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
 
     /* [FW-SEV-START-SHARED] keys of another guest: not implemented */
     if (fw_get(c->b, 4)) {
-        return find_guest(fw, c) ? FW_UNSUPPORTED : FW_INVALID_GUEST;
+        return fw_sev_find_guest(fw, c) ? FW_UNSUPPORTED : FW_INVALID_GUEST;
     }
     /* [FW-SEV-POLICY] */
     if ((policy & SEV_POLICY_RSVD) ||
@@ -159,7 +159,7 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
     uint32_t asid = fw_get(c->b + 4, 4);
     uint32_t status;
 
@@ -180,7 +180,7 @@ uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_deactivate(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
 
     if (!g) {
         return FW_INVALID_GUEST;
@@ -196,7 +196,7 @@ uint32_t fw_sev_deactivate(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_decommission(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
 
     if (!g) {
         return FW_INVALID_GUEST;
@@ -214,7 +214,7 @@ uint32_t fw_sev_decommission(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_guest_status(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
 
     if (!g) {
         return FW_INVALID_GUEST;
@@ -228,7 +228,7 @@ uint32_t fw_sev_guest_status(SnpFw *fw, FwBuf *c)
 
 static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
     uint64_t spa = fw_get_addr(c->b + 8);
     uint32_t len = fw_get(c->b + 0x10, 4);
     uint8_t page[RMP_PAGE_SIZE];
@@ -262,6 +262,7 @@ static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
         return status;
     }
 
+    fw->sev_measured += len;
     while (len) {
         uint32_t n = RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
 
@@ -303,7 +304,7 @@ static void measure(SnpFw *fw, const SevFwGuest *g, uint8_t *out)
 
 uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
     uint64_t addr = fw_get_addr(c->b + 8);
     uint8_t out[FW_MEASURE_LEN];
     uint32_t status;
@@ -335,7 +336,7 @@ uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_launch_finish(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = find_guest(fw, c);
+    SevFwGuest *g = fw_sev_find_guest(fw, c);
 
     if (!g) {
         return FW_INVALID_GUEST;

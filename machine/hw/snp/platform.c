@@ -425,6 +425,7 @@ char *snp_platform_guests(const SnpPlatform *p)
     qdict_put_str(d, "snp-state", fw->snp_inited ? "init" : "uninit");
     qdict_put(d, "snp", snp);
     qdict_put(d, "sev", sev);
+    qdict_put_int(d, "sev-bytes-measured", fw->sev_measured);
     qdict_put(d, "dirty-asids", dirty);
     return to_json(d);
 }

@@ -14,8 +14,10 @@ static uint64_t counters[SNP_STAT_MAX];
 static uint64_t rmpupdate_codes[8];
 
 static const char * const counter_names[SNP_STAT_MAX] = {
-    [SNP_STAT_VMRUN] = "vmrun",
     [SNP_STAT_VMEXIT] = "vmexit",
+    [SNP_STAT_VMEXIT_SEV] = "vmexit-sev",
+    [SNP_STAT_VMEXIT_SEV_ES] = "vmexit-sev-es",
+    [SNP_STAT_VMEXIT_SNP] = "vmexit-snp",
     [SNP_STAT_PSMASH] = "psmash",
     [SNP_STAT_RMPADJUST] = "rmpadjust",
     [SNP_STAT_SELF_CHECK] = "self-check",

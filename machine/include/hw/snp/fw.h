@@ -62,6 +62,8 @@ enum SnpFwCommand {
     SEV_LAUNCH_UPDATE_VMSA = 0x032,
     SEV_LAUNCH_MEASURE = 0x033,
     SEV_LAUNCH_FINISH = 0x035,
+    SEV_DBG_DECRYPT = 0x060,
+    SEV_DBG_ENCRYPT = 0x061,
     SNP_INIT = 0x081,
     SNP_SHUTDOWN = 0x082,
     SNP_PLATFORM_STATUS = 0x083,
@@ -171,6 +173,7 @@ typedef struct SnpFw {
     bool asid_dirty[FW_MAX_ASID + 1];
     SnpFwGuest guests[FW_MAX_GUESTS];
     SevFwGuest sev_guests[FW_MAX_GUESTS];
+    uint64_t sev_measured;      /* bytes by LAUNCH_UPDATE_*, since reset */
 } SnpFw;
 
 /* @rmp stays the caller's; rmp->entries NULL: no SNP (INVALID_CONFIG) */

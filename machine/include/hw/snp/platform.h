@@ -56,8 +56,10 @@ char *snp_platform_guests(const SnpPlatform *p);
 /* ---- statistics: of the whole life of the process, any thread ---- */
 
 typedef enum SnpStat {
-    SNP_STAT_VMRUN,             /* of SEV-ES and SNP guests */
     SNP_STAT_VMEXIT,
+    SNP_STAT_VMEXIT_SEV,        /* of these: of SEV guests that are no more, */
+    SNP_STAT_VMEXIT_SEV_ES,     /* of SEV-ES guests without SNP, */
+    SNP_STAT_VMEXIT_SNP,        /* of SNP guests */
     SNP_STAT_PSMASH,
     SNP_STAT_RMPADJUST,
     SNP_STAT_SELF_CHECK,

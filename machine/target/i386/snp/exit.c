@@ -84,6 +84,11 @@ void x86_snp_count_exit(CPUX86State *env, uint64_t code, uint64_t info1)
         return;
     }
     snp_stat(SNP_STAT_VMEXIT);
+    if (env->snp.guest) {
+        snp_stat(env->snp.guest & SNP_GUEST_SNP ? SNP_STAT_VMEXIT_SNP :
+                 env->snp.guest & SNP_GUEST_ES ? SNP_STAT_VMEXIT_SEV_ES :
+                 SNP_STAT_VMEXIT_SEV);
+    }
     switch (code) {
     case SVM_EXIT_NPF:
         snp_stat_npf(info1);
