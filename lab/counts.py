@@ -14,6 +14,7 @@ CONVERT = re.compile(r"kvm_convert_memory start (0x[0-9a-f]+) size "
                      r"(0x[0-9a-f]+) (\S+)")
 LAUNCH = re.compile(r"kvm_sev_snp_launch_update src \S+ gpa (0x[0-9a-f]+) "
                     r"len (0x[0-9a-f]+) \((.*) page\)")
+UPDATE = re.compile(r"kvm_sev_launch_update_data addr \S+ len (0x[0-9a-f]+)")
 
 
 def machine(monitor):
@@ -82,7 +83,7 @@ def gmem_pages(hist, says):
                if dev in devices)
 
 
-EVENT = re.compile(r"(?:\d+@\d+\.\d+:)?kvm_(?:convert_memory|sev_snp_\w+) .*")
+EVENT = re.compile(r"(?:\d+@\d+\.\d+:)?kvm_(?:convert_memory|sev_\w+) .*")
 
 
 def split_guest(text):
@@ -106,6 +107,13 @@ def split_guest(text):
 def launch_pages(stream):
     return sum(int(m.group(2), 16) // PAGE
                for m in (LAUNCH.search(x) for event, x in stream if event)
+               if m)
+
+
+def launch_bytes(stream):
+    """What QEMU gave a guest without SNP, its VMSAs not included."""
+    return sum(int(m.group(1), 16)
+               for m in (UPDATE.search(x) for event, x in stream if event)
                if m)
 
 

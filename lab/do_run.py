@@ -5,7 +5,7 @@ import json
 import pathlib
 import sys
 
-from lab import counts, kernels, paths, run, say
+from lab import counts, guest, kernels, paths, run, say
 
 LAST = paths.OUT / "last-run.json"
 
@@ -35,8 +35,10 @@ def options(p):
     p.add_argument("--loose", action="store_true",
                    help="the machine takes the looser reading where the "
                    "sources are silent on a page's size")
-    p.add_argument("--plain", action="store_true",
-                   help="an ordinary guest, not a confidential one")
+    p.add_argument("--guest-type", default=r.kind, choices=list(guest.KINDS),
+                   help="what the guest is (default %(default)s)")
+    p.add_argument("--plain", action="store_const", const="plain",
+                   dest="guest_type", help="short for --guest-type plain")
     p.add_argument("--host-smp", type=int, default=r.host_smp, metavar="N")
     p.add_argument("--host-memory", default=r.host_memory, metavar="SIZE")
     p.add_argument("--thread", default=r.thread, choices=("single", "multi"),
@@ -54,7 +56,7 @@ def request(args):
         machine=args.machine, pristine=args.pristine,
         self_check=args.self_check, loose=args.loose,
         host_smp=args.host_smp, host_memory=args.host_memory,
-        thread=args.thread, confidential=not args.plain,
+        thread=args.thread, kind=args.guest_type,
         timeout=args.timeout)
 
 

@@ -2,6 +2,7 @@
 """The guest: its initramfs, its disk of fresh random data, and the command
 line stock QEMU starts it with."""
 
+import collections
 import hashlib
 import os
 
@@ -9,6 +10,17 @@ from lab import image, kernels, paths
 
 MODULES = ["virtio_pci", "virtio_blk", "tsm", "sev-guest"]
 DISK_BYTES = 64 << 20
+
+# What a guest may be: its launch object in QEMU, its policy, its features as
+# its kernel names them. A policy of SEV_POLICY: no debugging; of SEV-ES: and
+# its registers are encrypted, too.
+Kind = collections.namedtuple("Kind", "object policy features what")
+KINDS = {
+    "snp": Kind("sev-snp-guest", None, ["SEV", "SEV-ES", "SEV-SNP"], "an SNP"),
+    "sev-es": Kind("sev-guest", 0x5, ["SEV", "SEV-ES"], "a SEV-ES"),
+    "sev": Kind("sev-guest", 0x1, ["SEV"], "a SEV"),
+    "plain": Kind(None, None, [], "an ordinary"),
+}
 
 
 def initramfs(modules, name="guest"):
@@ -44,7 +56,7 @@ def kernel():
     return kernels.guest()
 
 
-def command(smp, memory, confidential, qemu="qemu-system-x86_64",
+def command(smp, memory, kind="snp", qemu="qemu-system-x86_64",
             ovmf="/usr/share/ovmf/OVMF.fd", cbitpos=51, reduced=1):
     """argv of the inner QEMU, as stock users start it. The console goes to
     standard output; QEMU's own events, where asked for, to the same stream,
@@ -52,15 +64,18 @@ def command(smp, memory, confidential, qemu="qemu-system-x86_64",
     argv = [qemu, "-enable-kvm", "-cpu", "EPYC-v4", "-smp", str(smp),
             "-m", str(memory), "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-serial", "stdio"]
-    if confidential:
+    one = KINDS[kind]
+    if one.object:
+        policy = "" if one.policy is None else f",policy={one.policy:#x}"
         argv += ["-machine", "q35,confidential-guest-support=sev0,"
                  "memory-backend=ram1",
                  "-object", f"memory-backend-memfd,id=ram1,size={memory},"
                  "share=true",
-                 "-object", f"sev-snp-guest,id=sev0,cbitpos={cbitpos},"
-                 f"reduced-phys-bits={reduced}",
-                 "-trace", "kvm_convert_memory",
-                 "-trace", "kvm_sev_snp_launch_update"]
+                 "-object", f"{one.object},id=sev0,cbitpos={cbitpos},"
+                 f"reduced-phys-bits={reduced}{policy}"]
+        for event in ("kvm_convert_memory", "kvm_sev_snp_launch_update",
+                      "kvm_sev_launch_update_data"):
+            argv += ["-trace", event]
     else:
         argv += ["-machine", "q35"]
     iommu = "disable-legacy=on,iommu_platform=on"

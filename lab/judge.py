@@ -4,12 +4,14 @@ Each yields (name, holds, what was seen)."""
 
 import re
 
-from lab import counts, host
+from lab import counts, guest, host
 
 CMDLINE = {"console", "root", "init", "panic", "rdinit"}
 # OVMF's kernel loader adds this one by itself.
 BY_FIRMWARE = {"initrd"}
 CONVERSIONS = 1000
+CYCLES = 6                      # some 220 pages each
+NAE_AP_RESET_HOLD = 0x80000004
 NAE_AP_CREATION = 0x80000013
 
 
@@ -23,12 +25,19 @@ def first(result, key, default=""):
     return (said(result, key) or [default])[0]
 
 
-def host_lines(result, confidential):
+# What a host's kernel calls each kind when it has enabled it.
+ENABLED = {"snp": "SEV-SNP", "sev-es": "SEV-ES", "sev": "SEV"}
+
+
+def host_lines(result, kind):
+    kinds = {kind, "snp"} if kind in ENABLED else set()
     for name, pattern in (
             ("host: RMP table", r"SEV-SNP: RMP table physical range \[.*"),
             ("host: SNP firmware", r"SEV-SNP API:\S+ build:\S+"),
-            ("host: SNP enabled", r"SEV-SNP enabled \(ASIDs [^)]*\)")):
-        if confidential:
+            *((f"host: {ENABLED[k].removeprefix('SEV-')} enabled",
+               rf"\b{ENABLED[k]} enabled \(ASIDs [^)]*\)")
+              for k in ENABLED if k in kinds)):
+        if kinds:
             m = re.search(pattern, result.console)
             yield name, bool(m), m.group() if m else "not printed"
     bad = result.bad_lines()
@@ -39,14 +48,14 @@ def host_lines(result, confidential):
            f"taint {taint}")
 
 
-def guest_lines(stream, smp, disk, confidential):
+def guest_lines(stream, smp, disk, kind):
     console = [line for event, line in stream if not event]
     text = "\n".join(console)
-    if confidential:
+    if kind in ENABLED:
         m = re.search(r"Memory Encryption Features active: (.*)", text)
-        yield ("guest: SNP active",
-               bool(m) and m.group(1).split() == ["AMD", "SEV", "SEV-ES",
-                                                  "SEV-SNP"],
+        yield (f"guest: {ENABLED[kind].removeprefix('SEV-')} active",
+               bool(m) and m.group(1).split() ==
+               ["AMD", *guest.KINDS[kind].features],
                m.group(1) if m else "not printed")
     m = re.search(r"lab-guest: cpus online=\S* count=(\d+)", text)
     yield (f"guest: {smp} vCPU up", bool(m) and int(m.group(1)) == smp,
@@ -60,10 +69,16 @@ def guest_lines(stream, smp, disk, confidential):
            ("" if good else f", {sorted(set(sums.values()))}"))
     bad = [x for x in console if host.BAD_LINES.search(x)]
     yield "guest: no warning", not bad, bad[0].strip() if bad else "none"
-    if confidential:
+    if kind == "snp":
         n = counts.conversions(stream)
         yield (f"guest: {CONVERSIONS} pages private-shared-private",
                n >= CONVERSIONS, f"{n} while it read")
+    elif kind in ENABLED:
+        # its host is not told of C-bits: the guest's own word
+        m = re.search(r"lab-guest: read-end cycles=(\d+)", text)
+        n = int(m.group(1)) if m else 0
+        yield (f"guest: queues private-shared-private {CYCLES} times",
+               n >= CYCLES, f"{n} while it read")
     done = "lab-guest: end" in text and "reboot: Power down" in text
     yield ("guest: powered off by itself", done,
            "yes" if done else last_words(console))
@@ -88,7 +103,7 @@ def _cmdline(who, text, allowed):
            text.strip() or "not printed")
 
 
-def cross(before, after, hist, says, stream, lost, smp):
+def cross(before, after, hist, says, stream, lost, smp, kind="snp"):
     """The machine's counts against KVM's tracepoints, guest_memfd's pages and
     QEMU's launch pages. Every difference fails."""
     if not before or not after:
@@ -96,7 +111,15 @@ def cross(before, after, hist, says, stream, lost, smp):
         return
     delta = difference(before["stats"], after["stats"])
     yield ("counts: no tracepoint lost", not lost, f"{lost} dropped")
+    exits = sum(hist.get("kvm_exit", {}).values())
+    seen = {k: delta.get(f"vmexit-{k}", 0) for k in ENABLED}
+    yield (f"counts: #VMEXITs as KVM's, all of {ENABLED[kind]}",
+           0 < exits == seen[kind] == delta.get("vmexit"),
+           f"{exits}" if exits == seen[kind] else
+           f"{exits} by KVM, {seen} of {delta.get('vmexit')} by the machine")
     nae, msr = counts.vmgexits(hist)
+    if kind != "snp":
+        yield from _legacy(before, after, delta, stream, smp, kind)
     for name, seen, kvm in (("GHCB", delta.get("vmgexit", {}), nae),
                             ("MSR", delta.get("vmgexit-msr", {}), msr)):
         gone = seen.pop("lost", 0)
@@ -105,9 +128,15 @@ def cross(before, after, hist, says, stream, lost, smp):
                   for k in set(seen) | set(kvm)
                   if seen.get(k, 0) != kvm.get(k, 0)}
         yield (f"counts: VMGEXITs by {name} event as KVM's",
-               bool(kvm) and not differ and not gone,
+               bool(kvm) == (kind != "sev") and not differ and not gone,
                f"{sum(kvm.values())} of {len(kvm)} kinds" +
                (f", (machine, KVM) differ: {differ}" if differ else ""))
+    if kind == "sev-es":
+        held = nae.get(NAE_AP_RESET_HOLD, 0)
+        yield ("guest: vCPUs started from their reset hold", held >= smp - 1,
+               f"{held} requests")
+    if kind != "snp":
+        return
     pages = counts.gmem_pages(hist, says)
     updates = counts.to_guest(delta)
     # each vCPU's first VMSA is a page of the host's, not of guest_memfd
@@ -122,6 +151,31 @@ def cross(before, after, hist, says, stream, lost, smp):
     made = nae.get(NAE_AP_CREATION, 0)
     yield ("guest: vCPUs started by AP creation", made >= smp - 1,
            f"{made} requests")
+
+
+# The commands of a guest's life, each once. A guest that is asked for its
+# measurement with no room for it is told the length first.
+LIFE = ("LAUNCH_START", "ACTIVATE", "LAUNCH_MEASURE", "LAUNCH_FINISH",
+        "DEACTIVATE", "DECOMMISSION")
+
+
+def _legacy(before, after, delta, stream, smp, kind):
+    """Of guests without SNP: what the firmware did for one of them."""
+    done = {c: counts.firmware(delta, c) for c in LIFE}
+    yield ("counts: each launch command once", set(done.values()) == {1},
+           f"{done}" if set(done.values()) != {1} else f"{len(LIFE)} commands")
+    vmsas = smp if kind == "sev-es" else 0
+    seen = counts.firmware(delta, "LAUNCH_UPDATE_VMSA")
+    yield ("counts: a VMSA for each vCPU of SEV-ES, else none", seen == vmsas,
+           f"{seen}")
+    given = counts.launch_bytes(stream)
+    was, now = (x["guests"].get("sev-bytes-measured", 0)
+                for x in (before, after))
+    yield ("counts: bytes measured as QEMU's",
+           0 < given == now - was - vmsas * counts.PAGE,
+           f"{now - was} by firmware, {given} by QEMU and {vmsas} VMSAs")
+    updates = counts.to_guest(delta)
+    yield ("counts: no RMPUPDATE to a guest", updates == 0, f"{updates}")
 
 
 def audits(before, after, result):

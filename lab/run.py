@@ -33,7 +33,7 @@ class Request:
     host_smp: int = 2
     host_memory: str = "3G"
     thread: str = "single"
-    confidential: bool = True
+    kind: str = "snp"           # one of guest.KINDS
     timeout: int = 600
     name: str = None
 
@@ -141,10 +141,10 @@ def _script(req, files):
     if req.ovmf:
         files["ovmf.fd"] = req.ovmf
         ovmf = "/lab/ovmf.fd"
-    argv = guest.command(req.smp, req.memory, req.confidential, qemu,
+    argv = guest.command(req.smp, req.memory, req.kind, qemu,
                          ovmf) + extra
     files["launch"] = paths.LAB / "hostfs" / "launch"
-    return (f"CONFIDENTIAL={int(req.confidential)}\n"
+    return (f"KIND={req.kind}\n"
             f"QEMU_FILE={shlex.quote(file)}\nOVMF_FILE={shlex.quote(ovmf)}\n"
             f"COMMAND=({shlex.join(argv)})\n. /lab/launch\n"), argv
 
@@ -213,8 +213,8 @@ def go(req):
         if port == "guest" and CONSOLE in line:
             console.append(round(time.monotonic() - begin, 1))
 
-    what = "an SNP" if req.confidential else "an ordinary"
-    with s.tmp, say.Step(f"{s.host_kernel.release} hosts {what} guest of "
+    with s.tmp, say.Step(f"{s.host_kernel.release} hosts "
+                         f"{guest.KINDS[req.kind].what} guest of "
                          f"{req.smp} vCPU{'s' * (req.smp > 1)}") as step:
         result = s.host.run(
             req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
@@ -291,15 +291,16 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
         checks.append(("run: to the end",
                        ended and not result.fatal and not result.died,
                        _ending(req, result)))
-        checks += judge.host_lines(result, req.confidential)
-        checks += judge.guest_lines(stream, req.smp, digest, req.confidential)
+        checks += judge.host_lines(result, req.kind)
+        checks += judge.guest_lines(stream, req.smp, digest, req.kind)
         # what was cut short is not counted up
-        if req.confidential and result.ended != "fatal":
+        if req.kind != "plain" and result.ended != "fatal":
             checks += judge.cross(before, after, hist, result.says, stream,
-                                  counts.dropped(result.control), req.smp)
+                                  counts.dropped(result.control), req.smp,
+                                  req.kind)
             checks += judge.rmp_after(before, after)
         if _ours(req) and result.ended != "fatal" and \
-                (req.confidential or judge.said(result, "audit-before")):
+                (req.kind != "plain" or judge.said(result, "audit-before")):
             checks += judge.audits(before, after, result)
         checks += judge.cmdlines(result, stream)
     ids = _identity(req, k, g, binary, result)

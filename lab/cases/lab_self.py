@@ -38,6 +38,10 @@ CONTROL = """\
 { ghcb_gpa:         18 } hitcount:          2
 { ghcb_gpa:       4114 } hitcount:          1
 @hist-end
+@hist kvm_exit
+{ exit_reason:         78 } hitcount:         20
+{ exit_reason:       1027 } hitcount:         44
+@hist-end
 @hist mm_filemap_add_to_page_cache
 { s_dev:         14, order:          0 } hitcount:       100
 { s_dev:         15, order:          0 } hitcount:         9
@@ -60,21 +64,55 @@ lab-guest: end
 [    9.0] reboot: Power down
 """.replace("{0}", DISK)
 
+# The same of a SEV-ES guest; of a SEV one nothing says VMGEXIT.
+LEGACY = GUEST.replace(
+    "kvm_sev_snp_launch_update src 0x7f gpa 0xffc00000 len 0xa000 "
+    "(NORMAL page)", "kvm_sev_launch_update_data addr 0x7f len 0xa000"
+).replace("SEV-ES SEV-SNP", "SEV-ES").replace("cycles=3", "cycles=6")
+ENABLED = """\
+[    1.0] kvm_amd: SEV enabled (ASIDs 100 - 509)
+[    1.0] kvm_amd: SEV-ES enabled (ASIDs 1 - 99)
+"""
+
 SIDE = {"stats": {"vmgexit": {}, "vmgexit-msr": {}, "rmpupdate-to-guest": 0,
                   "rmpupdate-to-pre-guest": 0, "firmware": {}},
         "rmp-summary": {"states": {"hypervisor": 9, "firmware": 4},
                         "asids": {}},
-        "guests": {"snp": [], "sev": []}}
+        "guests": {"snp": [], "sev": [], "sev-bytes-measured": 0x1000}}
 
 
 def good():
     after = copy.deepcopy(SIDE)
     after["stats"].update({
+        "vmexit": 64, "vmexit-snp": 64,
         "vmgexit": {"0x7b": 40, "0x80000013": 1}, "vmgexit-msr": {"0x12": 3},
         "rmpupdate-to-guest": 90, "rmpupdate-to-pre-guest": 12,
         "firmware": {"SNP_LAUNCH_UPDATE": {"SUCCESS": 12}}})
     return {"console": CONSOLE, "says": list(SAYS), "control": CONTROL,
-            "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after}
+            "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after,
+            "kind": "snp"}
+
+
+def good_legacy(kind):
+    run = good()
+    run["kind"], run["console"] = kind, CONSOLE + ENABLED
+    vmsas = 2 if kind == "sev-es" else 0
+    stats = run["after"]["stats"]
+    del stats["vmexit-snp"]
+    stats.update({
+        f"vmexit-{kind}": 64, "rmpupdate-to-guest": 0,
+        "rmpupdate-to-pre-guest": 0,
+        "firmware": {c: {"SUCCESS": 1} for c in judge.LIFE}})
+    stats["firmware"]["LAUNCH_UPDATE_VMSA"] = {"SUCCESS": vmsas}
+    run["after"]["guests"]["sev-bytes-measured"] = 0xb000 + vmsas * 0x1000
+    run["guest"] = LEGACY
+    run["control"] = CONTROL.replace("2147483667", "2147483652")
+    stats["vmgexit"] = {"0x7b": 40, "0x80000004": 1}
+    if kind == "sev":
+        run["guest"] = LEGACY.replace("AMD SEV SEV-ES", "AMD SEV")
+        stats["vmgexit"] = stats["vmgexit-msr"] = {}
+        run["control"] = CONTROL[CONTROL.index("@hist kvm_exit"):]
+    return run
 
 
 def verdict(run):
@@ -82,10 +120,10 @@ def verdict(run):
     r.console, r.says, r.control = run["console"], run["says"], run["control"]
     stream = counts.split_guest(run["guest"])
     hist = counts.histograms(r.control)
-    checks = list(judge.host_lines(r, True))
-    checks += judge.guest_lines(stream, 2, DISK, True)
+    checks = list(judge.host_lines(r, run["kind"]))
+    checks += judge.guest_lines(stream, 2, DISK, run["kind"])
     checks += judge.cross(run["before"], run["after"], hist, r.says, stream,
-                          counts.dropped(r.control), 2)
+                          counts.dropped(r.control), 2, run["kind"])
     checks += judge.rmp_after(run["before"], run["after"])
     checks += judge.cmdlines(r, stream)
     return {name for name, ok, _ in checks if not ok}
@@ -148,6 +186,12 @@ SPOILED = [
      "counts: VMGEXITs by MSR event as KVM's"),
     (text("control", "hitcount:       100", "hitcount:       101"),
      "counts: RMPUPDATEs to guest-owned as guest_memfd's pages"),
+    (text("control", "hitcount:         44", "hitcount:         45"),
+     "counts: #VMEXITs as KVM's, all of SEV-SNP"),
+    (after("stats", "vmexit-snp", value=63),
+     "counts: #VMEXITs as KVM's, all of SEV-SNP"),
+    (after("stats", "vmexit", value=65),
+     "counts: #VMEXITs as KVM's, all of SEV-SNP"),
     (text("control", "@hist kvm_vmgexit_enter", "    Dropped: 3\n"
           "@hist kvm_vmgexit_enter"), "counts: no tracepoint lost"),
     (text("guest", "len 0xa000", "len 0xb000"),
@@ -163,6 +207,46 @@ SPOILED = [
      "guest: plain command line"),
 ]
 
+
+# What must not pass for a SEV-ES guest, and for a SEV one.
+SPOILED_LEGACY = [
+    (text("console", "SEV-SNP enabled", "SEV-SNP disabled"),
+     "host: SNP enabled"),
+    (text("guest", "cycles=6", "cycles=5"),
+     "guest: queues private-shared-private 6 times"),
+    (text("guest", "len 0xa000", "len 0xb000"),
+     "counts: bytes measured as QEMU's"),
+    (after("guests", "sev-bytes-measured", value=0x1000),
+     "counts: bytes measured as QEMU's"),
+    (after("stats", "firmware", "LAUNCH_UPDATE_VMSA", "SUCCESS", value=1),
+     "counts: a VMSA for each vCPU of SEV-ES, else none"),
+    (after("stats", "firmware", "DECOMMISSION", "SUCCESS", value=0),
+     "counts: each launch command once"),
+    (after("stats", "rmpupdate-to-guest", value=1),
+     "counts: no RMPUPDATE to a guest"),
+    (after("stats", "vmgexit", value={"0x7b": 41}),
+     "counts: VMGEXITs by GHCB event as KVM's"),
+    (after("guests", "sev", value=[{"asid": 7}]), "after: no ASID bound"),
+    (after("guests", "sev", value=[{"asid": 0}]), "after: no guest context"),
+]
+SPOILED_KIND = {
+    "sev-es": [
+        (text("console", "SEV-ES enabled", "SEV-ES unusable"),
+         "host: ES enabled"),
+        (text("guest", "AMD SEV SEV-ES", "AMD SEV"), "guest: ES active"),
+        (text("control", "2147483652", "2147483653"),
+         "guest: vCPUs started from their reset hold"),
+        (text("control", "@hist kvm_vmgexit_enter", "@hist x"),
+         "counts: VMGEXITs by GHCB event as KVM's"),
+        (after("stats", "vmexit-sev-es", value=0),
+         "counts: #VMEXITs as KVM's, all of SEV-ES")],
+    "sev": [
+        (text("console", ": SEV enabled", ": SEV unusable"),
+         "host: SEV enabled"),
+        (text("guest", "AMD SEV", "AMD SEV SEV-ES"), "guest: SEV active"),
+        (after("stats", "vmexit-sev", value=0),
+         "counts: #VMEXITs as KVM's, all of SEV")],
+}
 
 AUDIT = ["hypervisor 9", "firmware 4", "leaked 0", "rmpupdate 7", "BALANCED"]
 
@@ -194,14 +278,20 @@ def audits():
 
 
 def judges():
-    bad = []
-    if verdict(good()):
-        bad.append(f"a good run is called bad: {verdict(good())}")
-    for n, (spoil, name) in enumerate(SPOILED):
-        run = good()
-        spoil(run)
-        if name not in verdict(run):
-            bad.append(f"spoiled run {n}: '{name}' still holds")
+    bad, number = [], 0
+    runs = {"snp": (good, SPOILED)}
+    for kind, more in SPOILED_KIND.items():
+        runs[kind] = (lambda kind=kind: good_legacy(kind),
+                      SPOILED_LEGACY + more)
+    for kind, (make, spoiled) in runs.items():
+        number += 1 + len(spoiled)
+        if verdict(make()):
+            bad.append(f"a good {kind} run is called bad: {verdict(make())}")
+        for n, (spoil, name) in enumerate(spoiled):
+            run = make()
+            spoil(run)
+            if name not in verdict(run):
+                bad.append(f"spoiled {kind} run {n}: '{name}' still holds")
     run = good()
     run["after"] = None
     if not verdict(run):
@@ -209,7 +299,7 @@ def judges():
     bad += audits()
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(SPOILED) + 11} runs"
+    return f"{number + 10} runs"
 
 
 # (port, what arrives there), the answer it must end the run with; None: it

@@ -35,7 +35,7 @@ def one(smp, thread):
                 f"{'s' * (smp > 1)} runs on Debian 13's host, machine "
                 f"threads: {thread}",
                 lambda: judged(host="debian-13", smp=smp, thread=thread,
-                               confidential=False, name=name, timeout=600),
+                               kind="plain", name=name, timeout=600),
                 order=40, inputs=("machine",))
 
 

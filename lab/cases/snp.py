@@ -45,7 +45,7 @@ def ours_boots():
     r = h.run("snp.ours.boot", RELOAD, timeout=400, on_mark=on_mark)
     if not r.ok():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure()]))
-    checks = [*judge.host_lines(r, True),
+    checks = [*judge.host_lines(r, "snp"),
               *judge.audits(sides["before"], sides["after"], r)]
     bad = [f"{n}: {seen}" for n, ok, seen in checks if not ok]
     if bad:
