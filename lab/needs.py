@@ -12,10 +12,12 @@ PACKAGES = {
                          "xz-utils", "zstd"],
     "build QEMU": ["build-essential", "ninja-build", "pkg-config",
                    "python3-venv", "libglib2.0-dev", "libpixman-1-dev",
-                   "libgnutls28-dev", "libattr1-dev", "flex", "bison"],
+                   "libgnutls28-dev", "nettle-dev", "libattr1-dev", "flex",
+                   "bison"],
     "build Linux": ["bc", "cpio", "kmod", "libelf-dev", "libssl-dev",
                     "rsync"],
     "make images": ["debootstrap", "e2fsprogs"],
+    "make certificates": ["openssl"],
     "keep history": ["git"],
 }
 
@@ -61,3 +63,9 @@ def root():
     if os.geteuid() != 0:
         raise say.Stop("this builds a root file system and needs root",
                        "run it as root or with sudo")
+
+
+def openssl():
+    if not shutil.which("openssl"):
+        raise say.Stop("openssl makes the chip's certificates and is missing",
+                       "lab/snp build --install")

@@ -10,6 +10,7 @@ Prints KTAP; the exit status says whether all cases passed.
 """
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,15 @@ FEATURE, INTEN, INTSTS = 0x109FC, 0x10690, 0x10694
 BUFFER = 0x100000
 MSI_TARGET = 0x200000
 TABLE_END = 0x140000000         # 2G, 1G of it below 4G
+
+# made for this test
+KEY = b"""-----BEGIN EC PRIVATE KEY-----
+MIGkAgEBBDAGudPa0uG4wcBbGYdbZln03iPDtmvyl7qapHdAeHE32JbVck5McKgl
++HLJ6mDS7fWgBwYFK4EEACKhZANiAARa5DLGAIkXlFi1fJ4CT3w4sYTe4I1Fb7rn
+msv2hCF8J5eivgXxBXwM3T3G1UakNQ+zADUlVMn09rG4ZSOamzApcIyGwIaLwoXl
+tCpmLge6dkyo6gbtHAUQVOgRc0dthBM=
+-----END EC PRIVATE KEY-----
+"""
 
 failures = []
 checks = 0
@@ -223,6 +233,43 @@ def refused(new):
               f"{options}: {done.stderr.strip()}")
 
 
+def chips(new):
+    """The chip's directory: what has to be in it."""
+    with tempfile.TemporaryDirectory() as top:
+        def write(name, data):
+            with open(os.path.join(top, name), "wb") as f:
+                f.write(data)
+
+        def says(said):
+            options = ["-device", f"amd-psp,chip={top}"]
+            done = subprocess.run([new.binary, *new.dirs, *MACHINE[:-3],
+                                   *options, "-accel", "qtest"], text=True,
+                                  capture_output=True, timeout=60)
+            check(done.returncode == 1 and said in done.stderr,
+                  f"{said}: {done.stderr.strip()}")
+        says("chip-id")
+        write("chip-id", bytes(63))
+        says("63 bytes")
+        write("chip-id", bytes(64))
+        says("secret")
+        write("secret", bytes(32))
+        says("no vcek-")
+        write("vcek-1.pem", KEY)
+        write("vcek-481500000000000G.pem", KEY)
+        says("no vcek-")
+        write("vcek-4815000000000007.pem", b"not a key")
+        says("not a private key of P-384")
+        write("vcek-4815000000000007.pem", KEY)
+        says("tcg")                 # it is good: the next thing is refused
+        for tcb in range(8):
+            write(f"vcek-{tcb:016x}.pem", KEY)
+        says("more than 8")
+    done = subprocess.run([new.binary, *new.dirs, *MACHINE, "-device",
+                           f"amd-psp,chip={top}/gone"], text=True,
+                          capture_output=True, timeout=60)
+    check(done.returncode == 1 and "gone" in done.stderr, "no directory")
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -234,7 +281,8 @@ def main():
 
     cases = [("psp: identity", identity), ("psp: mailbox", mailbox),
              ("psp: interrupt", interrupt), ("psp: RMP in memory", table),
-             ("psp: what is refused", refused)]
+             ("psp: what is refused", refused),
+             ("psp: the chip's directory", chips)]
     bad = 0
     print(f"KTAP version 1\n1..{len(cases)}")
     for number, (name, case) in enumerate(cases, 1):

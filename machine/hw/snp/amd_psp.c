@@ -13,6 +13,7 @@
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_device.h"
 #include "hw/qdev-properties.h"
+#include "hw/snp/chip.h"
 #include "hw/snp/platform.h"
 #include "migration/vmstate.h"
 #include "cpu.h"
@@ -55,6 +56,8 @@ struct AmdPspState {
     uint8_t api_major, api_minor, build;
     uint64_t tcb;
     bool loose_size;
+    char *chip;             /* directory, or NULL: it signs nothing */
+    SnpFwConfig cfg;        /* owns the VCEKs */
     uint64_t entry_spa;     /* of the rmp-entry property */
 };
 
@@ -150,7 +153,8 @@ static const MemoryRegionOps psp_ops = {
 static void psp_realize(PCIDevice *dev, Error **errp)
 {
     AmdPspState *s = AMD_PSP(dev);
-    const SnpFwConfig cfg = {
+
+    s->cfg = (SnpFwConfig){
         .api_major = s->api_major,
         .api_minor = s->api_minor,
         .build = s->build,
@@ -158,18 +162,22 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         .min_sev_asid = s->min_sev_asid,
         .tcb = s->tcb,
     };
-
     if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
         s->min_sev_asid > s->max_asid) {
         error_setg(errp, "ASIDs: 1 <= min-sev-asid <= max-asid <= %u",
                    FW_MAX_ASID);
         return;
     }
-    if (msix_init_exclusive_bar(dev, PSP_VECTORS, PSP_MSIX_BAR, errp)) {
+    if (s->chip && !snp_chip_load(s->chip, &s->cfg, errp)) {
         return;
     }
-    if (!snp_platform_realize(&s->platform, &cfg, s->loose_size, errp)) {
+    if (msix_init_exclusive_bar(dev, PSP_VECTORS, PSP_MSIX_BAR, errp)) {
+        snp_chip_free(&s->cfg);
+        return;
+    }
+    if (!snp_platform_realize(&s->platform, &s->cfg, s->loose_size, errp)) {
         msix_uninit_exclusive_bar(dev);
+        snp_chip_free(&s->cfg);
         return;
     }
     for (int i = 0; i < PSP_VECTORS; i++) {
@@ -184,6 +192,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
 static void psp_exit(PCIDevice *dev)
 {
     snp_platform_unrealize(&AMD_PSP(dev)->platform);
+    snp_chip_free(&AMD_PSP(dev)->cfg);
     msix_uninit_exclusive_bar(dev);
 }
 
@@ -236,6 +245,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT8("build", AmdPspState, build, 21),
     DEFINE_PROP_UINT64("tcb", AmdPspState, tcb, 0x4815000000000007ull),
     DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
+    DEFINE_PROP_STRING("chip", AmdPspState, chip),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
     DEFINE_PROP_BOOL("loose-size", AmdPspState, loose_size, false),
 };

@@ -19,7 +19,7 @@
 #define POLICY_RSVD       (~0ull << 26)
 
 /* [FW-GCTX] */
-static uint32_t find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out)
+uint32_t fw_find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out)
 {
     uint64_t spa = fw_get_addr(arg);
     uint8_t head[16];
@@ -107,7 +107,7 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     uint64_t policy = fw_get(c->b + 8, 8);
     uint8_t flags = c->b[0x18];
     SnpFwGuest *g;
-    uint32_t status = find_guest(fw, c->b, &g);
+    uint32_t status = fw_find_guest(fw, c->b, &g);
 
     if (status) {
         return status;
@@ -144,7 +144,7 @@ uint32_t fw_snp_activate(SnpFw *fw, FwBuf *c)
 {
     uint32_t asid = fw_get(c->b + 8, 4);
     SnpFwGuest *g;
-    uint32_t status = find_guest(fw, c->b, &g);
+    uint32_t status = fw_find_guest(fw, c->b, &g);
 
     if (status) {
         return status;
@@ -265,7 +265,7 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
     uint8_t page[RMP_PAGE_SIZE];
     SnpFwGuest *g;
     RmpEntry e;
-    uint32_t status = find_guest(fw, c->b, &g);
+    uint32_t status = fw_find_guest(fw, c->b, &g);
 
     if (status) {
         return status;
@@ -320,39 +320,12 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
-uint32_t fw_snp_launch_finish(SnpFw *fw, FwBuf *c)
-{
-    uint8_t flags = c->b[0x18];
-    SnpFwGuest *g;
-    uint32_t status = find_guest(fw, c->b, &g);
-
-    if (status) {
-        return status;
-    }
-    /* [FW-FINISH-STATE] */
-    if (g->state != SNP_GUEST_LAUNCH) {
-        return FW_INVALID_GUEST_STATE;
-    }
-    /* [FW-FINISH-RSVD] an author key signs the ID block's key */
-    if ((flags & ~7u) || !fw_all_zero(c->b + 0x19, 7) || (flags & 3) == 2) {
-        return FW_INVALID_PARAM;
-    }
-    /* [FW-FINISH-IDBLOCK] its signature cannot be verified yet */
-    if (flags & 1) {
-        return FW_UNSUPPORTED;
-    }
-    g->state = SNP_GUEST_RUNNING;
-    g->vcek_disabled = flags & 4;
-    memcpy(g->host_data, c->b + 0x20, sizeof(g->host_data));
-    return FW_SUCCESS;
-}
-
 uint32_t fw_snp_guest_status(SnpFw *fw, FwBuf *c)
 {
     uint64_t addr = fw_get_addr(c->b + 8);
     uint8_t out[32] = { 0 };
     SnpFwGuest *g;
-    uint32_t status = find_guest(fw, c->b, &g);
+    uint32_t status = fw_find_guest(fw, c->b, &g);
 
     if (status) {
         return status;
@@ -384,7 +357,7 @@ static void drop_guest(SnpFw *fw, SnpFwGuest *g)
 uint32_t fw_snp_decommission(SnpFw *fw, FwBuf *c)
 {
     SnpFwGuest *g;
-    uint32_t status = find_guest(fw, c->b, &g);
+    uint32_t status = fw_find_guest(fw, c->b, &g);
 
     if (!status) {
         drop_guest(fw, g);

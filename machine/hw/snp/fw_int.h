@@ -48,6 +48,10 @@ static inline bool fw_all_zero(const uint8_t *p, unsigned n)
 
 #define FW_C_BIT (1ull << 51)
 
+/* SNP_CONFIG's flags */
+#define FW_MASK_CHIP_ID   (1u << 0)
+#define FW_MASK_CHIP_KEY  (1u << 1)
+
 static inline uint64_t fw_get_addr(const uint8_t *p)
 {
     return fw_get(p, 8) & ~FW_C_BIT;
@@ -92,10 +96,15 @@ FwHandler fw_snp_platform_status, fw_snp_config, fw_snp_commit;
 
 /* fw_guest.c */
 
+/* The guest whose context the address at @arg is, or why there is none */
+uint32_t fw_find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out);
 void fw_drop_guests(SnpFw *fw);
 FwHandler fw_gctx_create, fw_snp_launch_start, fw_snp_activate;
-FwHandler fw_snp_launch_update, fw_snp_launch_finish, fw_snp_guest_status;
-FwHandler fw_snp_decommission;
+FwHandler fw_snp_launch_update, fw_snp_guest_status, fw_snp_decommission;
+
+/* fw_finish.c, fw_request.c */
+
+FwHandler fw_snp_launch_finish, fw_snp_guest_request;
 
 /* fw_legacy.c */
 

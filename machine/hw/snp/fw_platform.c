@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "fw_int.h"
+#include "fw_msg.h"
 
 #define INIT_EX_RMP        (1u << 0)
 #define INIT_EX_LIST       (1u << 1)
@@ -242,7 +242,7 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     fw_put(out + 8, 4, fw->config_flags);
     fw_put(out + 12, 4, guest_count(fw));
     fw_put(out + 16, 8, fw->cfg.tcb);
-    fw_put(out + 24, 8, fw->reported_tcb ? fw->reported_tcb : fw->cfg.tcb);
+    fw_put(out + 24, 8, fw_reported_tcb(fw));
     fw->port.write(fw->port.opaque, addr, out, sizeof(out));
     if (fw->snp_inited) {
         /* [FW-STATUS-RECLAIM] */
@@ -257,12 +257,11 @@ uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
     uint32_t flags = fw_get(c->b + 8, 4);
 
     /* [FW-CONFIG] each part of the version at most the current one */
-    for (unsigned i = 0; i < 8; i++) {
-        if ((uint8_t)(tcb >> (8 * i)) > (uint8_t)(fw->cfg.tcb >> (8 * i))) {
-            return FW_INVALID_PARAM;
-        }
+    if (!fw_tcb_within(tcb, fw->cfg.tcb)) {
+        return FW_INVALID_PARAM;
     }
-    if ((flags & ~3u) || !fw_all_zero(c->b + 12, 52)) {
+    if ((flags & ~(FW_MASK_CHIP_ID | FW_MASK_CHIP_KEY)) ||
+        !fw_all_zero(c->b + 12, 52)) {
         return FW_INVALID_PARAM;
     }
     fw->reported_tcb = tcb;

@@ -80,6 +80,8 @@ static const FwCommand commands[] = {
       fw_snp_guest_status },
     { SNP_GCTX_CREATE, 8, SEV_ANY | SNP_I, READS, "SNP_GCTX_CREATE",
       fw_gctx_create },
+    { SNP_GUEST_REQUEST, 24, SEV_ANY | SNP_I, READS, "SNP_GUEST_REQUEST",
+      fw_snp_guest_request },
     { SNP_LAUNCH_START, 48, SEV_ANY | SNP_I, READS, "SNP_LAUNCH_START",
       fw_snp_launch_start },
     { SNP_LAUNCH_UPDATE, 32, SEV_ANY | SNP_I, READS, "SNP_LAUNCH_UPDATE",
@@ -171,6 +173,8 @@ const char *snp_fw_status_name(uint32_t status)
         { FW_POLICY_FAILURE, "POLICY_FAILURE" },
         { FW_INACTIVE, "INACTIVE" },
         { FW_INVALID_ADDRESS, "INVALID_ADDRESS" },
+        { FW_BAD_SIGNATURE, "BAD_SIGNATURE" },
+        { FW_BAD_MEASUREMENT, "BAD_MEASUREMENT" },
         { FW_ASID_OWNED, "ASID_OWNED" },
         { FW_INVALID_ASID, "INVALID_ASID" },
         { FW_WBINVD_REQUIRED, "WBINVD_REQUIRED" },
@@ -185,6 +189,7 @@ const char *snp_fw_status_name(uint32_t status)
         { FW_INVALID_PAGE_SIZE, "INVALID_PAGE_SIZE" },
         { FW_INVALID_PAGE_STATE, "INVALID_PAGE_STATE" },
         { FW_INVALID_PAGE_OWNER, "INVALID_PAGE_OWNER" },
+        { FW_AEAD_OFLOW, "AEAD_OFLOW" },
         { FW_RMP_INIT_REQUIRED, "RMP_INIT_REQUIRED" },
     };
 

@@ -10,7 +10,7 @@
  *
  * Commands not in fw_table.c answer INVALID_COMMAND. Options of a command
  * that are not implemented (migration agents, sessions with an owner's key,
- * ID blocks, secrets) answer UNSUPPORTED.
+ * secrets) answer UNSUPPORTED.
  *
  * SNP firmware ABI (56860) 1.55; SEV API (55766) 0.24. Addresses are system
  * physical, in bytes; a C-bit in them is ignored.
@@ -18,6 +18,7 @@
 #ifndef HW_SNP_FW_H
 #define HW_SNP_FW_H
 
+#include "hw/snp/crypto.h"
 #include "hw/snp/rmp.h"
 #include "hw/snp/sha2.h"
 
@@ -30,6 +31,8 @@ enum SnpFwStatus {
     FW_POLICY_FAILURE = 0x07,
     FW_INACTIVE = 0x08,
     FW_INVALID_ADDRESS = 0x09,
+    FW_BAD_SIGNATURE = 0x0a,
+    FW_BAD_MEASUREMENT = 0x0b,
     FW_ASID_OWNED = 0x0c,
     FW_INVALID_ASID = 0x0d,
     FW_WBINVD_REQUIRED = 0x0e,
@@ -44,6 +47,7 @@ enum SnpFwStatus {
     FW_INVALID_PAGE_SIZE = 0x19,
     FW_INVALID_PAGE_STATE = 0x1a,
     FW_INVALID_PAGE_OWNER = 0x1c,
+    FW_AEAD_OFLOW = 0x1d,
     FW_RMP_INIT_REQUIRED = 0x20,
 };
 
@@ -74,6 +78,7 @@ enum SnpFwCommand {
     SNP_ACTIVATE = 0x091,
     SNP_GUEST_STATUS = 0x092,
     SNP_GCTX_CREATE = 0x093,
+    SNP_GUEST_REQUEST = 0x094,
     SNP_LAUNCH_START = 0x0a0,
     SNP_LAUNCH_UPDATE = 0x0a1,
     SNP_LAUNCH_FINISH = 0x0a2,
@@ -105,6 +110,14 @@ typedef struct SnpFwPort {
     void (*log)(void *opaque, const char *msg);
 } SnpFwPort;
 
+#define FW_MAX_VCEKS     8u
+
+/* The chip's signing key for reports of one TCB version */
+typedef struct SnpFwVcek {
+    uint64_t tcb;
+    P384Key *key;
+} SnpFwVcek;
+
 typedef struct SnpFwConfig {
     uint8_t api_major, api_minor, build;
     uint32_t max_asid, min_sev_asid;    /* ES and SNP: 1 .. min_sev_asid - 1 */
@@ -112,6 +125,9 @@ typedef struct SnpFwConfig {
     bool smt;
     uint64_t tcb;
     uint8_t chip_id[64];
+    uint8_t chip_secret[KDF_LEN];       /* derived keys begin with it */
+    SnpFwVcek vcek[FW_MAX_VCEKS];
+    unsigned nvceks;                    /* 0: chip_secret is none either */
 } SnpFwConfig;
 
 #define FW_MAX_GUESTS    512u
@@ -144,6 +160,12 @@ typedef struct SnpFwGuest {
     uint8_t vmpck[FW_VMPCKS][32];
     uint8_t report_id[32];
     uint8_t host_data[32];
+    uint64_t msg_count[FW_VMPCKS];
+    /* of the ID block, or 0 */
+    uint8_t family_id[16], image_id[16];
+    uint32_t guest_svn;
+    bool author_key;
+    uint8_t id_key_digest[SHA384_LEN], author_key_digest[SHA384_LEN];
 } SnpFwGuest;
 
 typedef struct SevFwGuest {     /* handle: index + 1 */

@@ -40,7 +40,8 @@ static inline uint32_t snp_platform_min_sev_asid(void)
 /*
  * Makes @p the platform: takes the top of the memory above 4G for the RMP and
  * reports it reserved. False, with @errp set, if there is a platform already,
- * no memory above 4G, or no TCG. @cfg's fms, smt and chip_id are filled in.
+ * no memory above 4G, or no TCG. @cfg's fms and smt are filled in, and chip_id
+ * if there are no VCEKs. The VCEKs stay the caller's.
  */
 bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
                           bool loose_size, Error **errp);

@@ -16,9 +16,7 @@
 #define SHA384_LEN 48
 
 typedef struct Sha256 {
-    uint32_t h[8];
-    uint64_t len;           /* bytes so far */
-    uint8_t block[64];
+    uint64_t state[16];     /* the library's */
 } Sha256;
 
 void sha256_init(Sha256 *s);
@@ -28,7 +26,6 @@ void sha256_final(const Sha256 *s, uint8_t out[SHA256_LEN]);
 
 void sha384(const void *data, size_t len, uint8_t out[SHA384_LEN]);
 
-/* @key_len: at most 64 bytes */
 void hmac_sha256(const void *key, size_t key_len, const void *data,
                  size_t len, uint8_t out[SHA256_LEN]);
 

@@ -1,0 +1,110 @@
+/*
+ * Secure processor firmware: keys derived for guests
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * MSG_KEY_REQ. A key depends on the chip's secret, on what of the guest was
+ * selected, and on the VMPL; how it is mixed is the firmware's own affair.
+ */
+#include "fw_msg.h"
+
+#define ROOT_VMRK         (1u << 0)
+#define ROOT_SEL_SHIFT    1
+#define ROOT_SEL_VLEK     2u
+#define ROOT_RSVD         (~7u)
+
+#define FIELD_POLICY      (1u << 0)
+#define FIELD_IMAGE_ID    (1u << 1)
+#define FIELD_FAMILY_ID   (1u << 2)
+#define FIELD_MEASUREMENT (1u << 3)
+#define FIELD_GUEST_SVN   (1u << 4)
+#define FIELD_TCB         (1u << 5)
+#define FIELD_RSVD        (~0x3full)
+
+/* Of what a key is made; zero where not selected */
+typedef struct KeyContext {
+    uint8_t fields[8];
+    uint8_t vmpl[4];
+    uint8_t guest_svn[4];
+    uint8_t policy[8];
+    uint8_t image_id[16], family_id[16];
+    uint8_t measurement[48];
+    uint8_t tcb[8];
+    uint8_t host_data[32];
+    uint8_t id_key_digest[48], author_key_digest[48];
+} KeyContext;
+
+static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
+                              unsigned vmpck, const FwKeyReq *q)
+{
+    uint32_t root = fw_get(q->root, 4), sel = root >> ROOT_SEL_SHIFT & 3;
+    uint32_t vmpl = fw_get(q->vmpl, 4);
+
+    /* [FW-KEY-RSVD] */
+    if ((root & ROOT_RSVD) || sel > ROOT_SEL_VLEK ||
+        !fw_all_zero(q->rsvd_4, sizeof(q->rsvd_4)) ||
+        (fw_get(q->fields, 8) & FIELD_RSVD)) {
+        return FW_MSG_INVALID_PARAM;
+    }
+    /* [FW-KEY-VMPL] no level gets the key of one above it */
+    if (vmpl >= RMP_VMPLS || vmpl < vmpck) {
+        return FW_MSG_INVALID_PARAM;
+    }
+    /* [FW-KEY-SVN] no key of a version still to come */
+    if (fw_get(q->guest_svn, 4) > g->guest_svn) {
+        return FW_MSG_INVALID_PARAM;
+    }
+    /* [FW-KEY-TCB] */
+    if (!fw_tcb_within(fw_get(q->tcb, 8), fw->cfg.tcb)) {
+        return FW_MSG_INVALID_PARAM;
+    }
+    /* [FW-KEY-ROOT] no migration agent brought a VMRK, no VLEK was loaded */
+    if ((root & ROOT_VMRK) || sel == ROOT_SEL_VLEK || g->vcek_disabled ||
+        (fw->config_flags & FW_MASK_CHIP_KEY) || !fw->cfg.nvceks) {
+        return FW_MSG_INVALID_KEY;
+    }
+    return FW_MSG_OK;
+}
+
+bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
+                void *rsp)
+{
+    const FwKeyReq *q = req;
+    FwKeyRsp *a = rsp;
+    uint32_t status = check_request(fw, g, vmpck, q);
+    uint32_t fields = fw_get(q->fields, 8);
+    KeyContext k = { 0 };
+
+    fw_put(a->status, 4, status);
+    if (status) {
+        return true;
+    }
+    memcpy(k.fields, q->fields, sizeof(k.fields));
+    memcpy(k.vmpl, q->vmpl, sizeof(k.vmpl));
+    /* [FW-KEY-ALWAYS] who may speak for the guest is always in it */
+    memcpy(k.host_data, g->host_data, sizeof(k.host_data));
+    memcpy(k.id_key_digest, g->id_key_digest, sizeof(k.id_key_digest));
+    memcpy(k.author_key_digest, g->author_key_digest,
+           sizeof(k.author_key_digest));
+    /* [FW-KEY-FIELDS] */
+    if (fields & FIELD_POLICY) {
+        fw_put(k.policy, 8, g->policy);
+    }
+    if (fields & FIELD_IMAGE_ID) {
+        memcpy(k.image_id, g->image_id, sizeof(k.image_id));
+    }
+    if (fields & FIELD_FAMILY_ID) {
+        memcpy(k.family_id, g->family_id, sizeof(k.family_id));
+    }
+    if (fields & FIELD_MEASUREMENT) {
+        memcpy(k.measurement, g->ld, sizeof(k.measurement));
+    }
+    if (fields & FIELD_GUEST_SVN) {
+        memcpy(k.guest_svn, q->guest_svn, sizeof(k.guest_svn));
+    }
+    if (fields & FIELD_TCB) {
+        memcpy(k.tcb, q->tcb, sizeof(k.tcb));
+    }
+    kdf(fw->cfg.chip_secret, "SNP derived key", &k, sizeof(k), a->key);
+    return true;
+}

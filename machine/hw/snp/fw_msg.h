@@ -1,0 +1,216 @@
+/*
+ * Secure processor firmware: guest messages, reports, ID blocks as they lie in
+ * memory
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Bytes only: all numbers are little-endian, read and written by fw_get() and
+ * fw_put(). SNP firmware ABI (56860), SNP_GUEST_REQUEST, SNP_LAUNCH_FINISH,
+ * attestation report.
+ */
+#ifndef HW_SNP_FW_MSG_H
+#define HW_SNP_FW_MSG_H
+
+#include "fw_int.h"
+
+#define PIN_SIZE(type, size) \
+    _Static_assert(sizeof(type) == (size), #type)
+#define PIN(type, field, off) \
+    _Static_assert(offsetof(type, field) == (off), #type "." #field)
+
+typedef struct FwMsgHeader {
+    uint8_t authtag[32];        /* 16 used */
+    uint8_t seqno[8];
+    uint8_t rsvd_28[8];
+    uint8_t algo;               /* from here on authenticated */
+    uint8_t hdr_version;
+    uint8_t hdr_size[2];
+    uint8_t type;
+    uint8_t version;
+    uint8_t size[2];            /* of the payload */
+    uint8_t rsvd_38[4];
+    uint8_t vmpck;
+    uint8_t rsvd_3d[35];
+} FwMsgHeader;
+
+PIN_SIZE(FwMsgHeader, 0x60);
+PIN(FwMsgHeader, seqno, 0x20);
+PIN(FwMsgHeader, algo, 0x30);
+PIN(FwMsgHeader, type, 0x34);
+PIN(FwMsgHeader, size, 0x36);
+PIN(FwMsgHeader, vmpck, 0x3c);
+
+#define FW_MSG_AAD         offsetof(FwMsgHeader, algo)
+#define FW_MSG_AAD_LEN     (sizeof(FwMsgHeader) - FW_MSG_AAD)
+#define FW_MSG_MAX         (RMP_PAGE_SIZE - sizeof(FwMsgHeader))
+#define FW_MSG_GCM         1u
+#define FW_MSG_HDR_VERSION 1u
+
+enum FwMsgType {
+    FW_MSG_KEY_REQ = 3,
+    FW_MSG_KEY_RSP = 4,
+    FW_MSG_REPORT_REQ = 5,
+    FW_MSG_REPORT_RSP = 6,
+};
+
+/* Status inside of a response */
+enum FwMsgStatus {
+    FW_MSG_OK = 0,
+    FW_MSG_INVALID_PARAM = 0x16,
+    FW_MSG_INVALID_KEY = 0x27,
+};
+
+typedef struct FwReportReq {
+    uint8_t report_data[64];
+    uint8_t vmpl[4];
+    uint8_t key_sel[4];         /* bits 1:0 */
+    uint8_t rsvd_48[24];
+} FwReportReq;
+
+PIN_SIZE(FwReportReq, 0x60);
+PIN(FwReportReq, vmpl, 0x40);
+
+typedef struct FwSignature {
+    uint8_t r[72], s[72];
+    uint8_t rsvd[368];
+} FwSignature;
+
+PIN_SIZE(FwSignature, 512);
+
+typedef struct FwReport {
+    uint8_t version[4];
+    uint8_t guest_svn[4];
+    uint8_t policy[8];
+    uint8_t family_id[16], image_id[16];
+    uint8_t vmpl[4];
+    uint8_t signature_algo[4];
+    uint8_t current_tcb[8];
+    uint8_t platform_info[8];
+    uint8_t key_info[4];
+    uint8_t rsvd_4c[4];
+    uint8_t report_data[64];
+    uint8_t measurement[48];
+    uint8_t host_data[32];
+    uint8_t id_key_digest[48], author_key_digest[48];
+    uint8_t report_id[32], report_id_ma[32];
+    uint8_t reported_tcb[8];
+    uint8_t cpuid_fms[3];       /* version 3 and up: family, model, stepping */
+    uint8_t rsvd_18b[21];
+    uint8_t chip_id[64];
+    uint8_t committed_tcb[8];
+    uint8_t current_version[3]; /* build, minor, major */
+    uint8_t rsvd_1eb;
+    uint8_t committed_version[3];
+    uint8_t rsvd_1ef;
+    uint8_t launch_tcb[8];
+    uint8_t mitigations[16];    /* version 5: at launch, now */
+    uint8_t rsvd_208[152];
+    FwSignature signature;
+} FwReport;
+
+PIN_SIZE(FwReport, 0x4a0);
+PIN(FwReport, family_id, 0x10);
+PIN(FwReport, vmpl, 0x30);
+PIN(FwReport, current_tcb, 0x38);
+PIN(FwReport, key_info, 0x48);
+PIN(FwReport, report_data, 0x50);
+PIN(FwReport, measurement, 0x90);
+PIN(FwReport, host_data, 0xc0);
+PIN(FwReport, id_key_digest, 0xe0);
+PIN(FwReport, author_key_digest, 0x110);
+PIN(FwReport, report_id, 0x140);
+PIN(FwReport, reported_tcb, 0x180);
+PIN(FwReport, cpuid_fms, 0x188);
+PIN(FwReport, chip_id, 0x1a0);
+PIN(FwReport, committed_tcb, 0x1e0);
+PIN(FwReport, current_version, 0x1e8);
+PIN(FwReport, committed_version, 0x1ec);
+PIN(FwReport, launch_tcb, 0x1f0);
+PIN(FwReport, signature, 0x2a0);
+
+typedef struct FwReportRsp {
+    uint8_t status[4];
+    uint8_t size[4];
+    uint8_t rsvd_8[24];
+    FwReport report;
+} FwReportRsp;
+
+PIN(FwReportRsp, report, 0x20);
+
+typedef struct FwKeyReq {
+    uint8_t root[4];            /* bit 0 VMRK, bits 2:1 which chip key */
+    uint8_t rsvd_4[4];
+    uint8_t fields[8];
+    uint8_t vmpl[4];
+    uint8_t guest_svn[4];
+    uint8_t tcb[8];
+} FwKeyReq;
+
+PIN_SIZE(FwKeyReq, 0x20);
+PIN(FwKeyReq, fields, 0x08);
+PIN(FwKeyReq, tcb, 0x18);
+
+typedef struct FwKeyRsp {
+    uint8_t status[4];
+    uint8_t rsvd_4[28];
+    uint8_t key[32];
+} FwKeyRsp;
+
+PIN_SIZE(FwKeyRsp, 0x40);
+
+typedef struct FwIdBlock {
+    uint8_t ld[48];
+    uint8_t family_id[16], image_id[16];
+    uint8_t version[4];
+    uint8_t guest_svn[4];
+    uint8_t policy[8];
+} FwIdBlock;
+
+PIN_SIZE(FwIdBlock, 96);
+PIN(FwIdBlock, version, 0x50);
+
+typedef struct FwPublicKey {
+    uint8_t curve[4];
+    uint8_t x[72], y[72];
+    uint8_t rsvd[880];
+} FwPublicKey;
+
+PIN_SIZE(FwPublicKey, 0x404);
+
+typedef struct FwIdAuth {
+    uint8_t id_key_algo[4];
+    uint8_t author_key_algo[4];
+    uint8_t rsvd_8[56];
+    FwSignature block_sig;      /* of the ID block by the ID key */
+    FwPublicKey id_key;
+    uint8_t rsvd_644[60];
+    FwSignature id_key_sig;     /* of the ID key by the author key */
+    FwPublicKey author_key;
+    uint8_t rsvd_c84[892];
+} FwIdAuth;
+
+PIN_SIZE(FwIdAuth, 4096);
+PIN(FwIdAuth, block_sig, 0x40);
+PIN(FwIdAuth, id_key, 0x240);
+PIN(FwIdAuth, id_key_sig, 0x680);
+PIN(FwIdAuth, author_key, 0x880);
+
+#define FW_SIG_P384        1u       /* ECDSA P-384 with SHA-384 */
+#define FW_CURVE_P384      2u
+
+/*
+ * One message, decrypted, in; its answer, to be encrypted, out. Sizes are
+ * checked by the caller. False: the library failed, nothing was answered.
+ */
+typedef bool FwMsgHandler(SnpFw *fw, SnpFwGuest *g, unsigned vmpck,
+                          const void *req, void *rsp);
+FwMsgHandler fw_msg_report, fw_msg_key;
+
+/* Each part of TCB version @a at most that of @b? */
+bool fw_tcb_within(uint64_t a, uint64_t b);
+/* REPORTED_TCB as it is in force */
+uint64_t fw_reported_tcb(const SnpFw *fw);
+/* The chip's key for the reported TCB; NULL: it has none */
+const P384Key *fw_vcek(const SnpFw *fw);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * What the tests of attestation stand on
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The test is the guest: it seals requests and opens responses, with offsets
+ * written out as the ABI has them, not the firmware's own structures.
+ */
+#ifndef TESTS_ATTEST_BENCH_H
+#define TESTS_ATTEST_BENCH_H
+
+#include "fw-bench.h"
+#include "test-keys.h"
+
+#define REQ        0x010000ull
+#define RSP        0x011000ull
+
+static inline uint64_t le(const uint8_t *p, int n)
+{
+    uint64_t v = 0;
+
+    while (n--) {
+        v = v << 8 | p[n];
+    }
+    return v;
+}
+
+static inline void put_le(uint8_t *p, int n, uint64_t v)
+{
+    for (int i = 0; i < n; i++) {
+        p[i] = v >> (8 * i);
+    }
+}
+
+static uint8_t msg[4000];       /* payload of the request, then the response */
+
+static inline void chip(void)
+{
+    fw.cfg.vcek[0] = (SnpFwVcek){ 0x0100000000000001ull, key_b };
+    fw.cfg.vcek[1] = (SnpFwVcek){ TCB, key_a };
+    fw.cfg.nvceks = 2;
+    memset(fw.cfg.chip_secret, 0x77, sizeof(fw.cfg.chip_secret));
+}
+
+/* A running guest with a chip that has keys */
+static inline void attested(void)
+{
+    guest(G_RUNNING_ACTIVE);
+    chip();
+    set_page(RSP, RMP_FIRMWARE, 0, 0);
+    memset(msg, 0, sizeof(msg));
+}
+
+static inline void seal_as(unsigned vmpck, uint64_t seqno, unsigned type,
+                           unsigned ver, unsigned len)
+{
+    uint8_t *h = mem + REQ, iv[12] = { 0 };
+
+    memset(h, 0, 4096);
+    put_le(h + 0x20, 8, seqno);
+    h[0x30] = h[0x31] = 1;
+    h[0x32] = 0x60;
+    h[0x34] = type;
+    h[0x35] = ver;
+    put_le(h + 0x36, 2, len);
+    h[0x3c] = vmpck;
+    memcpy(iv, h + 0x20, 8);
+    gcm_seal(fw.guests[0].vmpck[vmpck & 3], iv, h + 0x30, 48, msg, len,
+             h + 0x60, h);
+    memset(h + 0x60 + len, 0xee, 4096 - 0x60 - len);    /* nobody's */
+}
+
+static inline void arg_request(void)
+{
+    put(0, 8, GCTX);
+    put(8, 8, REQ);
+    put(16, 8, RSP);
+}
+
+static inline void ask(uint32_t want, const char *what)
+{
+    arg_request();
+    expect(SNP_GUEST_REQUEST, want, what);
+}
+
+/* Opens the response into msg; its status, or ~0 if it is none */
+static inline uint32_t response(unsigned vmpck, uint64_t seqno, unsigned type,
+                                unsigned len)
+{
+    uint8_t *h = mem + RSP, iv[12] = { 0 };
+
+    put_le(iv, 8, seqno);
+    CHECK(le(h + 0x20, 8) == seqno && h[0x30] == 1 && h[0x31] == 1 &&
+          le(h + 0x32, 2) == 0x60 && h[0x34] == type && h[0x35] == 1 &&
+          le(h + 0x36, 2) == len && h[0x3c] == vmpck, "response's header");
+    for (int i = 0; i < 0x60; i++) {
+        bool used = i < 16 || (i >= 0x20 && i < 0x28) ||
+                    (i >= 0x30 && i < 0x38) || i == 0x3c;
+
+        CHECK(used || !h[i], "byte %x", i);
+    }
+    for (unsigned i = 0x60 + len; i < 4096; i++) {
+        CHECK(!h[i], "byte %x", i);
+    }
+    memset(msg, 0, sizeof(msg));
+    if (!gcm_open(fw.guests[0].vmpck[vmpck], iv, h + 0x30, 48, h + 0x60, len,
+                  msg, h)) {
+        CHECK(false, "the response does not open");
+        return ~0u;
+    }
+    return le(msg, 4);
+}
+
+static inline void report_req(unsigned vmpl, unsigned sel)
+{
+    memset(msg, 0, sizeof(msg));
+    for (int i = 0; i < 64; i++) {
+        msg[i] = 0xa0 + i;
+    }
+    put_le(msg + 0x40, 4, vmpl);
+    put_le(msg + 0x44, 4, sel);
+}
+
+static inline uint32_t report_as(unsigned vmpck)
+{
+    uint64_t n = fw.guests[0].msg_count[vmpck];
+
+    seal_as(vmpck, n + 1, 5, 1, 0x60);
+    ask(FW_SUCCESS, "report");
+    return response(vmpck, n + 2, 6, 0x4c0);
+}
+
+#endif

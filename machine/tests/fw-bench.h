@@ -1,0 +1,318 @@
+/*
+ * What the tests of the firmware stand on
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The firmware runs on 8 MiB of memory that ends in an RMP. Whatever it
+ * writes is checked against the page states as it writes; a command that is
+ * refused must leave memory, RMP and firmware state as they were.
+ */
+#ifndef TESTS_FW_BENCH_H
+#define TESTS_FW_BENCH_H
+
+#include <string.h>
+#include "hw/snp/fw.h"
+#include "ktap.h"
+
+#define MEM_SIZE   0x800000ull
+#define RMP_AT     0x700000ull
+#define NPAGES     (MEM_SIZE / RMP_PAGE_SIZE)
+
+/* Pages with a role */
+#define CMDBUF     0x001000ull
+#define OUT        0x002000ull
+#define GCTX       0x003000ull
+#define GCTX2      0x004000ull
+#define TARGET     0x005000ull
+#define LIST       0x006000ull
+#define EVTLOG     0x008000ull      /* two pages */
+#define TMR        0x200000ull
+#define LARGE      0x400000ull      /* 2M */
+#define NOWHERE    0x20000000ull    /* no memory */
+
+#define MAX_ASID   20u
+#define MIN_SEV    10u
+#define TCB        0x4815000000000007ull
+
+static uint8_t mem[MEM_SIZE] __attribute__((aligned(4096)));
+static uint8_t old_mem[MEM_SIZE];
+static Rmp rmp;
+static SnpFw fw, old_fw;
+static bool cpus_ready, wbinvd_done, list_iommu;
+static unsigned random_at, bad_writes, armed, changed, logged;
+
+static inline bool port_read(void *o, uint64_t spa, void *buf, size_t len)
+{
+    (void)o;
+    if (spa >= MEM_SIZE || len > MEM_SIZE - spa) {
+        return false;
+    }
+    memcpy(buf, mem + spa, len);
+    return true;
+}
+
+static inline RmpState state_of(uint64_t spa)
+{
+    RmpEntry e;
+
+    rmp_get(&rmp, spa, &e);
+    return rmp_state(&e);
+}
+
+/* With SNP on, the firmware writes only to what is its own at the moment. */
+static inline bool port_write(void *o, uint64_t spa, const void *buf,
+                              size_t len)
+{
+    (void)o;
+    if (spa >= MEM_SIZE || len > MEM_SIZE - spa) {
+        return false;
+    }
+    for (uint64_t p = spa & ~0xfffull; fw.snp_inited && p < spa + len;
+         p += 0x1000) {
+        RmpState s = state_of(p);
+
+        bad_writes += s != RMP_FIRMWARE && s != RMP_CONTEXT &&
+                      s != RMP_PRE_GUEST;
+        bad_writes += p >= RMP_AT;
+    }
+    memcpy(mem + spa, buf, len);
+    return true;
+}
+
+static inline void port_random(void *o, void *buf, size_t len)
+{
+    uint8_t *p = buf;
+
+    (void)o;
+    while (len--) {
+        *p++ = 0x11 + random_at++ * 13;
+    }
+}
+
+static inline bool port_ready(void *o, const char **why)
+{
+    (void)o;
+    *why = "test";
+    return cpus_ready;
+}
+
+static inline void port_arm(void *o)
+{
+    (void)o;
+    armed++;
+    wbinvd_done = false;
+}
+
+static inline bool port_done(void *o)
+{
+    (void)o;
+    return wbinvd_done;
+}
+
+static inline void port_changed(void *o, uint64_t spa, uint64_t npages)
+{
+    (void)o;
+    (void)spa;
+    (void)npages;
+    changed++;
+}
+
+static inline unsigned port_iommu(void *o, SnpFwRange *r, unsigned max)
+{
+    (void)o;
+    if (!list_iommu || !max) {
+        return 0;
+    }
+    r[0] = (SnpFwRange){ EVTLOG, 2 };
+    return 1;
+}
+
+static inline void port_log(void *o, const char *msg)
+{
+    (void)o;
+    logged += msg[0] != 0;
+}
+
+static inline void power_on(void)
+{
+    static const SnpFwPort port = {
+        .read = port_read, .write = port_write, .random = port_random,
+        .cpus_ready = port_ready, .wbinvd_arm = port_arm,
+        .wbinvd_done = port_done, .rmp_changed = port_changed,
+        .iommu_buffers = port_iommu, .log = port_log,
+    };
+    SnpFwConfig cfg = {
+        .api_major = 1, .api_minor = 55, .build = 21,
+        .max_asid = MAX_ASID, .min_sev_asid = MIN_SEV, .fms = 0xa00f11,
+        .smt = false, .tcb = TCB,
+    };
+
+    for (int i = 0; i < 64; i++) {
+        cfg.chip_id[i] = 200 - i;
+    }
+    memset(mem, 0, sizeof(mem));
+    memset(&rmp, 0, sizeof(rmp));
+    rmp.entries = mem + RMP_AT + RMP_BOOKKEEPING;
+    rmp.npages = NPAGES;
+    rmp.base = RMP_AT;
+    rmp.end = MEM_SIZE - 1;
+    rmp.max_asid = MAX_ASID;
+    rmp.nvmpls = 4;
+    cpus_ready = wbinvd_done = true;
+    list_iommu = false;
+    random_at = bad_writes = armed = changed = logged = 0;
+    snp_fw_init(&fw, &rmp, &port, &cfg);
+}
+
+/* ---- command buffers ---- */
+
+static uint8_t cb[64];
+
+static inline void put(unsigned off, unsigned n, uint64_t v)
+{
+    while (n--) {
+        cb[off++] = v;
+        v >>= 8;
+    }
+}
+
+static inline uint64_t got(unsigned off, unsigned n)
+{
+    uint64_t v = 0;
+
+    while (n--) {
+        v = v << 8 | mem[CMDBUF + off + n];
+    }
+    return v;
+}
+
+/* Runs with cb as the buffer, and clears it. */
+static inline uint32_t run(uint32_t cmd)
+{
+    uint32_t ret;
+
+    memcpy(mem + CMDBUF, cb, sizeof(cb));
+    memset(cb, 0, sizeof(cb));
+    ret = snp_fw_command(&fw, cmd, CMDBUF);
+    CHECK(!bad_writes, "%s wrote to a page that is not its own",
+          snp_fw_command_name(cmd));
+    bad_writes = 0;
+    return ret;
+}
+
+static inline void snap(void)
+{
+    memcpy(old_mem, mem, sizeof(mem));
+    old_fw = fw;
+}
+
+static inline bool unchanged(void)
+{
+    /* the command buffer itself is the test's */
+    memcpy(old_mem + CMDBUF, mem + CMDBUF, 64);
+    return !memcmp(old_mem, mem, sizeof(mem)) &&
+           !memcmp(&old_fw, &fw, sizeof(fw));
+}
+
+/* Expects a refusal that changes nothing, or success. */
+static inline void expect(uint32_t cmd, uint32_t want, const char *what)
+{
+    uint32_t ret;
+
+    snap();
+    ret = run(cmd);
+    CHECK(ret == want, "%s, %s: %s, not %s", snp_fw_command_name(cmd), what,
+          snp_fw_status_name(ret), snp_fw_status_name(want));
+    CHECK(!want || unchanged(), "%s, %s: refused, but something changed",
+          snp_fw_command_name(cmd), what);
+}
+
+static inline void set_page(uint64_t spa, RmpState s, uint32_t asid,
+                            uint64_t gpa)
+{
+    RmpEntry e = {
+        .assigned = s != RMP_HYPERVISOR && s != RMP_HV_FIXED,
+        .immutable = s != RMP_HYPERVISOR && s != RMP_RECLAIM &&
+                     s != RMP_GUEST_INVALID && s != RMP_GUEST_VALID,
+        .validated = s == RMP_PRE_SWAP || s == RMP_GUEST_VALID,
+        .vmsa = s == RMP_CONTEXT,
+        .asid = s >= RMP_PRE_GUEST ? asid : 0,
+        .gpa = s >= RMP_METADATA ? gpa : 0,
+    };
+
+    rmp_fw_set(&rmp, spa, &e);
+}
+
+static inline void init_snp(void)
+{
+    put(0, 4, 1);
+    expect(SNP_INIT_EX, FW_SUCCESS, "init");
+    /* what the driver does with buffers that are written to */
+    set_page(CMDBUF, RMP_FIRMWARE, 0, 0);
+    set_page(OUT, RMP_FIRMWARE, 0, 0);
+}
+
+static inline void init_sev(bool es)
+{
+    put(0, 4, es);
+    if (es) {
+        put(8, 8, TMR);
+        put(16, 4, 0x200000);
+        for (int i = 0; fw.snp_inited && i < 512; i++) {
+            set_page(TMR + i * 0x1000ull, RMP_FIRMWARE, 0, 0);
+        }
+    }
+    expect(SEV_INIT, FW_SUCCESS, "init");
+}
+
+/* ---- SNP guests ---- */
+
+enum GuestStage { G_NONE, G_INIT, G_LAUNCH, G_LAUNCH_ACTIVE, G_RUNNING,
+                  G_RUNNING_ACTIVE, G_NSTAGES };
+
+static inline void arg_launch_start(void)
+{
+    put(0, 8, GCTX);
+    put(8, 8, 0x30000);
+}
+
+static inline void arg_activate(uint32_t asid)
+{
+    put(0, 8, GCTX);
+    put(8, 4, asid);
+}
+
+static inline void arg_update(int type, uint64_t spa, bool size_2m)
+{
+    put(0, 8, GCTX);
+    put(8, 4, type << 1 | size_2m);
+    put(16, 8, spa);
+}
+
+static inline void guest(enum GuestStage stage)
+{
+    power_on();
+    init_snp();
+    set_page(GCTX, RMP_FIRMWARE, 0, 0);
+    set_page(TARGET, RMP_PRE_GUEST, 3, 0x100000);
+    if (stage == G_NONE) {
+        return;
+    }
+    put(0, 8, GCTX);
+    expect(SNP_GCTX_CREATE, FW_SUCCESS, "set-up");
+    CHECK(state_of(GCTX) == RMP_CONTEXT, "set-up");
+    if (stage >= G_LAUNCH) {
+        arg_launch_start();
+        expect(SNP_LAUNCH_START, FW_SUCCESS, "set-up");
+    }
+    if (stage == G_LAUNCH_ACTIVE || stage == G_RUNNING_ACTIVE) {
+        arg_activate(3);
+        expect(SNP_ACTIVATE, FW_SUCCESS, "set-up");
+    }
+    if (stage >= G_RUNNING) {
+        put(0, 8, GCTX);
+        expect(SNP_LAUNCH_FINISH, FW_SUCCESS, "set-up");
+    }
+}
+
+#endif

@@ -1,0 +1,318 @@
+/*
+ * Unit test of the secure processor's firmware: reports, derived keys
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "attest-bench.h"
+
+static void test_report_request(void)
+{
+    static const struct { uint32_t vmpl, sel; uint8_t want[4]; } rows[] = {
+        /*                     by VMPCK: 0     1     2     3 */
+        { 0, 0,             { 0,    0x16, 0x16, 0x16 } },
+        { 1, 1,             { 0,    0,    0x16, 0x16 } },
+        { 2, 0,             { 0,    0,    0,    0x16 } },
+        { 3, 0,             { 0,    0,    0,    0 } },
+        { 4, 0,             { 0x16, 0x16, 0x16, 0x16 } },
+        { 0x10000, 0,       { 0x16, 0x16, 0x16, 0x16 } },
+        { 3, 2,             { 0x27, 0x27, 0x27, 0x27 } },
+        { 3, 3,             { 0x16, 0x16, 0x16, 0x16 } },
+        { 3, 4,             { 0x16, 0x16, 0x16, 0x16 } },
+        { 3, 1u << 31,      { 0x16, 0x16, 0x16, 0x16 } },
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            uint32_t got;
+
+            attested();
+            report_req(rows[i].vmpl, rows[i].sel);
+            got = report_as(k);
+            CHECK(got == rows[i].want[k], "row %u, VMPCK%u: 0x%x", i, k, got);
+            for (int j = 4; got && j < 0x4c0; j++) {
+                CHECK(!msg[j], "byte %x of a refusal", j);
+            }
+        }
+    }
+    for (int off = 0x48; off < 0x60; off++) {
+        attested();
+        report_req(0, 0);
+        msg[off] = 1;
+        CHECK(report_as(0) == 0x16, "reserved byte %x", off);
+    }
+
+    /* without a key there is no report */
+    attested();
+    fw.cfg.nvceks = 0;
+    report_req(0, 0);
+    CHECK(report_as(0) == 0x27, "no VCEK");
+    attested();
+    fw.cfg.nvceks = 1;
+    report_req(0, 0);
+    CHECK(report_as(0) == 0x27, "a VCEK of another version");
+    guest(G_LAUNCH_ACTIVE);
+    put(0, 8, GCTX);
+    put(0x18, 1, 4);
+    expect(SNP_LAUNCH_FINISH, FW_SUCCESS, "VCEK disabled");
+    chip();
+    set_page(RSP, RMP_FIRMWARE, 0, 0);
+    report_req(0, 0);
+    CHECK(report_as(0) == 0x27, "VCEK disabled");
+}
+
+static bool signed_by(const P384Key *key, const uint8_t *r)
+{
+    P384Point pub;
+    P384Sig sig;
+
+    p384_public(key, &pub);
+    memcpy(sig.r, r + 0x2a0, 48);
+    memcpy(sig.s, r + 0x2a0 + 72, 48);
+    for (int i = 48; i < 72; i++) {
+        CHECK(!r[0x2a0 + i] && !r[0x2a0 + 72 + i], "signature's padding");
+    }
+    return p384_verify(&pub, r, 0x2a0, &sig);
+}
+
+static void test_report(void)
+{
+    static const struct { uint8_t minor, version; } versions[] = {
+        { 51, 2 }, { 55, 2 }, { 56, 3 }, { 57, 3 }, { 58, 5 }, { 60, 5 },
+    };
+    const uint8_t *r = msg + 0x20;
+
+    for (unsigned i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        attested();
+        fw.cfg.api_minor = versions[i].minor;
+        report_req(0, 0);
+        CHECK(!report_as(0) && le(r, 4) == versions[i].version, "minor %u",
+              versions[i].minor);
+        CHECK(le(r + 0x188, 3) == (versions[i].version < 3 ? 0 : 0x010119),
+              "family, model, stepping");
+    }
+
+    guest(G_LAUNCH_ACTIVE);
+    mem[TARGET] = 0x55;
+    arg_update(1, TARGET, false);
+    expect(SNP_LAUNCH_UPDATE, FW_SUCCESS, "a page");
+    put(0, 8, GCTX);
+    for (int i = 0; i < 32; i++) {
+        put(0x20 + i, 1, 0x80 + i);
+    }
+    expect(SNP_LAUNCH_FINISH, FW_SUCCESS, "host data");
+    chip();
+    fw.cfg.smt = true;
+    set_page(RSP, RMP_FIRMWARE, 0, 0);
+    report_req(2, 0);
+    CHECK(!report_as(1), "report");
+    CHECK(le(msg + 4, 4) == 0x4a0, "size");
+    CHECK(le(r + 4, 4) == 0 && le(r + 8, 8) == 0x30000, "policy");
+    CHECK(le(r + 0x30, 4) == 2 && le(r + 0x34, 4) == 1, "VMPL, algorithm");
+    CHECK(le(r + 0x38, 8) == TCB && le(r + 0x40, 8) == 1 &&
+          le(r + 0x48, 4) == 0, "TCB, SMT, key");
+    for (int i = 0; i < 64; i++) {
+        CHECK(r[0x50 + i] == 0xa0 + i && r[0x1a0 + i] == 200 - i,
+              "report data, chip id: %d", i);
+    }
+    CHECK(!memcmp(r + 0x90, fw.guests[0].ld, 48) && r[0x90 + 5], "LD");
+    for (int i = 0; i < 32; i++) {
+        CHECK(r[0xc0 + i] == 0x80 + i && r[0x160 + i] == 0xff,
+              "host data, no MA: %d", i);
+    }
+    for (int i = 0xe0; i < 0x140; i++) {
+        CHECK(!r[i], "no ID block: %x", i);
+    }
+    CHECK(!memcmp(r + 0x140, fw.guests[0].report_id, 32) && r[0x141],
+          "report id");
+    CHECK(le(r + 0x180, 8) == TCB && le(r + 0x1e0, 8) == TCB &&
+          le(r + 0x1f0, 8) == TCB, "reported, committed, launch");
+    CHECK(le(r + 0x1e8, 4) == 0x013715 && le(r + 0x1ec, 4) == 0x013715,
+          "versions");
+    for (int i = 0x1f8; i < 0x2a0; i++) {
+        CHECK(!r[i], "reserved %x", i);
+    }
+    for (int i = 0x2a0 + 144; i < 0x4a0; i++) {
+        CHECK(!r[i], "reserved %x", i);
+    }
+    CHECK(signed_by(key_a, r), "signature");
+    msg[0x20 + 0x29f] ^= 1;
+    CHECK(!signed_by(key_a, r), "the last byte is signed, too");
+
+    /* SNP_CONFIG: a lower version has its own key */
+    put(0, 8, 0x0100000000000001ull);
+    expect(SNP_CONFIG, FW_SUCCESS, "lower");
+    report_req(0, 1);
+    CHECK(!report_as(0) && le(r + 0x180, 8) == 0x0100000000000001ull &&
+          le(r + 0x38, 8) == TCB, "reported TCB");
+    CHECK(signed_by(key_b, r), "its VCEK");
+    put(0, 8, 0x0100000000000002ull);
+    expect(SNP_CONFIG, FW_SUCCESS, "a version without a key");
+    report_req(0, 0);
+    CHECK(report_as(0) == 0x27, "no key");
+    put(8, 4, 1);
+    expect(SNP_CONFIG, FW_SUCCESS, "MASK_CHIP_ID");
+    report_req(0, 0);
+    CHECK(!report_as(0) && le(r + 0x48, 4) == 0 && signed_by(key_a, r),
+          "masked id");
+    for (int i = 0; i < 64; i++) {
+        CHECK(!r[0x1a0 + i], "chip id %d", i);
+    }
+    put(8, 4, 2);
+    expect(SNP_CONFIG, FW_SUCCESS, "MASK_CHIP_KEY");
+    report_req(0, 0);
+    CHECK(!report_as(0) && le(r + 0x48, 4) == 0x1e && r[0x1a0] == 200,
+          "masked key");
+    for (int i = 0x2a0; i < 0x4a0; i++) {
+        CHECK(!r[i], "not signed: %x", i);
+    }
+}
+
+/* ---- derived keys ---- */
+
+typedef struct KeyReq {
+    uint32_t root;
+    uint64_t fields;
+    uint32_t vmpl, svn;
+    uint64_t tcb;
+} KeyReq;
+
+static uint32_t key_as(unsigned vmpck, const KeyReq *q, uint8_t out[32])
+{
+    uint64_t n = fw.guests[0].msg_count[vmpck];
+    uint32_t status;
+
+    memset(msg, 0, sizeof(msg));
+    put_le(msg, 4, q->root);
+    put_le(msg + 8, 8, q->fields);
+    put_le(msg + 16, 4, q->vmpl);
+    put_le(msg + 20, 4, q->svn);
+    put_le(msg + 24, 8, q->tcb);
+    seal_as(vmpck, n + 1, 3, 1, 0x20);
+    ask(FW_SUCCESS, "key");
+    status = response(vmpck, n + 2, 4, 0x40);
+    for (int i = 4; i < (status ? 64 : 32); i++) {
+        CHECK(!msg[i], "byte %x", i);
+    }
+    memcpy(out, msg + 32, 32);
+    return status;
+}
+
+static void test_key_request(void)
+{
+    static const struct { KeyReq q; uint8_t vmpck, want; } rows[] = {
+        { { 0, 0, 0, 0, 0 }, 0, 0 }, { { 2, 0, 0, 0, 0 }, 0, 0 },
+        { { 0, 0x3f, 0, 5, TCB }, 0, 0 },
+        { { 1, 0, 0, 0, 0 }, 0, 0x27 }, { { 4, 0, 0, 0, 0 }, 0, 0x27 },
+        { { 6, 0, 0, 0, 0 }, 0, 0x16 }, { { 8, 0, 0, 0, 0 }, 0, 0x16 },
+        { { 1u << 31, 0, 0, 0, 0 }, 0, 0x16 },
+        { { 0, 0x40, 0, 0, 0 }, 0, 0x16 },
+        { { 0, 1ull << 63, 0, 0, 0 }, 0, 0x16 },
+        { { 0, 0, 3, 0, 0 }, 3, 0 }, { { 0, 0, 2, 0, 0 }, 3, 0x16 },
+        { { 0, 0, 4, 0, 0 }, 0, 0x16 },
+        { { 0, 0, 0, 6, 0 }, 0, 0x16 },
+        { { 0, 0, 0, 0, TCB + 1 }, 0, 0x16 },
+        { { 0, 0, 0, 0, 0x0100 }, 0, 0x16 },
+    };
+    static const KeyReq plain = { 0, 0, 0, 0, 0 };
+    uint8_t key[32];
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t got;
+
+        attested();
+        fw.guests[0].guest_svn = 5;
+        got = key_as(rows[i].vmpck, &rows[i].q, key);
+        CHECK(got == rows[i].want, "row %u: 0x%x", i, got);
+    }
+    attested();
+    msg[4] = 1;
+    seal_as(0, 1, 3, 1, 0x20);
+    ask(FW_SUCCESS, "reserved");
+    CHECK(response(0, 2, 4, 0x40) == 0x16, "reserved");
+    attested();
+    fw.cfg.nvceks = 0;
+    CHECK(key_as(0, &plain, key) == 0x27, "no VCEK");
+    attested();
+    fw.config_flags = 2;
+    CHECK(key_as(0, &plain, key) == 0x27, "masked");
+    attested();
+    fw.guests[0].vcek_disabled = true;
+    CHECK(key_as(0, &plain, key) == 0x27, "disabled");
+}
+
+/* A key changes with what was selected, and with nothing else. */
+static void test_key(void)
+{
+    uint8_t first[32], key[32];
+
+    for (int what = -1; what < 11; what++) {
+        for (int selected = 0; selected < 2; selected++) {
+            KeyReq q = { 0, selected && what >= 0 ? 1u << what : 0, 0, 0, 0 };
+            bool always = what >= 6;
+
+            if (always) {
+                q.fields = 0;
+            }
+            attested();
+            fw.guests[0].guest_svn = 5;
+            CHECK(!key_as(0, &q, first) && !key_as(0, &q, key) &&
+                  !memcmp(first, key, 32), "the same twice");
+            switch (what) {
+            case 0:
+                fw.guests[0].policy ^= 1;
+                break;
+            case 1:
+                fw.guests[0].image_id[3] ^= 1;
+                break;
+            case 2:
+                fw.guests[0].family_id[3] ^= 1;
+                break;
+            case 3:
+                fw.guests[0].ld[3] ^= 1;
+                break;
+            case 4:
+                q.svn = 5;
+                break;
+            case 5:
+                q.tcb = TCB;
+                break;
+            case 6:
+                fw.guests[0].id_key_digest[47] ^= 1;
+                break;
+            case 7:
+                fw.cfg.chip_secret[31] ^= 1;
+                break;
+            case 8:
+                q.vmpl = 1;
+                break;
+            case 9:
+                fw.guests[0].author_key_digest[0] ^= 1;
+                break;
+            case 10:
+                fw.guests[0].host_data[31] ^= 1;
+                break;
+            }
+            CHECK(!key_as(0, &q, key), "key");
+            CHECK(!memcmp(first, key, 32) ==
+                  (what < 0 || (!selected && !always)), "%d, selected %d",
+                  what, selected);
+        }
+    }
+    /* which fields were selected matters even where they are empty */
+    attested();
+    CHECK(!key_as(0, &(KeyReq){ 0, 2, 0, 0, 0 }, first) &&
+          !key_as(0, &(KeyReq){ 0, 4, 0, 0, 0 }, key) &&
+          memcmp(first, key, 32), "selection");
+}
+
+int main(void)
+{
+    static const KtapCase cases[] = {
+        { "attest: report requests", test_report_request },
+        { "attest: reports", test_report },
+        { "attest: key requests", test_key_request },
+        { "attest: derived keys", test_key },
+    };
+
+    return run_with_keys(cases, sizeof(cases) / sizeof(cases[0]));
+}
