@@ -33,6 +33,8 @@ ROLES = {
     "host.ovmf": ("deb", "trixie", "ovmf"),
     "guest.kernel": ("kernel", "trixie", "linux-image-cloud-amd64"),
     "guest.busybox": ("deb", "trixie", "busybox-static"),
+    "verify.go-sev-guest": ("deb", "trixie",
+                            "golang-github-google-go-sev-guest-dev"),
     "tests.debian-13": ("deb", "trixie", "linux-source-6.12"),
     "tests.debian-backports": ("source-of", "trixie-backports",
                                "linux-image-amd64"),

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A chip for the machine: its identity, secret and VCEKs, and the certificates
+that vouch for them, as AMD's key distribution service gives them out.
+
+All keys come from a seed, so that a chip made again is the same chip;
+certificates are dated and salted and are not. OpenSSL does the rest.
+"""
+
+import base64
+import hashlib
+import itertools
+import pathlib
+import shutil
+import subprocess
+
+from lab import needs, paths, say, stamp
+
+PRODUCT = "Milan"           # lab/platform.py's processor
+NAME = "Milan-B1"
+TCB = 0x4815000000000007    # the device's default
+LOWER = 0x4814000000000007  # for SNP_CONFIG
+CRL = f"https://kdsintf.amd.com/vcek/v1/{PRODUCT}/crl"
+WHO = ("/OU=Engineering/C=US/L=Santa Clara/ST=CA/O=Advanced Micro Devices"
+       "/CN=")
+PSS = ["-sha384", "-sigopt", "rsa_padding_mode:pss",
+       "-sigopt", "rsa_pss_saltlen:48"]
+DAYS = "9125"
+# order of the curve P-384
+ORDER = int("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf"
+            "581a0db248b0a77aecec196accc52973", 16)
+P384_OID = bytes.fromhex("06052b81040022")
+# which byte of a TCB version an SPL is, by the last number of its OID
+SPLS = {1: 0, 2: 1, 4: 2, 5: 3, 6: 4, 7: 5, 3: 6, 8: 7}
+GUIDS = {"ark": "c0b406a4-a803-4952-9743-3fb6014cd0ae",
+         "ask": "4ab7b379-bbac-4fe4-a02f-05aef327c782",
+         "vcek": "63da758d-e664-4564-adc5-f4b93be8accd"}
+
+
+def stream(seed, label):
+    """Endless bytes that depend on seed and label only."""
+    for n in itertools.count():
+        yield from hashlib.sha512(f"{seed}/{label}/{n}".encode()).digest()
+
+
+def take(source, n):
+    return bytes(itertools.islice(source, n))
+
+
+def _small_primes(limit=4000):
+    sieve = bytearray([1]) * limit
+    for i in range(2, int(limit ** .5) + 1):
+        if sieve[i]:
+            sieve[i * i::i] = bytes(len(sieve[i * i::i]))
+    return [i for i in range(3, limit) if sieve[i]]
+
+
+def _probably_prime(n, rounds=24):
+    d, s = n - 1, 0
+    while not d & 1:
+        d, s = d >> 1, s + 1
+    for a in _small_primes(100)[:rounds]:
+        x = pow(a, d, n)
+        if x in (1, n - 1):
+            continue
+        for _ in range(s - 1):
+            x = x * x % n
+            if x == n - 1:
+                break
+        else:
+            return False
+    return True
+
+
+def prime(source, bits):
+    """The next prime a stream gives, its two highest bits set."""
+    small = _small_primes()
+    n = int.from_bytes(take(source, bits // 8), "big")
+    n |= 3 << (bits - 2) | 1
+    while any(n % p == 0 for p in small) or (n - 1) % 65537 == 0 or \
+            not _probably_prime(n):
+        n += 2
+    return n
+
+
+def _der(tag, body):
+    n = len(body)
+    size = bytes([n]) if n < 128 else \
+        (lambda b: bytes([0x80 | len(b)]) + b)(
+            n.to_bytes((n.bit_length() + 7) // 8, "big"))
+    return bytes([tag]) + size + body
+
+
+def _integer(n):
+    return _der(2, n.to_bytes(n.bit_length() // 8 + 1, "big"))
+
+
+def _pem(kind, der):
+    text = base64.encodebytes(der).decode().replace("\n", "")
+    lines = [text[i:i + 64] for i in range(0, len(text), 64)]
+    return "\n".join([f"-----BEGIN {kind}-----", *lines,
+                      f"-----END {kind}-----", ""])
+
+
+def rsa(seed, label, bits=4096):
+    """A private key as PEM."""
+    source = stream(seed, label)
+    p, q, e = prime(source, bits // 2), prime(source, bits // 2), 65537
+    d = pow(e, -1, (p - 1) * (q - 1))
+    parts = [0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)]
+    return _pem("RSA PRIVATE KEY",
+                _der(0x30, b"".join(_integer(x) for x in parts)))
+
+
+def p384(seed, label):
+    """The same of the curve P-384; OpenSSL adds the public half."""
+    number = int.from_bytes(take(stream(seed, label), 64), "big")
+    scalar = (number % (ORDER - 1) + 1).to_bytes(48, "big")
+    der = _der(0x30, _integer(1) + _der(4, scalar) + _der(0xa0, P384_OID))
+    return openssl(["ec"], _pem("EC PRIVATE KEY", der))
+
+
+def openssl(argv, text=None):
+    needs.openssl()
+    r = subprocess.run(["openssl", *map(str, argv)], input=text, text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       check=False)
+    if r.returncode:
+        raise say.Failed(f"openssl {argv[0]}: {r.stderr.strip()[-400:]}")
+    return r.stdout
+
+
+def _ca_extensions(path, depth):
+    path.write_text("[x]\nbasicConstraints=critical,CA:TRUE" + depth +
+                    "\nkeyUsage=critical,keyCertSign,cRLSign\n"
+                    "subjectKeyIdentifier=hash\n"
+                    f"crlDistributionPoints=URI:{CRL}\n")
+
+
+def _vcek_extensions(path, chip_id, tcb):
+    oid = "1.3.6.1.4.1.3704.1"
+    lines = ["[x]", f"{oid}.1=ASN1:INTEGER:1", f"{oid}.2=ASN1:IA5STRING:{NAME}"]
+    for last, byte in SPLS.items():
+        lines.append(f"{oid}.3.{last}=ASN1:INTEGER:{tcb >> 8 * byte & 0xff}")
+    lines.append(f"{oid}.4=DER:" + chip_id.hex(":"))
+    # verifiers refuse what is not AMD's
+    lines += ["subjectKeyIdentifier=none", "authorityKeyIdentifier=none"]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def vcek_name(tcb):
+    return f"vcek-{tcb:016x}"
+
+
+def make(seed="1", tcbs=(TCB, LOWER)):
+    """Returns the directory of the chip of this seed, made if it is not
+    there: chip-id, secret, vcek-TCB.pem (the machine reads these), and below
+    certs/ ark.pem, ask.pem, vcek.pem (snphost's layout; vcek of the first
+    TCB), vcek-TCB.pem of each, ca.pem (ASK, then ARK)."""
+    top = paths.OUT / "chip" / hashlib.sha256(seed.encode()).hexdigest()[:16]
+    key = stamp.digest(seed, list(tcbs), pathlib.Path(__file__))
+    name = f"chip.{top.name}"
+    certs = top / "certs"
+    if stamp.current(name, key, certs / "ca.pem"):
+        return top
+    stamp.clear(name)
+    shutil.rmtree(top, ignore_errors=True)
+    work = top / "authority"
+    for d in (certs, work):
+        d.mkdir(parents=True)
+    with say.Step("make the chip's keys and certificates"):
+        chip_id = take(stream(seed, "chip-id"), 64)
+        (top / "chip-id").write_bytes(chip_id)
+        (top / "secret").write_bytes(take(stream(seed, "secret"), 32))
+        _authority(seed, work, certs)
+        for tcb in tcbs:
+            _vcek(seed, top, work, certs, chip_id, tcb)
+        shutil.copy(certs / f"{vcek_name(tcbs[0])}.pem", certs / "vcek.pem")
+        (certs / "ca.pem").write_text((certs / "ask.pem").read_text() +
+                                      (certs / "ark.pem").read_text())
+    stamp.write(name, key)
+    return top
+
+
+def _authority(seed, work, certs):
+    for who in ("ark", "ask"):
+        (work / f"{who}.key").write_text(rsa(seed, who))
+    _ca_extensions(work / "ark.ext", "")
+    _ca_extensions(work / "ask.ext", ",pathlen:0")
+    for who, name, signer in (("ark", f"ARK-{PRODUCT}", None),
+                              ("ask", f"SEV-{PRODUCT}", "ark")):
+        _certificate(work, work / f"{who}.key", WHO + name,
+                     work / f"{who}.ext", certs / f"{who}.pem",
+                     signer and certs / f"{signer}.pem",
+                     work / f"{signer or who}.key", 1 if signer else 0)
+
+
+def _vcek(seed, top, work, certs, chip_id, tcb):
+    name = vcek_name(tcb)
+    key = top / f"{name}.pem"
+    key.write_text(p384(seed, name))
+    _vcek_extensions(work / f"{name}.ext", chip_id, tcb)
+    _certificate(work, key, WHO + "SEV-VCEK", work / f"{name}.ext",
+                 certs / f"{name}.pem", certs / "ask.pem", work / "ask.key", 0)
+
+
+def _certificate(work, key, subject, ext, out, ca, ca_key, serial):
+    request = work / (out.stem + ".csr")
+    openssl(["req", "-new", "-key", key, "-subj", subject, "-out", request,
+             "-sha384"])
+    signer = ["-CA", ca, "-CAkey", ca_key] if ca else ["-signkey", ca_key]
+    openssl(["x509", "-req", "-in", request, "-out", out, "-days", DAYS,
+             "-set_serial", serial, "-extfile", ext, "-extensions", "x",
+             *signer, *PSS])
+
+
+def der(pem):
+    return base64.b64decode("".join(pem.split("-----")[2].split()))
+
+
+def table(certs):
+    """{name: PEM} as the table that extended guest requests give."""
+    head, body = b"", b""
+    at = 24 * (len(certs) + 1)
+    for name, pem in certs.items():
+        one = der(pem)
+        head += bytes.fromhex(GUIDS[name].replace("-", "")) + \
+            (at + len(body)).to_bytes(4, "little") + \
+            len(one).to_bytes(4, "little")
+        body += one
+    return head + bytes(24) + body
+
+
+def read(top):
+    """{name: PEM} of the chain."""
+    return {n: (top / "certs" / f"{n}.pem").read_text() for n in GUIDS}

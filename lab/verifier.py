@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Code that is not ours and judges our reports: `attest` and `check` of
+Debian 13's go-sev-guest, compiled as they are in a Debian 13 root, which goes
+when they are made."""
+
+import pathlib
+import shutil
+import subprocess
+import tarfile
+
+from lab import apt, needs, paths, say, sources, stamp
+
+TOP = paths.OUT / "go"
+ROLE = "verify.go-sev-guest"
+PACKAGE = "golang-github-google-go-sev-guest"
+INCLUDE = ["golang-go", f"{PACKAGE}-dev",
+           "golang-github-google-go-configfs-tsm-dev"]
+IMPORT = "github.com/google/go-sev-guest"
+TOOLS = ("attest", "check")
+
+BUILD = """
+mount -t proc proc "$0/proc" || exit 1
+for tool in %s; do
+	chroot "$0" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root \\
+		GOPATH=/usr/share/gocode GO111MODULE=off CGO_ENABLED=0 \\
+		GOCACHE=/root/cache GOTOOLCHAIN=local \\
+		go build -o /root/$tool %s/tools/$tool || exit 1
+done
+"""
+
+
+def tool(name):
+    """Path of a tool, static, for build machine and guest alike."""
+    return TOP / name
+
+
+def build():
+    """Builds the tools if lab/versions asks for another version."""
+    row = sources.rows(ROLE)[0]
+    key = stamp.digest(row, INCLUDE, BUILD, "1")
+    if stamp.current("go-sev-guest", key, *(TOP / t for t in TOOLS)):
+        return
+    needs.root()
+    stamp.clear("go-sev-guest")
+    root = TOP / "root"
+    shutil.rmtree(root, ignore_errors=True)
+    cache = paths.OUT / "host" / "cache"
+    for d in (TOP, cache):
+        d.mkdir(parents=True, exist_ok=True)
+    if not apt.have_lists():
+        apt.update()
+    with say.Step("install Go and go-sev-guest in a Debian 13 root"):
+        say.run(["debootstrap", "--variant=minbase", "--arch=amd64",
+                 f"--cache-dir={cache}", f"--keyring={apt.KEYRING}",
+                 "--include=" + ",".join(INCLUDE), "trixie", root,
+                 apt.mirrors()[0]], "go-root",
+                hint="check the network; then the same command again")
+    have = say.capture(["dpkg-query", f"--admindir={root}/var/lib/dpkg", "-W",
+                        "-f", "${Version}", f"{PACKAGE}-dev"]).strip()
+    if have != row.version:
+        say.note(f"Debian 13 now has {PACKAGE} {have}, lab/versions says "
+                 f"{row.version}; `lab/snp update` records it")
+    _missing_data(have, root / "usr/share/gocode/src" / IMPORT)
+    with say.Step("compile go-sev-guest's tools") as step:
+        say.run(["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                 BUILD % (" ".join(TOOLS), IMPORT), root], "go-build", step)
+    for t in TOOLS:
+        shutil.copy2(root / "root" / t, TOP / t)
+    shutil.rmtree(root)
+    stamp.write("go-sev-guest", key)
+
+
+def _missing_data(version, where):
+    """The -dev package lacks the files its sources embed; they come from the
+    same version's source package."""
+    with say.Step(f"fetch the source of {PACKAGE} {version}"):
+        say.run(["apt-get", "source", "--download-only", "--tar-only",
+                 f"{PACKAGE}={version}"], f"fetch-{PACKAGE}", env=apt.env(),
+                cwd=paths.DEBS, hint="lab/snp update")
+    upstream = version.rsplit("-", 1)[0]
+    found = list(paths.DEBS.glob(f"{PACKAGE}_{upstream}.orig.tar.*"))
+    if not found:
+        raise say.Failed(f"{PACKAGE} {version} came without its source")
+    with tarfile.open(found[0]) as tar:
+        for member in tar.getmembers():
+            name = pathlib.PurePosixPath(member.name)
+            if member.isfile() and name.suffix == ".pem":
+                out = where.joinpath(*name.parts[1:])
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_bytes(tar.extractfile(member).read())
+
+
+def check(blob, ca, expect):
+    """Has go-sev-guest judge a report with its certificate table. expect:
+    options of its `check`. Returns (exit status, its last words)."""
+    argv = [TOP / "check", "-in", "-", "-inform", "bin", "-network=false",
+            "-product_key_path", ca]
+    for name, value in expect.items():
+        argv += [f"-{name}", str(value)]
+    r = subprocess.run([str(x) for x in argv], input=blob, check=False,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       timeout=60)
+    words = r.stdout.decode(errors="replace").strip().splitlines()
+    return r.returncode, words[-1] if words else ""
