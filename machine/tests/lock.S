@@ -32,21 +32,17 @@ bsp:
 	std
 	xchg %eax, LIN + 0xffe
 	mov $2, %al			/* no fault */
-	jmp leave
+	jmp done
 fault:
 	mov 12(%esp), %ebx
 	and $0x401, %ebx
 	xor %eax, %eax
 	cmp $0x401, %ebx
-	je leave
+	je done
 	mov $2, %al
-leave:
-	out %al, $0xf4
-	hlt
+	jmp done
 
-ap:
-	hlt
-	jmp ap
+	idle_ap
 
 	.balign 8
 idtr:

@@ -116,6 +116,13 @@ gdtr:
 	mov %eax, %cr3
 	.endm
 
+	/* What CPU 1 does where it just has to exist */
+	.macro idle_ap
+ap:
+	hlt
+	jmp ap
+	.endm
+
 	/* Goes on at `to` with paging on. Uses %eax, %edx. */
 	.macro enable_paging to
 	mov $(0xf0000 + \to - start), %edx

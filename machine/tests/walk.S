@@ -29,15 +29,11 @@ bsp:
 	testb $0x20, PT + 4		/* accessed */
 	jz bad
 	xor %eax, %eax
-	jmp leave
+	jmp done
 bad:
 	mov $2, %al
-leave:
-	out %al, $0xf4
-	hlt
+	jmp done
 
-ap:
-	hlt
-	jmp ap
+	idle_ap
 
 	reset_vector

@@ -82,15 +82,11 @@ next:
 	repe cmpsb
 	jne bad
 	xor %eax, %eax
-	jmp leave
+	jmp done
 bad:
 	mov $2, %al
-leave:
-	out %al, $0xf4
-	hlt
+	jmp done
 
-ap:
-	hlt
-	jmp ap
+	idle_ap
 
 	reset_vector
