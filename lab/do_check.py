@@ -4,6 +4,7 @@
 import fnmatch
 import shutil
 import time
+import traceback
 
 from lab import build, cases, ktap, paths, record, say
 
@@ -68,8 +69,8 @@ def do(args):
             outcome, text = "skipped", str(e)
         except (cases.CaseFailed, say.Failed, say.Stop) as e:
             outcome, text = "failed", str(e)
-        except OSError as e:
-            outcome, text = "failed", f"{type(e).__name__}: {e}"
+        except Exception:       # a case's own fault ends that case alone
+            outcome, text = "failed", traceback.format_exc(limit=-3)
         seconds = time.monotonic() - begin
         if outcome == "failed":
             text = (f"logs: {paths.shown(_keep_logs(case, since))}\n{text}")

@@ -144,6 +144,18 @@ def _chain(report, certs, ca, expect):
                     yield f"{name.upper()}'s byte {at}: {status} {words}"
 
 
+def printed(console):
+    """The report that the guest printed; b"" if it is not what it was there."""
+    lines = re.findall(r"lab-guest: report (\S+)", console)
+    sha = re.search(r"lab-guest: report-sha256 (\w{64})", console)
+    try:
+        report = base64.b64decode("".join(lines), validate=True)
+    except ValueError:
+        return b""
+    good = sha and hashlib.sha256(report).hexdigest() == sha[1]
+    return report if good else b""
+
+
 def run(name, host_name, smp):
     build.prepare()
     with build.lock():
@@ -162,11 +174,14 @@ def run(name, host_name, smp):
     with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="attest-") as tmp:
         files = guest_files(pathlib.Path(tmp), nonce)
         r = h.run(name, HOST % (other, good), files, timeout=900)
-    seen = re.search(r"lab-guest: report (\S+)", r.guest)
-    if not r.ok() or not seen:
+    report = printed(r.guest)
+    if not r.ok() or not report:
         last = [x for x in r.guest.splitlines() if x.strip()][-8:]
-        raise CaseFailed("\n".join([*r.failure(), *last, "no report came"]))
+        raise CaseFailed("\n".join([*r.failure(), *last, "no report came, or "
+                                    "not whole"]))
     bad = r.bad_lines()[:3]
+    bad += [x.strip() for x in r.guest.splitlines()
+            if host.BAD_LINES.search(x)][:3]
     before = r.guest.partition("lab: the guest")[0]
     if REFUSED not in before or "another guest started" in r.says:
         bad.append("a guest that is not the ID block's was launched")
@@ -175,7 +190,6 @@ def run(name, host_name, smp):
         bad.append(f"taint {taint}")
     if "lab-guest: same twice" not in r.guest:
         bad.append("the second report differs from the first")
-    report = base64.b64decode(seen.group(1))
     if len(report) != REPORT:
         raise CaseFailed(f"a report of {len(report)} bytes")
     if report[0x90:0xC0] != expected:

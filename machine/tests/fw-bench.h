@@ -41,10 +41,16 @@ static SnpFw fw, old_fw;
 static bool cpus_ready, wbinvd_done, list_iommu;
 static unsigned random_at, bad_writes, armed, changed, logged;
 
+/* Memory, of which no two pages are one piece */
+static inline bool port_ok(uint64_t spa, size_t len)
+{
+    return spa < MEM_SIZE && len <= 0x1000 - (spa & 0xfff);
+}
+
 static inline bool port_read(void *o, uint64_t spa, void *buf, size_t len)
 {
     (void)o;
-    if (spa >= MEM_SIZE || len > MEM_SIZE - spa) {
+    if (!port_ok(spa, len)) {
         return false;
     }
     memcpy(buf, mem + spa, len);
@@ -64,7 +70,7 @@ static inline bool port_write(void *o, uint64_t spa, const void *buf,
                               size_t len)
 {
     (void)o;
-    if (spa >= MEM_SIZE || len > MEM_SIZE - spa) {
+    if (!port_ok(spa, len)) {
         return false;
     }
     for (uint64_t p = spa & ~0xfffull; fw.snp_inited && p < spa + len;

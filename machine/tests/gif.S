@@ -46,11 +46,11 @@ round:
 1:	cmp %ebx, COUNT
 	je 2f
 	loop 1b
-	mov $2, %al
+	mov $WRONG, %al
 	jmp done
 2:	cmp $ROUNDS, %ebx
 	jne round
-	xor %al, %al
+	mov $OK, %al
 	jmp done
 
 handler:

@@ -31,15 +31,15 @@ bsp:
 	stc
 	std
 	xchg %eax, LIN + 0xffe
-	mov $2, %al			/* no fault */
+	mov $WRONG, %al		/* no fault */
 	jmp done
 fault:
 	mov 12(%esp), %ebx
 	and $0x401, %ebx
-	xor %eax, %eax
+	mov $OK, %al
 	cmp $0x401, %ebx
 	je done
-	mov $2, %al
+	mov $WRONG, %al
 	jmp done
 
 	idle_ap

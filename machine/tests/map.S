@@ -33,9 +33,9 @@ bsp:
 	jne 2f
 	dec %ebx
 	jnz 1b
-	xor %al, %al
+	mov $OK, %al
 	jmp done
-2:	mov $2, %al
+2:	mov $WRONG, %al
 	jmp done
 
 ap:

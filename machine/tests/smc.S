@@ -50,10 +50,10 @@ round:
 	jne 1b
 	dec %esi
 	jnz round
-	xor %al, %al
+	mov $OK, %al
 	jmp done
 stale:
-	mov $2, %al
+	mov $WRONG, %al
 	jmp done
 
 ap:

@@ -7,10 +7,15 @@
  *   bsp    where CPU 0 goes once CPU 1 is up
  *   ap     where CPU 1 goes
  *
- * and ends by a jump to `done` with %al 0 (all is well) or 2 (it is not).
- * QEMU's exit status is then 1 or 5; 3 if the second CPU did not come up.
+ * and ends by a jump to `done` with %al OK or WRONG. QEMU's exit status is
+ * then 33 or 35; 37 if the second CPU did not come up. Not 1: that is QEMU's own
+ * if it does not start.
  * Memory from DATA, 4K, is zero at setup; stacks end at 30000h and 40000h.
  */
+#define OK     0x10
+#define WRONG  0x11
+#define NO_CPU 0x12
+
 #define DATA   0x20000
 #define UP     (DATA + 0x80)
 #define TRAMP  0x9000
@@ -57,7 +62,7 @@ bsp32:
 	je bsp
 	pause
 	loop 1b
-	mov $1, %al			/* exit status 3 */
+	mov $NO_CPU, %al
 done:
 	out %al, $0xf4			/* isa-debug-exit */
 	hlt

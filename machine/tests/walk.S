@@ -28,10 +28,10 @@ bsp:
 	jne bad
 	testb $0x20, PT + 4		/* accessed */
 	jz bad
-	xor %eax, %eax
+	mov $OK, %al
 	jmp done
 bad:
-	mov $2, %al
+	mov $WRONG, %al
 	jmp done
 
 	idle_ap

@@ -81,10 +81,10 @@ next:
 	mov $4, %ecx
 	repe cmpsb
 	jne bad
-	xor %eax, %eax
+	mov $OK, %al
 	jmp done
 bad:
-	mov $2, %al
+	mov $WRONG, %al
 	jmp done
 
 	idle_ap

@@ -47,9 +47,12 @@ static uint32_t copy(SnpFw *fw, FwBuf *c)
         return status;
     }
 
+    /* pages were checked one by one: no two need be one piece */
     while (len) {
-        uint32_t n = len < sizeof(chunk) ? len : sizeof(chunk);
+        uint32_t n = fw_rest_of_page(src);
 
+        n = n < fw_rest_of_page(dst) ? n : fw_rest_of_page(dst);
+        n = n < len ? n : len;
         fw->port.read(fw->port.opaque, src, chunk, n);
         fw->port.write(fw->port.opaque, dst, chunk, n);
         src += n;

@@ -13,7 +13,7 @@
 #define FINISH_AUTHOR_KEY (1u << 1)
 #define FINISH_NO_VCEK    (1u << 2)
 
-/* @len bytes of little-endian number; false: wider than P-384's */
+/* A little-endian number; false: wider than P-384's */
 static bool narrow(const uint8_t in[72], uint8_t out[P384_LEN])
 {
     memcpy(out, in, P384_LEN);
@@ -97,9 +97,8 @@ uint32_t fw_snp_launch_finish(SnpFw *fw, FwBuf *c)
     }
     if (flags & FINISH_ID_BLOCK) {
         /* [FW-ID-ADDRESS] Linux gives them wherever its allocator had room */
-        if (!fw->port.read(fw->port.opaque, block_at, &block,
-                           sizeof(block)) ||
-            !fw->port.read(fw->port.opaque, auth_at, &auth, sizeof(auth))) {
+        if (!fw_read(fw, block_at, &block, sizeof(block)) ||
+            !fw_read(fw, auth_at, &auth, sizeof(auth))) {
             return FW_INVALID_ADDRESS;
         }
         status = check_id_block(g, &block, &auth, flags & FINISH_AUTHOR_KEY);

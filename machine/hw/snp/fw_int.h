@@ -75,6 +75,16 @@ bool fw_pages_are_firmware(const SnpFw *fw, uint64_t spa, uint64_t len);
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len);
 /* Is it memory at all? */
 bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len);
+/*
+ * Reads @len bytes at any @spa, page by page: memory need not be one piece
+ * where two pages meet. False: not all of it is memory; @buf has what is.
+ */
+bool fw_read(SnpFw *fw, uint64_t spa, void *buf, uint64_t len);
+/* Bytes from @spa to the end of its page */
+static inline uint32_t fw_rest_of_page(uint64_t spa)
+{
+    return RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
+}
 /* Hypervisor to Context: a 4K entry that carries nothing but the state */
 RmpEntry fw_state_entry(RmpState s);
 void fw_set_state(SnpFw *fw, uint64_t spa, RmpState s);

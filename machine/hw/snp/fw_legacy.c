@@ -264,7 +264,7 @@ static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
 
     fw->sev_measured += len;
     while (len) {
-        uint32_t n = RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
+        uint32_t n = fw_rest_of_page(spa);
 
         n = n < len ? n : len;
         fw->port.read(fw->port.opaque, spa, page, n);

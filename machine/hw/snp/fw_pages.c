@@ -54,6 +54,24 @@ bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len)
     return true;
 }
 
+bool fw_read(SnpFw *fw, uint64_t spa, void *buf, uint64_t len)
+{
+    uint8_t *to = buf;
+
+    while (len) {
+        uint32_t n = fw_rest_of_page(spa);
+
+        n = n < len ? n : len;
+        if (!fw->port.read(fw->port.opaque, spa, to, n)) {
+            return false;
+        }
+        spa += n;
+        to += n;
+        len -= n;
+    }
+    return true;
+}
+
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
 {
     if (!fw_readable(fw, spa, len)) {
