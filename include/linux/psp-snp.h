@@ -288,6 +288,14 @@ void snp_free_firmware_page(void *addr);
  */
 int snp_reclaim_pages(unsigned long paddr, unsigned int npages, bool locked);
 
+/**
+ * snp_dev_is_dead() - Does the secure processor answer no more?
+ *
+ * Then it keeps what it has, and every page that is made ready for a command is
+ * lost: ask first. Any context; once true it stays so.
+ */
+bool snp_dev_is_dead(void);
+
 #else
 
 static inline int sev_module_init(void) { return -ENODEV; }
@@ -313,6 +321,8 @@ static inline int snp_reclaim_pages(unsigned long paddr, unsigned int npages,
 {
 	return -ENODEV;
 }
+
+static inline bool snp_dev_is_dead(void) { return false; }
 
 #endif /* CONFIG_CRYPTO_DEV_SP_PSP */
 

@@ -16,7 +16,7 @@ def on(name):
     files = bare.stripped(TEST)
     limit = bare.LIMIT_DEBUG if kernels.OURS.get(name) else bare.LIMIT
     bad, count = [], 0
-    for option in ("", "--buffer"):
+    for option in ("", "--buffer", "--vmsa"):
         script = ["modprobe ccp && modprobe kvm_amd || exit 9", "cd /lab",
                   "echo '@@ begin'", f"timeout -k 5 {limit} ./{TEST} {option}"
                   " 2>&1", "echo; echo '@@ end' $?",

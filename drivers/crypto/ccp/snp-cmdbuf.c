@@ -171,8 +171,12 @@ static int snp_out_end(struct snp_cmd_out *out)
 
 	memcpy(&paddr, out->paddr_field, sizeof(paddr));
 	ret = snp_reclaim_pages(__pa(out->bounce), 1U << out->order, true);
-	if (ret)
-		return ret;	/* leaked */
+	if (ret) {
+		/* One page that is lost holds the order together. */
+		snp_leak_pages(__pa(out->bounce) >> PAGE_SHIFT,
+			       1U << out->order);
+		return ret;
+	}
 
 	memcpy(__va(out->paddr), out->bounce, out->len);
 	free_pages((unsigned long)out->bounce, out->order);

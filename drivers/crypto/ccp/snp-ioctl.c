@@ -24,7 +24,7 @@ static int snp_ioctl_platform_status(struct sev_issue_cmd *argp)
 	/* Firmware writes to a page of the hypervisor only while SNP is down. */
 	page = snp_alloc_firmware_pages(GFP_KERNEL | __GFP_ZERO, 0);
 	if (!page)
-		return -ENOMEM;
+		return snp_dev_is_dead() ? -EBUSY : -ENOMEM;
 
 	data.address = __psp_pa(page);
 	ret = __sev_do_cmd_locked(SEV_CMD_SNP_PLATFORM_STATUS, &data, &argp->error);

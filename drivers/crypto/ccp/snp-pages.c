@@ -53,14 +53,15 @@ int snp_make_firmware(u64 paddr, unsigned int npages)
 	return -EFAULT;
 }
 
-/* What it got from now on it would keep. Under sev_cmd_mutex. */
-static bool snp_dev_is_dead(void)
+bool snp_dev_is_dead(void)
 {
 	struct psp_device *psp = psp_master;
 
+	/* Never false again. */
 	return psp && psp->sev_data &&
-	       ((struct sev_device *)psp->sev_data)->cmd_buf_lost;
+	       READ_ONCE(((struct sev_device *)psp->sev_data)->cmd_buf_lost);
 }
+EXPORT_SYMBOL_GPL(snp_dev_is_dead);
 
 /* Under sev_cmd_mutex. 1 << @order pages, firmware's if SNP is up. */
 void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order)
@@ -95,8 +96,11 @@ void snp_free_firmware_pages(void *addr, unsigned int order)
 		return;
 
 	if (snp_is_initialized() &&
-	    snp_reclaim_pages(__pa(addr), 1U << order, true))
+	    snp_reclaim_pages(__pa(addr), 1U << order, true)) {
+		/* One of them holds the order together. */
+		snp_leak_pages(__pa(addr) >> PAGE_SHIFT, 1U << order);
 		return;
+	}
 
 	free_pages((unsigned long)addr, order);
 }

@@ -183,7 +183,8 @@ int rmp_make_shared(u64 pfn, int level);
  *
  * Takes a reference on each that is never dropped (on the compound page, if it
  * is part of one), counts and lists them in debugfs (sev-snp/leaked) and logs
- * the first ones. One that is leaked already stays so. Any context; cannot fail.
+ * the first ones. One that is leaked already stays so, unless the list
+ * had no memory for it. Not in interrupts; cannot fail.
  */
 void snp_leak_pages(u64 pfn, unsigned int npages);
 

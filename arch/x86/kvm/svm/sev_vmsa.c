@@ -13,6 +13,7 @@
 
 #include <asm/debugreg.h>
 #include <asm/fpu/xstate.h>
+#include <asm/rmp.h>
 
 #include "svm.h"
 #include "snp_guest.h"
@@ -59,6 +60,16 @@ static void sync_x87(struct sev_es_save_area *save,
 		memcpy(&regs->significand[i], reg, sizeof(u64));
 		memcpy(&regs->exponent[i], reg + sizeof(u64), sizeof(u16));
 	}
+}
+
+/* Did a command that did not end, or a page that did not come back, take it? */
+bool sev_vmsa_is_lost(struct kvm_vcpu *vcpu)
+{
+	u64 pfn = __pa(to_svm(vcpu)->sev_es.vmsa) >> PAGE_SHIFT;
+	bool assigned;
+	int level;
+
+	return !snp_lookup_rmpentry(pfn, &assigned, &level) && assigned;
 }
 
 /*

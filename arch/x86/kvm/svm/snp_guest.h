@@ -52,6 +52,7 @@ struct vcpu_snp_state {
 };
 
 /* sev_vmsa.c */
+bool sev_vmsa_is_lost(struct kvm_vcpu *vcpu);
 void sev_es_sync_fpu(struct kvm_vcpu *vcpu, struct sev_es_save_area *save);
 /* What VMEXIT of a guest that has the debug registers swapped restores. */
 void sev_es_save_host_debug(struct sev_es_save_area *hostsa);

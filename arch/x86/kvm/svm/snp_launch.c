@@ -73,7 +73,7 @@ int snp_launch_start(struct kvm *kvm, struct kvm_sev_cmd *argp)
 
 	context = snp_alloc_firmware_page(GFP_KERNEL_ACCOUNT);
 	if (!context)
-		return -ENOMEM;
+		return snp_dev_is_dead() ? -EBUSY : -ENOMEM;
 
 	create.address = __sme_pa(context);
 	ret = __sev_issue_cmd(argp->sev_fd, SEV_CMD_SNP_GCTX_CREATE, &create,
@@ -130,6 +130,8 @@ static int update_page(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 		return ret;
 	if (assigned)
 		return -EEXIST;
+	if (snp_dev_is_dead())
+		return -EBUSY;
 
 	/* The last writes of the host's: from here on it is the guest's. */
 	to = kmap_local_pfn(pfn);
@@ -249,6 +251,8 @@ static int update_vmsa(struct kvm *kvm, struct kvm_vcpu *vcpu, int *error)
 	/* What was handed over, or leaked, must not be written again. */
 	if (vcpu->arch.guest_state_protected || !svm->sev_es.vmsa)
 		return -EINVAL;
+	if (snp_dev_is_dead())
+		return -EBUSY;
 
 	ret = sev_es_sync_vmsa(svm);
 	if (ret)

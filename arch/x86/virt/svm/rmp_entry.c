@@ -117,20 +117,20 @@ bool rmp_is_foreign(const struct rmp_table *t, u64 pfn)
 	}
 }
 
-/* Print the entry of @pfn; if it is unassigned, a neighbour that is not. */
+/* Print the entry of @pfn; if unassigned, a neighbour that is not. Limited. */
 void rmp_dump(const struct rmp_table *t, u64 pfn)
 {
 	u64 first = pfn & ~(RMP_PFNS_PER_2M - 1), i;
 	struct rmp_raw e;
 
 	if (rmp_read_raw(t, pfn, &e)) {
-		pr_warn("PFN 0x%llx has no RMP entry\n", pfn);
+		pr_warn_ratelimited("PFN 0x%llx has no RMP entry\n", pfn);
 		return;
 	}
 
-	pr_warn("PFN 0x%llx, RMP entry: [0x%016llx - 0x%016llx] state %d asid %llu gpa 0x%llx\n",
-		pfn, e.lo, e.hi, rmp_state_of(e),
-		FIELD_GET(RMP_RAW_ASID, e.lo), e.lo & RMP_RAW_GPA);
+	pr_warn_ratelimited("PFN 0x%llx, RMP entry: [0x%016llx - 0x%016llx] state %d asid %llu gpa 0x%llx\n",
+			    pfn, e.lo, e.hi, rmp_state_of(e),
+			    FIELD_GET(RMP_RAW_ASID, e.lo), e.lo & RMP_RAW_GPA);
 	if (e.lo & RMP_RAW_ASSIGNED)
 		return;
 
@@ -138,8 +138,8 @@ void rmp_dump(const struct rmp_table *t, u64 pfn)
 	for (i = first; i < first + RMP_PFNS_PER_2M; i++) {
 		if (rmp_read_raw(t, i, &e) || !(e.lo & RMP_RAW_ASSIGNED))
 			continue;
-		pr_warn("PFN 0x%llx in the same 2 MiB: [0x%016llx - 0x%016llx]\n",
-			i, e.lo, e.hi);
+		pr_warn_ratelimited("PFN 0x%llx in the same 2 MiB: [0x%016llx - 0x%016llx]\n",
+				    i, e.lo, e.hi);
 		break;
 	}
 }

@@ -250,14 +250,15 @@ void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
 			    pfn, pfn + npages - 1);
 
 	for (; npages--; pfn++) {
-		/* What is lost once is so when its file ends, too. */
-		if (xa_load(&t->stats->list, pfn))
+		/*
+		 * What is lost once is so when its file ends, too. The list may
+		 * miss one for lack of memory, the count does not.
+		 */
+		if (xa_insert(&t->stats->list, pfn, xa_mk_value(1),
+			      GFP_NOWAIT | __GFP_NOWARN) == -EBUSY)
 			continue;
 		if (pfn_valid(pfn))
 			page_ref_inc(compound_head(pfn_to_page(pfn)));
-		/* The list may miss one for lack of memory, the count does not. */
-		xa_store(&t->stats->list, pfn, xa_mk_value(1),
-			 GFP_NOWAIT | __GFP_NOWARN);
 		atomic_long_inc(&t->stats->leaked);
 	}
 }
