@@ -47,6 +47,16 @@ def build():
     cache = paths.OUT / "host" / "cache"
     for d in (TOP, cache):
         d.mkdir(parents=True, exist_ok=True)
+    try:
+        _compile(root, cache, row)
+    finally:
+        # 650 MB that nothing needs again
+        shutil.rmtree(root, ignore_errors=True)
+    stamp.write("go-sev-guest", key)
+
+
+def _compile(root, cache, row):
+    """The tools, from a Debian 13 root made at root."""
     if not apt.have_lists():
         apt.update()
     with say.Step("install Go and go-sev-guest in a Debian 13 root"):
@@ -60,14 +70,14 @@ def build():
     if have != row.version:
         say.note(f"Debian 13 now has {PACKAGE} {have}, lab/versions says "
                  f"{row.version}; `lab/snp update` records it")
+        # debootstrap read newer lists than ours may be
+        apt.update()
     _missing_data(have, root / "usr/share/gocode/src" / IMPORT)
     with say.Step("compile go-sev-guest's tools") as step:
         say.run(["unshare", "--mount", "--propagation", "private", "sh", "-c",
                  BUILD % (" ".join(TOOLS), IMPORT), root], "go-build", step)
     for t in TOOLS:
         shutil.copy2(root / "root" / t, TOP / t)
-    shutil.rmtree(root)
-    stamp.write("go-sev-guest", key)
 
 
 def _missing_data(version, where):

@@ -202,7 +202,8 @@ static void test_key_request(void)
     static const struct { KeyReq q; uint8_t vmpck, want; } rows[] = {
         { { 0, 0, 0, 0, 0 }, 0, 0 }, { { 2, 0, 0, 0, 0 }, 0, 0 },
         { { 0, 0x3f, 0, 5, TCB }, 0, 0 },
-        { { 1, 0, 0, 0, 0 }, 0, 0x27 }, { { 4, 0, 0, 0, 0 }, 0, 0x27 },
+        { { 1, 0, 0, 0, 0 }, 0, 0 }, { { 5, 0, 0, 0, 0 }, 0, 0 },
+        { { 4, 0, 0, 0, 0 }, 0, 0x27 }, { { 7, 0, 0, 0, 0 }, 0, 0x16 },
         { { 6, 0, 0, 0, 0 }, 0, 0x16 }, { { 8, 0, 0, 0, 0 }, 0, 0x16 },
         { { 1u << 31, 0, 0, 0, 0 }, 0, 0x16 },
         { { 0, 0x40, 0, 0, 0 }, 0, 0x16 },
@@ -213,8 +214,9 @@ static void test_key_request(void)
         { { 0, 0, 0, 0, TCB + 1 }, 0, 0x16 },
         { { 0, 0, 0, 0, 0x0100 }, 0, 0x16 },
     };
-    static const KeyReq plain = { 0, 0, 0, 0, 0 };
-    uint8_t key[32];
+    static const KeyReq plain = { 0, 0, 0, 0, 0 }, vmrk = { 1, 0, 0, 0, 0 };
+    static const uint8_t none[32];
+    uint8_t key[32], other[32];
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint32_t got;
@@ -238,6 +240,21 @@ static void test_key_request(void)
     attested();
     fw.guests[0].vcek_disabled = true;
     CHECK(key_as(0, &plain, key) == 0x27, "disabled");
+
+    /* The launch's own root is there whatever becomes of the chip's. */
+    attested();
+    CHECK(memcmp(fw.guests[0].vmrk, none, 32), "no VMRK was made");
+    CHECK(!key_as(0, &plain, key) && !key_as(0, &vmrk, other) &&
+          memcmp(key, other, 32), "VMRK and VCEK give the same");
+    fw.cfg.nvceks = 0;
+    fw.config_flags = 2;
+    fw.guests[0].vcek_disabled = true;
+    fw.cfg.chip_secret[0] ^= 1;
+    CHECK(!key_as(0, &vmrk, key) && !memcmp(key, other, 32),
+          "VMRK depends on the chip");
+    fw.guests[0].vmrk[31] ^= 1;
+    CHECK(!key_as(0, &vmrk, key) && memcmp(key, other, 32),
+          "VMRK is not used");
 }
 
 /* A key changes with what was selected, and with nothing else. */

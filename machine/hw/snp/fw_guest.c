@@ -137,6 +137,7 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     memset(g->ld, 0, sizeof(g->ld));
     fw->port.random(fw->port.opaque, g->vmpck, sizeof(g->vmpck));
     fw->port.random(fw->port.opaque, g->report_id, sizeof(g->report_id));
+    fw->port.random(fw->port.opaque, g->vmrk, sizeof(g->vmrk));
     return FW_SUCCESS;
 }
 

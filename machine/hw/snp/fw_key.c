@@ -3,8 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * MSG_KEY_REQ. A key depends on the chip's secret, on what of the guest was
- * selected, and on the VMPL; how it is mixed is the firmware's own affair.
+ * MSG_KEY_REQ. A key depends on its root, the chip's secret or one of this launch
+ * (VMRK), on what of the guest was selected, and on the VMPL; how it is mixed is
+ * the firmware's own affair.
  */
 #include "fw_msg.h"
 
@@ -58,9 +59,10 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
     if (!fw_tcb_within(fw_get(q->tcb, 8), fw->cfg.tcb)) {
         return FW_MSG_INVALID_PARAM;
     }
-    /* [FW-KEY-ROOT] no migration agent brought a VMRK, no VLEK was loaded */
-    if ((root & ROOT_VMRK) || sel == ROOT_SEL_VLEK || g->vcek_disabled ||
-        (fw->config_flags & FW_MASK_CHIP_KEY) || !fw->cfg.nvceks) {
+    /* [FW-KEY-ROOT] every guest has a VMRK; no VLEK was loaded */
+    if (!(root & ROOT_VMRK) &&
+        (sel == ROOT_SEL_VLEK || g->vcek_disabled ||
+         (fw->config_flags & FW_MASK_CHIP_KEY) || !fw->cfg.nvceks)) {
         return FW_MSG_INVALID_KEY;
     }
     return FW_MSG_OK;
@@ -105,6 +107,7 @@ bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
     if (fields & FIELD_TCB) {
         memcpy(k.tcb, q->tcb, sizeof(k.tcb));
     }
-    kdf(fw->cfg.chip_secret, "SNP derived key", &k, sizeof(k), a->key);
+    kdf(fw_get(q->root, 4) & ROOT_VMRK ? g->vmrk : fw->cfg.chip_secret,
+        "SNP derived key", &k, sizeof(k), a->key);
     return true;
 }

@@ -159,6 +159,7 @@ typedef struct SnpFwGuest {
     uint8_t ld[SHA384_LEN];
     uint8_t vmpck[FW_VMPCKS][32];
     uint8_t report_id[32];
+    uint8_t vmrk[32];           /* root key of its own, of this launch */
     uint8_t host_data[32];
     uint64_t msg_count[FW_VMPCKS];
     /* of the ID block, or 0 */
