@@ -179,6 +179,7 @@ int snp_launch_update(struct kvm *kvm, struct kvm_sev_cmd *argp)
 	void __user *uparams = u64_to_user_ptr(argp->data);
 	struct kvm_sev_snp_launch_update params;
 	struct update_args args = {};
+	const struct kvm_memory_slot *slot;
 	void __user *src = NULL;
 	u64 npages;
 	long done;
@@ -198,7 +199,7 @@ int snp_launch_update(struct kvm *kvm, struct kvm_sev_cmd *argp)
 	case KVM_SEV_SNP_PAGE_TYPE_SECRETS:
 	case KVM_SEV_SNP_PAGE_TYPE_CPUID:
 		src = u64_to_user_ptr(params.uaddr);
-		if (!src)
+		if (!src || !PAGE_ALIGNED(params.uaddr))
 			return -EINVAL;
 		break;
 	case KVM_SEV_SNP_PAGE_TYPE_ZERO:
@@ -217,6 +218,12 @@ int snp_launch_update(struct kvm *kvm, struct kvm_sev_cmd *argp)
 	args.fixed = fixed;
 
 	mutex_lock(&kvm->slots_lock);
+	slot = gfn_to_memslot(kvm, params.gfn_start);
+	if (!slot || !(slot->flags & KVM_MEM_GUEST_MEMFD)) {
+		mutex_unlock(&kvm->slots_lock);
+		return -EINVAL;
+	}
+
 	done = kvm_gmem_populate(kvm, params.gfn_start, src, npages, update_page,
 				 &args);
 	mutex_unlock(&kvm->slots_lock);
