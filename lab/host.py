@@ -66,9 +66,12 @@ class Result:
         """Console lines no healthy kernel prints, and what its lockdep, if
         it has one, says of itself."""
         return [x.strip() for x in self.console.splitlines()
-                if BAD_LINES.search(x)] + \
-            [f"at the end: {x}, not 1" for x in self.says
-             if x.startswith("lockdep ") and x != "lockdep 1"]
+                if BAD_LINES.search(x)] + self.lockdep_off()
+
+    def lockdep_off(self):
+        """That lockdep, if the kernel has it, was off at the end."""
+        return [f"at the end: {x}, not 1" for x in self.says
+                if x.startswith("lockdep ") and x != "lockdep 1"]
 
     def ok(self):
         return self.ended == "script" and self.status == 0 and not self.died

@@ -150,6 +150,8 @@ def observe(name, kernel, binary, built, tests, before="", snp=True,
     if not r.ok():
         last = tests[len(seen)][0] if len(seen) < len(tests) else "the last"
         raise CaseFailed("\n".join([f"during {last}:", *r.failure()]))
+    if r.lockdep_off():
+        raise CaseFailed("\n".join(r.lockdep_off()))
     return seen
 
 
@@ -200,13 +202,13 @@ done
 """
 
 
-def sev(on, names=SEV, offered=""):
-    """The SEV tests of the newest host's kernel: all pass, none skipped.
-    Debian 13's are in the list."""
+def sev(on, names=SEV, offered="", limit=150):
+    """The SEV tests of the newest host's kernel: all pass, none skipped, each
+    within limit seconds. Debian 13's are in the list."""
     tests = [f"x86/{t}" for t in SEV + SEV_DEBUG]
     built = selftests.build("tests.debian-backports", tests)
     seen = observe(f"selftests-sev-{on}", on, machine.build().binary, built,
-                   [(f"x86/{t}", 150) for t in names], SMT + offered)
+                   [(f"x86/{t}", limit) for t in names], SMT + offered)
     tests = [f"x86/{t}" for t in names]
     return verdict({t: "pass" for t in tests}, seen)
 
@@ -243,10 +245,10 @@ def unpatched():
     return verdict({r.test: r.unpatched for r in rows}, seen)
 
 
-def on_61(rows, pristine):
+def on_61(rows, pristine=False, flavour=""):
     """Runs rows of 6.1's list on 6.1 with the series or, pristine, without
     it, on the machine. Returns {test: Seen}."""
-    kernel = linux.build(pristine=pristine)
+    kernel = linux.build(flavour, pristine)
     return observe(f"selftests-{kernel.name}", kernel, machine.build().binary,
                    selftests.build("host.ours"),
                    [(r.test, r.limit) for r in rows],
@@ -263,7 +265,20 @@ def with_series():
             without[r.test].outcome if r.test in without else "fail"
             for r in rows}
     return "\n".join(["without the series:", lines, "with it:",
-                      verdict(want, on_61(rows, False))])
+                      verdict(want, on_61(rows))])
+
+
+# A kernel that checks itself takes that many times as long.
+SLOWER = 8
+
+
+def checked():
+    """6.1's own tests, those that take seconds, on the series as a kernel
+    that checks itself: it has nothing to say, and passes what is to pass."""
+    rows = [r._replace(limit=r.limit * SLOWER)
+            for r in read(LIST61.read_text()) if r.pace == "quick"]
+    return verdict({r.test: r.machine for r in rows},
+                   on_61(rows, flavour="debug"))
 
 
 def judged():
@@ -323,6 +338,12 @@ CASES = [
          lambda: listed("slow"), full=True, order=60, inputs=("machine",)),
     Case("selftests.unpatched", "the list says what the tests do on "
          "unpatched QEMU", unpatched, full=True, order=61, inputs=()),
+    Case("selftests.sev.ours.debug", "the same on a kernel that checks itself "
+         "(KASAN, lockdep, sleeping while atomic), without a splat",
+         lambda: sev("ours-debug", limit=1200), full=True, order=56),
+    Case("selftests.6.1.debug", "6.1's own KVM selftests, those that take "
+         "seconds, pass on our kernel that checks itself, without a splat",
+         checked, full=True, order=58),
     Case("selftests.6.1", "6.1's own KVM selftests pass with the series where "
          "they pass without it", with_series, full=True, order=57),
 ]
