@@ -15,9 +15,6 @@ LIST = paths.LAB / "lists" / "kvm-selftests-6.12.tsv"
 LIST61 = paths.LAB / "lists" / "kvm-selftests-6.1.tsv"
 SKIP = 4                        # KSFT_SKIP, a selftest's exit status
 OUTCOMES = ("pass", "skip", "fail", "timeout")
-# In the list: nobody has waited for it yet. Then check-full runs it on
-# unpatched QEMU, too, and asks that the machine does as well.
-OPEN = "open"
 
 # test: path below the selftests; pace: quick (in check) or slow (in
 # check-full); limit: seconds; unpatched, machine: what it does on either. A
@@ -48,11 +45,7 @@ def read(text):
         row = Row(*line.split("\t"))
         row = row._replace(limit=int(row.limit))
         assert row.pace in ("quick", "slow"), line
-        if OPEN in row:
-            assert row.pace == "slow", line
-            assert row.unpatched == row.machine == OPEN, line
-        else:
-            assert row.unpatched in OUTCOMES and row.machine in OUTCOMES, line
+        assert row.unpatched in OUTCOMES and row.machine in OUTCOMES, line
         assert row.reason, f"no reason: {line}"
         # The machine may be better than unpatched QEMU, never worse.
         assert row.unpatched != "pass" or row.machine == "pass", line
@@ -150,7 +143,7 @@ def observe(name, kernel, binary, built, tests, before="", snp=True,
     if not r.ok():
         last = tests[len(seen)][0] if len(seen) < len(tests) else "the last"
         raise CaseFailed("\n".join([f"during {last}:", *r.failure()]))
-    if r.lockdep_off():
+    if r.lockdep_off() and not any(s.splats for s in seen.values()):
         raise CaseFailed("\n".join(r.lockdep_off()))
     return seen
 
@@ -223,24 +216,17 @@ def on_machine(rows, name, pristine=False):
 
 
 def listed(pace):
-    """The machine does what the list says; where that is open, no worse than
-    unpatched QEMU does now."""
+    """The machine does what the list says."""
     rows = [r for r in read(LIST.read_text()) if r.pace == pace]
     if not rows:
         raise CaseFailed(f"the list has no {pace} test")
-    expected = {r.test: r.machine for r in rows}
-    unknown = [r for r in rows if r.machine == OPEN]
-    if unknown:
-        other = on_machine(unknown, f"selftests-{pace}", pristine=True)
-        for r in unknown:
-            expected[r.test] = other[r.test].outcome \
-                if r.test in other else "fail"
-    return verdict(expected, on_machine(rows, f"selftests-{pace}"))
+    return verdict({r.test: r.machine for r in rows},
+                   on_machine(rows, f"selftests-{pace}"))
 
 
 def unpatched():
     """The list's fourth column is what unpatched QEMU does."""
-    rows = [r for r in read(LIST.read_text()) if r.unpatched != OPEN]
+    rows = read(LIST.read_text())
     seen = on_machine(rows, "selftests-list", pristine=True)
     return verdict({r.test: r.unpatched for r in rows}, seen)
 
@@ -258,14 +244,10 @@ def on_61(rows, pristine=False, flavour=""):
 def with_series():
     """6.1's own tests: what passes without the series passes with it."""
     rows = read(LIST61.read_text())
-    without = on_61(rows, True)
-    lines = verdict({r.test: r.unpatched for r in rows if r.unpatched != OPEN},
-                    without)
-    want = {r.test: r.machine if r.machine != OPEN else
-            without[r.test].outcome if r.test in without else "fail"
-            for r in rows}
+    lines = verdict({r.test: r.unpatched for r in rows}, on_61(rows, True))
     return "\n".join(["without the series:", lines, "with it:",
-                      verdict(want, on_61(rows))])
+                      verdict({r.test: r.machine for r in rows},
+                              on_61(rows))])
 
 
 # A kernel that checks itself takes that many times as long.
@@ -277,8 +259,14 @@ def checked():
     that checks itself: it has nothing to say, and passes what is to pass."""
     rows = [r._replace(limit=r.limit * SLOWER)
             for r in read(LIST61.read_text()) if r.pace == "quick"]
-    return verdict({r.test: r.machine for r in rows},
-                   on_61(rows, flavour="debug"))
+    # 6.1 itself takes kvm->lock and vcpu->mutex in one order where it launches
+    # SEV-ES guests and in the other where it sets Xen's attributes, which no
+    # VM has both: lockdep is not to see them in one boot.
+    seen = {}
+    for sev_boot in (False, True):
+        seen |= on_61([r for r in rows if ("sev" in r.test) == sev_boot],
+                      flavour="debug")
+    return verdict({r.test: r.machine for r in rows}, seen)
 
 
 def judged():
@@ -304,8 +292,8 @@ def judged():
     if dict(splats(console, 1)) != {0: ["BUG: x"]}:
         raise CaseFailed(f"splats: {splats(console, 1)}")
     for line in ("a\tquick\t9\tpass\tfail\tx", "a\tquick\t9\tpass\tskip\tx",
-                 "a\tquick\t9\tpass\tpass\t", "a\tquick\t9\topen\topen\tx",
-                 "a\tslow\t9\tpass\topen\tx", "a\tsoon\t9\tpass\tpass\tx"):
+                 "a\tquick\t9\tpass\tpass\t", "a\tquick\t9\tpass\topen\tx",
+                 "a\tslow\t9\topen\tpass\tx", "a\tsoon\t9\tpass\tpass\tx"):
         try:
             read(line)
         except AssertionError:
