@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves the machine by bare hosts and bare guests, programs without an
+operating system: the product of every state of a page and everything that can
+be done to it, against a model written from the specification alone. The table
+is read and compared after each operation. The self-check is on."""
+
+import re
+import sys
+
+from lab import machine, paths, platform, rules, say
+from lab.cases import Case, CaseFailed
+from lab.cases.machine_unit import report
+
+RUN = paths.ROOT / "machine" / "tests" / "bare" / "run.py"
+
+
+def unruly(text):
+    """Cells said to be impossible, and no rule that makes them so."""
+    known = {r.id for r in rules.table()}
+    bad = []
+    for why in re.findall(r"^# .*: impossible: .*", text, re.M):
+        source = re.search(r"\(([^()]*)\)$", why)
+        if not source or not (source[1] in known or
+                              re.match(r"PPR$|APM vol [23], \d", source[1])):
+            bad.append(f"by no rule: {why}")
+    return bad
+
+
+def conforms(suite):
+    binary = machine.build().binary
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    computer = platform.arguments(binary, smp=1, thread="single",
+                                  psp=("self-check=on",))
+    log = f"conform-{suite}"
+    tests = report(log, [sys.executable, RUN, suite, binary, *computer,
+                         *where],
+                   f"{paths.shown(RUN)} {suite} {paths.shown(binary)} ...")
+    text = say.log_path(log).read_text(errors="replace")
+    bad = unruly(text)
+    cells = re.search(r"^# cells: (.*)", text, re.M)
+    if bad or not cells:
+        raise CaseFailed("\n".join(bad) or "it does not say how many cells")
+    return f"{tests}, cells: {cells[1]}"
+
+
+CASES = [
+    Case("conform.host", "every state of a page x {RMPUPDATE, PSMASH, read, "
+         "write, fetch, page walk} by a bare host, through 4K, 2M and 1G: "
+         "outcome and whole state are the specification's",
+         lambda: conforms("host"), order=10),
+]

@@ -1,0 +1,115 @@
+/*
+ * A bare host: the secure processor's mailbox
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SNP firmware ABI (56860); registers as of PCI function 1022:14CA.
+ */
+#include "bare.h"
+
+#define PCI_ID        0x14ca1022u
+#define PCI_COMMAND   0x04
+#define PCI_BAR2      0x18
+#define REG_CMD       0x10980
+#define REG_BUF_LO    0x109e0
+#define REG_BUF_HI    0x109e4
+#define REG_FEATURE   0x109fc
+#define RESP_DONE     (1u << 31)
+#define POLLS         100000000
+
+static volatile uint8_t *bar;
+
+static uint32_t config_read(unsigned dev, unsigned reg)
+{
+    out32(0xcf8, 0x80000000u | dev << 11 | reg);
+    return in32(0xcfc);
+}
+
+static void config_write(unsigned dev, unsigned reg, uint32_t v)
+{
+    out32(0xcf8, 0x80000000u | dev << 11 | reg);
+    out32(0xcfc, v);
+}
+
+static uint32_t reg_read(unsigned reg)
+{
+    return *(volatile uint32_t *)(bar + reg);
+}
+
+static void reg_write(unsigned reg, uint32_t v)
+{
+    *(volatile uint32_t *)(bar + reg) = v;
+}
+
+const char *psp_find(void)
+{
+    for (unsigned dev = 0; dev < 32; dev++) {
+        uint32_t low;
+        uint64_t at;
+
+        if (config_read(dev, 0) != PCI_ID) {
+            continue;
+        }
+        low = config_read(dev, PCI_BAR2);
+        at = low & ~0xfu;
+        if ((low & 6) == 4) {
+            at |= (uint64_t)config_read(dev, PCI_BAR2 + 4) << 32;
+        }
+        if ((low & 1) || !at || at >= 4 * GIB) {
+            return "the secure processor's BAR 2 is not where it can be used";
+        }
+        config_write(dev, PCI_COMMAND, config_read(dev, PCI_COMMAND) | 6);
+        bar = (volatile uint8_t *)at;
+        return reg_read(REG_FEATURE) & 1 ? NULL
+               : "the secure processor does not offer SEV";
+    }
+    return "there is no secure processor 1022:14ca";
+}
+
+uint32_t psp(unsigned cmd, const void *buf, size_t len)
+{
+    static uint8_t page[4096] __attribute__((aligned(4096)));
+    uint64_t at = (uint64_t)page;
+
+    zero(page, sizeof(page));
+    copy(page, buf, len);
+    reg_write(REG_BUF_LO, len ? at : 0);
+    reg_write(REG_BUF_HI, len ? at >> 32 : 0);
+    reg_write(REG_CMD, cmd << 16);
+    for (int i = 0; i < POLLS; i++) {
+        uint32_t v = reg_read(REG_CMD);
+
+        if (v & RESP_DONE) {
+            return v & 0xffff;
+        }
+    }
+    bail("the secure processor does not answer");
+}
+
+uint32_t fw_page(unsigned cmd, uint64_t arg)
+{
+    return psp(cmd, &arg, sizeof(arg));
+}
+
+uint32_t fw_launch_start(uint64_t gctx)
+{
+    /* policy: bit 17 is one, SMT is allowed */
+    uint64_t c[6] = { gctx, 3ul << 16 };
+
+    return psp(CMD_LAUNCH_START, c, sizeof(c));
+}
+
+uint32_t fw_activate(uint64_t gctx, uint32_t asid)
+{
+    uint64_t c[2] = { gctx, asid };
+
+    return psp(CMD_ACTIVATE, c, 12);
+}
+
+uint32_t fw_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
+                          unsigned type)
+{
+    uint64_t c[4] = { gctx, size_2m | type << 1, spa };
+
+    return psp(CMD_LAUNCH_UPDATE, c, sizeof(c));
+}
