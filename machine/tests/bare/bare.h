@@ -132,7 +132,8 @@ uint64_t at_table(uint64_t pa, unsigned index);
 /* ---- psp.c ---- */
 
 enum {
-    CMD_SNP_INIT_EX = 0x085, CMD_DECOMMISSION = 0x090, CMD_ACTIVATE = 0x091,
+    CMD_PLATFORM_STATUS = 0x083, CMD_SNP_INIT_EX = 0x085,
+    CMD_DECOMMISSION = 0x090, CMD_ACTIVATE = 0x091,
     CMD_GCTX_CREATE = 0x093, CMD_LAUNCH_START = 0x0a0,
     CMD_LAUNCH_UPDATE = 0x0a1, CMD_SWAP_OUT = 0x0c0, CMD_RECLAIM = 0x0c7,
 };
@@ -159,5 +160,6 @@ uint32_t fw_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
 void suite_host(void);
 void suite_guest(void);
 void suite_vmrun(void);
+void suite_firmware(void);
 
 #endif

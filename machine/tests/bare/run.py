@@ -4,7 +4,7 @@
 
     run.py SUITE QEMU-BINARY QEMU-ARGUMENT...
 
-SUITE: host. Builds the image (make, cc, objcopy), adds kernel,
+SUITE: a name out of SUITES. Builds the image (make, cc, objcopy), adds kernel,
 serial port and exit device to the arguments, prints the KTAP that comes out of
 it. The exit status says whether all tests passed, and were there."""
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).parent
+SUITES = ("host", "guest")
 GOOD = 33                       # as in lib.c; 35: not all passed
 LIMIT = 900                     # seconds; it takes a few of an idle computer
 
@@ -67,11 +68,11 @@ def main(suite, *argv):
     print(text[max(start, 0):].replace("\r", ""), end="")
     why = wrong(text, status, errors)
     if why and (status not in (GOOD, GOOD + 2) or "not ok" not in text):
-        print(f"not ok 0 a bare {suite} on the machine # {why}")
+        print(f"not ok 0 {suite}: a bare host on the machine # {why}")
     return 1 if why else 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] != "host":
+    if len(sys.argv) < 3 or sys.argv[1] not in SUITES:
         sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a bare guest executes. It is copied to a page of its own and runs
+ * there, so nothing here is addressed but relative to itself, and the page
+ * that guest and host share (vm.h).
+ *
+ * An operation has its operands in RAX, RCX and RDX, and RDI is where the
+ * answer goes. A guest executes one operation and exits.
+ */
+#define ANSWER_DONE   1
+#define ANSWER_TRAP   2
+
+	.macro vmgexit
+	.byte 0xf3, 0x0f, 0x01, 0xd9
+	.endm
+
+	.section .rodata
+	.balign 4096
+	.code64
+	.globl blob, blob_end
+blob:
+	.globl g_read, g_write, g_fetch, g_pvalidate, g_rmpadjust, g_rescind
+	.globl g_done, g_traps
+g_read:
+	mov (%rax), %rax
+	jmp g_done
+g_write:
+	mov %rdx, (%rax)
+	jmp g_done
+g_fetch:
+	call *%rax
+	jmp g_done
+g_pvalidate:
+	.byte 0xf2, 0x0f, 0x01, 0xff
+	setc %bl
+	jmp g_done
+g_rmpadjust:
+	.byte 0xf3, 0x0f, 0x01, 0xfe
+	jmp g_done
+	/* used, rescinded, used again, without leaving the guest in between */
+g_rescind:
+	mov (%rax), %rbx
+	mov %rax, %rsi
+	.byte 0xf2, 0x0f, 0x01, 0xff
+	mov %rax, 8(%rdi)
+	mov (%rsi), %rbx
+	mov $-1, %rax
+g_done:
+	movzx %bl, %ebx
+	mov %rax, 8(%rdi)
+	mov %rbx, 16(%rdi)
+	movq $ANSWER_DONE, (%rdi)
+1:	vmgexit
+	jmp 1b
+
+	/* Instructions that can be intercepted, each the first of its operation */
+	.macro insn name, text:vararg
+	.globl i_\name
+i_\name:
+	\text
+	jmp g_done
+	.endm
+
+	insn cpuid, cpuid
+	insn rdtsc, rdtsc
+	insn rdtscp, rdtscp
+	insn rdpmc, rdpmc
+	insn invd, invd
+	insn wbinvd, wbinvd
+	insn invlpg, invlpg (%rax)
+	insn invlpga, invlpga
+	insn in, in $0x61, %al
+	insn out, out %al, $0x80
+	insn rdmsr, rdmsr
+	insn wrmsr, wrmsr
+	insn vmmcall, vmmcall
+	insn vmrun, vmrun
+	insn vmload, vmload
+	insn vmsave, vmsave
+	insn stgi, stgi
+	insn clgi, clgi
+	insn skinit, skinit
+	insn icebp, .byte 0xf1
+	insn monitor, monitor
+	insn mwait, mwait
+	insn xsetbv, xsetbv
+	insn pushf, pushf
+	insn popf, popf
+	insn iret, iretq
+	insn int, int $0x20
+	insn sidt, sidt 64(%rdi)
+	insn sgdt, sgdt 64(%rdi)
+	insn sldt, sldt %eax
+	insn str, str %eax
+	insn lidt, lidt (%rax)
+	insn lgdt, lgdt (%rax)
+	insn lldt, lldt %ax
+	insn ltr, ltr %ax
+	insn from_cr0, mov %cr0, %rax
+	insn from_cr3, mov %cr3, %rax
+	insn from_cr4, mov %cr4, %rax
+	insn from_cr8, mov %cr8, %rax
+	insn to_cr0, mov %rax, %cr0
+	insn to_cr3, mov %rax, %cr3
+	insn to_cr4, mov %rax, %cr4
+	insn to_cr8, mov %rax, %cr8
+	insn from_dr0, mov %db0, %rax
+	insn from_dr7, mov %db7, %rax
+	insn to_dr0, mov %rax, %db0
+	insn to_dr7, mov %rax, %db7
+	insn int3, int3
+	insn ud2, ud2
+	insn div, div %rcx
+	insn hlt, hlt
+	insn pause, pause
+	/* no descriptor, no handler: #UD, #DF, shutdown */
+	.globl i_triple
+i_triple:
+	lidt (%rax)
+	ud2
+
+	/* one of 16 bytes for each vector */
+	.balign 16
+g_traps:
+	.irp vec, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, \
+		17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.balign 16
+	.if (\vec == 8) || (\vec >= 10 && \vec <= 14) || (\vec == 17) || \
+	    (\vec == 21) || (\vec == 29) || (\vec == 30)
+	.else
+	push $0
+	.endif
+	push $\vec
+	jmp trapped
+	.endr
+trapped:
+	pop %rcx
+	pop %rdx
+	mov %rcx, 24(%rdi)
+	mov %rdx, 32(%rdi)
+	mov %cr2, %rcx
+	mov %rcx, 40(%rdi)
+	mov (%rsp), %rcx
+	mov %rcx, 48(%rdi)
+	movq $ANSWER_TRAP, (%rdi)
+	vmgexit
+blob_end:
+
+	.section .note.GNU-stack, "", @progbits
