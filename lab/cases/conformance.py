@@ -53,4 +53,8 @@ CASES = [
          "a guest without SNP, through nested leaves of 4K and 2M: outcome "
          "and whole state are the specification's",
          lambda: conforms("guest"), order=10, inputs=("machine",)),
+    Case("conform.vmrun", "every exit of an SNP guest that an instruction, "
+         "memory or a virtual interrupt makes is automatic, or #VC, as the "
+         "specification has it; VMRUN refuses each field and page that it "
+         "has to", lambda: conforms("vmrun"), order=10, inputs=("machine",)),
 ]
