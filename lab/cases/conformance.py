@@ -57,4 +57,7 @@ CASES = [
          "memory or a virtual interrupt makes is automatic, or #VC, as the "
          "specification has it; VMRUN refuses each field and page that it "
          "has to", lambda: conforms("vmrun"), order=10, inputs=("machine",)),
+    Case("conform.firmware", "every state of a page x the firmware's commands "
+         "that take a page: status and whole state are the specification's",
+         lambda: conforms("firmware"), order=10, inputs=("machine",)),
 ]
