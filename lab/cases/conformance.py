@@ -60,4 +60,9 @@ CASES = [
     Case("conform.firmware", "every state of a page x the firmware's commands "
          "that take a page: status and whole state are the specification's",
          lambda: conforms("firmware"), order=10, inputs=("machine",)),
+    Case("conform.vmpl", "every mask of rights x every VMPL x {read, write, "
+         "fetch, page walk} at CPL0 and CPL3, given by the firmware and by "
+         "RMPADJUST; RMP instructions where they may not be used; VMSAs that "
+         "a guest makes", lambda: conforms("vmpl"), order=10,
+         inputs=("machine",)),
 ]

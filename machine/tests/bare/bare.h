@@ -152,8 +152,9 @@ uint32_t fw_page(unsigned cmd, uint64_t arg);   /* buffer: one address */
 uint32_t fw_launch_start(uint64_t gctx);
 uint32_t fw_activate(uint64_t gctx, uint32_t asid);
 enum { TYPE_NORMAL = 1, TYPE_VMSA = 2 };
+/* @perms: of VMPL1 in bits 7:0, of VMPL2 and 3 above */
 uint32_t fw_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
-                          unsigned type);
+                          unsigned type, uint32_t perms);
 
 /* ---- the suites ---- */
 
@@ -161,5 +162,6 @@ void suite_host(void);
 void suite_guest(void);
 void suite_vmrun(void);
 void suite_firmware(void);
+void suite_vmpl(void);
 
 #endif

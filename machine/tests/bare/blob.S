@@ -113,6 +113,8 @@ i_\name:
 	insn div, div %rcx
 	insn hlt, hlt
 	insn pause, pause
+	insn rmpupdate, .byte 0xf2, 0x0f, 0x01, 0xfe
+	insn psmash, .byte 0xf3, 0x0f, 0x01, 0xff
 	/* no descriptor, no handler: #UD, #DF, shutdown */
 	.globl i_triple
 i_triple:

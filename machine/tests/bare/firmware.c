@@ -151,7 +151,7 @@ static void try_context(void)
     may_be(context, ST_GUEST_STATE);
     judge("SNP_ACTIVATE", 0, status);
 
-    status = fw_launch_update(now.spa, now.spa, false, TYPE_NORMAL);
+    status = fw_launch_update(now.spa, now.spa, false, TYPE_NORMAL, 0);
     may_be(beyond(now.spa), ST_ADDRESS);
     may_be(!context, ST_GUEST);
     may_be(context, ST_GUEST_STATE);
@@ -170,7 +170,7 @@ static void try_context(void)
 static void one_update(uint64_t spa, unsigned guest, bool size, unsigned type)
 {
     uint32_t status = fw_launch_update(KEEP_PAGE(KEEP_GCTX + guest), spa, size,
-                                       type);
+                                       type, 0);
     bool size_2m, pre_guest;
     Entry e = entry(spa, &size_2m);
 
@@ -201,9 +201,7 @@ static void one_state(void)
 
     if (why) {
         if (!now.spot) {
-            print("# %s %s: impossible: %s\n", state_name[now.state],
-                  now.size_2m ? "2M" : "4K", why);
-            impossible();
+            state_cannot(now.state, now.size_2m, why);
         }
         return;
     }

@@ -293,9 +293,7 @@ static void one_state(void)
 
     if (why) {
         if (!now.spot) {
-            print("# %s %s: impossible: %s\n", state_name[now.state],
-                  now.size_2m ? "2M" : "4K", why);
-            impossible();
+            state_cannot(now.state, now.size_2m, why);
         }
         return;
     }

@@ -226,20 +226,13 @@ static void try_walks(void)
 
 /* ---- the product ---- */
 
-static void count_impossible(const char *why)
-{
-    print("# %s %s: impossible: %s\n", state_name[now.state],
-          now.size_2m ? "2M" : "4K", why);
-    impossible();
-}
-
 static void one_state(void)
 {
     const char *why = state_make(now.state, now.size_2m, now.spot, &now.spa);
 
     if (why) {
         if (!now.spot) {
-            count_impossible(why);
+            state_cannot(now.state, now.size_2m, why);
         }
         return;
     }

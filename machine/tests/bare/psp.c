@@ -107,9 +107,9 @@ uint32_t fw_activate(uint64_t gctx, uint32_t asid)
 }
 
 uint32_t fw_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
-                          unsigned type)
+                          unsigned type, uint32_t perms)
 {
-    uint64_t c[4] = { gctx, size_2m | type << 1, spa };
+    uint64_t c[4] = { gctx, size_2m | type << 1, spa, (uint64_t)perms << 8 };
 
     return psp(CMD_LAUNCH_UPDATE, c, sizeof(c));
 }

@@ -19,6 +19,7 @@ enum {
 _Static_assert(P_PT_WINDOW + 4 <= P_LANDING, "the guest's memory");
 #define NIMAGE        (P_END - P_CODE)
 #define AT_GDT        0x800
+#define AT_TSS        0xc00
 
 /* Guest virtual: one to one below 2 MiB, windows and tables from 1 GiB */
 #define SLOT_WINDOW   0                 /* + way * 2 + c */
@@ -122,6 +123,8 @@ static void fill_image(Guest g)
     }
     desc[AT_GDT / 8 + 1] = 0x00af9b000000ffff;
     desc[AT_GDT / 8 + 2] = 0x00cf93000000ffff;
+    /* where the stack is once an exception comes from CPL3 */
+    put(desc, AT_TSS + 4, (P_STACK + 1) * PAGE - 64);
     *(uint64_t *)image_page(g, P_LANDING) = MAGIC;
     fill_tables(g);
 }
@@ -195,7 +198,7 @@ static void fill_save(uint8_t *save, bool vmsa, bool c, const Regs *r)
     put_segment(save, 0x60, 0, 0, 0x17, P_DESC * PAGE + AT_GDT);
     put_segment(save, 0x70, 0, 0x82, 0xffff, 0);
     put_segment(save, 0x80, 0, 0, 32 * 16 - 1, P_DESC * PAGE);
-    put_segment(save, 0x90, 0, 0x8b, 0xffff, 0);
+    put_segment(save, 0x90, 0x28, 0x8b, 0x67, P_DESC * PAGE + AT_TSS);
     put(save, 0x0d0, 0x1d00);               /* EFER: SVME, NXE, LMA, LME */
     put(save, 0x148, 0x40620);              /* CR4, with OSXSAVE */
     put(save, 0x150, P_PML4 * PAGE | (c ? C_BIT : 0));
@@ -216,6 +219,14 @@ static void fill_save(uint8_t *save, bool vmsa, bool c, const Regs *r)
         put(save, 0x408, 0x1f80);           /* MXCSR */
         put(save, 0x410, 0x037f);           /* FCW */
     }
+}
+
+void vm_fill_vmsa(void *page, const char *op)
+{
+    Regs r = { .rip = P_CODE * PAGE + (op - blob), .rdi = P_SHARED * PAGE };
+
+    zero(page, PAGE);
+    fill_save(page, true, true, &r);
 }
 
 /* By the firmware's own command: a VMSA has to be measured. */

@@ -70,6 +70,9 @@ extern void (*vm_spoil)(uint8_t *vmcb, uint8_t *save);
 extern uint64_t vm_vmsa;
 extern uint8_t vmcb[4096];
 
+/* A VMSA for a guest to make one of, and not the firmware */
+void vm_fill_vmsa(void *page, const char *op);
+
 /* VMRUN again, of the same guest as it left */
 void vm_again(Exit *x);
 /* VMRUN with @vmcb as operand: does it raise #GP? */

@@ -421,9 +421,7 @@ static void suite_vmsa_pages(void)
         Exit x;
 
         if (why) {
-            print("# %s %s: impossible: %s\n", state_name[s],
-                  size_2m ? "2M" : "4K", why);
-            impossible();
+            state_cannot(s, size_2m, why);
             continue;
         }
         if (s == VMSA) {

@@ -155,13 +155,16 @@ static void to_context(uint64_t spa)
     model_set(spa, &e, false);
 }
 
+uint32_t launch_perms;
+
 void do_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
                       unsigned type)
 {
     bool was_2m;
     Entry e = entry_of(spa, &was_2m);
 
-    need_fw(fw_launch_update(gctx, spa, size_2m, type), "SNP_LAUNCH_UPDATE");
+    need_fw(fw_launch_update(gctx, spa, size_2m, type, launch_perms),
+            "SNP_LAUNCH_UPDATE");
     e.immutable = false;
     e.validated = true;
     e.vmsa = type == TYPE_VMSA;
@@ -279,6 +282,15 @@ static const char *no_2m(State s)
     }
 }
 
+static const char not_covered[] = "this suite swaps no pages out";
+
+void state_cannot(State s, bool size_2m, const char *why)
+{
+    print("# %s %s: %s: %s\n", state_name[s], size_2m ? "2M" : "4K",
+          why == not_covered ? "not covered" : "impossible", why);
+    impossible();
+}
+
 const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
 {
     uint64_t entry = size_2m ? TRY : TRY + spots[spot] * PAGE;
@@ -288,7 +300,7 @@ const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
     if (s == PRE_SWAP) {
         why = psp(CMD_SWAP_OUT, NULL, 0) == FW_UNKNOWN
               ? "the firmware has no SNP_PAGE_SWAP_OUT (FW-UNKNOWN)"
-              : "not covered, the suite swaps no pages out";
+              : not_covered;
     }
     clean(TRY);
     if (why) {
@@ -333,8 +345,8 @@ const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
     } else if (s == CONTEXT) {
         to_context(entry);
     } else if (s == VMSA && size_2m) {
-        if (fw_launch_update(KEEP_PAGE(KEEP_GCTX), entry, true, TYPE_VMSA) !=
-            FW_PAGE_SIZE) {
+        if (fw_launch_update(KEEP_PAGE(KEEP_GCTX), entry, true, TYPE_VMSA,
+                             0) != FW_PAGE_SIZE) {
             bail("a VMSA of 2M is not refused with INVALID_PAGE_SIZE");
         }
         clean(TRY);

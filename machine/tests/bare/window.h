@@ -34,6 +34,9 @@ void do_update(uint64_t spa, const Update *u);
 void do_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
                       unsigned type);
 
+/* What VMPL1, 2 and 3 may do to pages launched from now on: a byte each */
+extern uint32_t launch_perms;
+
 /* ---- the states ---- */
 
 typedef enum State {
@@ -49,6 +52,9 @@ extern const char *const state_name[NSTATES];
  * no such page.
  */
 const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa);
+
+/* Says so, and counts it as one impossible cell. */
+void state_cannot(State s, bool size_2m, const char *why);
 
 /* NULL if the host knows what is in the page, or why not. */
 const char *state_unknown(State s);

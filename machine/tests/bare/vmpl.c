@@ -1,0 +1,323 @@
+/*
+ * Privilege: VMPLs, CPL3, the host's instructions in a guest
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * APM volume 2, 15.36.7; volume 3, PVALIDATE, RMPADJUST. The guest's own pages
+ * are open to all VMPLs, so that only the page that is tried decides.
+ */
+#include "vm.h"
+
+enum { R = 1, W = 2, UX = 4, SX = 8, MASKS = 32 };
+
+extern char i_rmpupdate[], i_psmash[], i_pause[];
+
+static unsigned vmpl, cpl;              /* of the next run */
+static uint64_t page;                   /* the one that is tried */
+
+static void put16(uint8_t *p, unsigned at, uint16_t v)
+{
+    copy(p + at, &v, sizeof(v));
+}
+
+static void spoil(uint8_t *v, uint8_t *save)
+{
+    (void)v;
+    save[0x0ca] = vmpl;
+    save[0x0cb] = cpl;
+    if (cpl == 3) {
+        put16(save, 0x10, 0x1b);        /* CS, and its attributes */
+        put16(save, 0x12, 0xafb);
+        put16(save, 0x20, 0x23);        /* SS */
+        put16(save, 0x22, 0xcf3);
+    }
+}
+
+/* A page that the guest has validated, for VMPL1 to 3 with these masks */
+static void make_page(uint32_t perms)
+{
+    if (state_make(HYPERVISOR, false, 1, &page)) {
+        bail("there is no free page");
+    }
+    launch_perms = perms;
+    if (state_make(GUEST_VALID, false, 1, &page)) {
+        bail("there is no page of a guest");
+    }
+    launch_perms = 0x0f0f0f;
+    window_check();
+}
+
+static uint64_t va(bool c)
+{
+    return vm_va(WAY_RIGHT, c, page);
+}
+
+static bool done(const Exit *x)
+{
+    return x->code == EXIT_VMGEXIT && x->answer.kind == ANSWER_DONE;
+}
+
+static bool gp(const Exit *x, Guest g)
+{
+    return x->code == (g == PLAIN ? EXIT_VMMCALL : EXIT_VMGEXIT) &&
+           x->answer.kind == ANSWER_TRAP && x->answer.vector == VEC_GP &&
+           !x->answer.error;
+}
+
+static bool vmpl_fault(const Exit *x, uint64_t stage)
+{
+    const uint64_t look = NPF_P | NPF_RMP | NPF_FINAL | NPF_TABLE | NPF_ENC |
+                          NPF_SIZEM | NPF_VMPL;
+
+    return x->code == EXIT_NPF && x->answer.kind == ANSWER_NONE &&
+           (x->info2 & ~(PAGE - 1)) == GPA_BASE + page % SIZE_2M &&
+           (x->info1 & look) == (NPF_P | NPF_RMP | NPF_ENC | NPF_VMPL | stage);
+}
+
+static void told(bool bad, const char *what, unsigned mask, const Exit *x)
+{
+    if (bad) {
+        print("# VMPL%u, CPL%u, mask %x, %s: exit %lx %lx %lx, answer %lx: "
+              "rax %lx vector %lx error %lx\n", vmpl, cpl, mask, what, x->code,
+              x->info1, x->info2, x->answer.kind, x->answer.rax,
+              x->answer.vector, x->answer.error);
+    }
+}
+
+/* ---- what a mask permits ---- */
+
+static void one_access(const char *what, const char *op, uint64_t at,
+                       unsigned need, unsigned mask, uint64_t stage)
+{
+    bool good;
+    Exit x;
+
+    vm_run(OWNER, op, at, 0, 0, &x);
+    /* RMP-CHECK-VMPL; RMP-VMPL-WO: a write needs to read as well */
+    good = (mask & need) == need ? done(&x) : vmpl_fault(&x, stage);
+    told(cell(window_check() && good), what, mask, &x);
+}
+
+/* The page's mask is of the VMPL that runs; VMPL0 has all of them. */
+static void every_access(unsigned mask)
+{
+    if (!vmpl) {
+        mask = MASKS - 1;
+    }
+    one_access("read", g_read, va(true) + AT_MAGIC, R, mask, NPF_FINAL);
+    one_access("write", g_write, va(true) + AT_WRITE, R | W, mask, NPF_FINAL);
+    one_access("fetch, C=1", g_fetch, va(true) + AT_CODE, cpl ? UX : SX, mask,
+               NPF_FINAL);
+    one_access("fetch, C=0", g_fetch, va(false) + AT_CODE, cpl ? UX : SX, mask,
+               NPF_FINAL);
+    if ((mask & R) == R && !(mask & W)) {
+        /* whether a walk that sets nothing has to write, nobody says */
+        return;
+    }
+    one_access("walk", g_read, vm_table_va(WAY_RIGHT, 1, PTE_GUEST + WALK_AD),
+               R | W, mask, NPF_TABLE);
+}
+
+static void suite_launched(void)
+{
+    ktap_begin();
+    for (unsigned mask = 0; mask < MASKS; mask++) {
+        for (vmpl = 0; vmpl < platform.vmpls; vmpl++) {
+            /* all the others may do the opposite */
+            uint32_t perms = 0x1f1f1f & ~((uint32_t)mask * 0x010101);
+
+            if (vmpl) {
+                perms &= ~(0xffu << 8 * (vmpl - 1));
+                perms |= mask << 8 * (vmpl - 1);
+            }
+            make_page(perms);
+            for (cpl = 0; cpl < 4; cpl += 3) {
+                every_access(mask);
+            }
+        }
+    }
+    ktap_end("pages launched with every mask of a VMPL");
+}
+
+/* Masks given by RMPADJUST at VMPL0, then used */
+static void suite_adjusted(void)
+{
+    ktap_begin();
+    for (unsigned mask = 0; mask < MASKS; mask++) {
+        for (unsigned to = 1; to < platform.vmpls; to++) {
+            bool size_2m;
+            Entry e;
+            Exit x;
+
+            make_page(0x1f1f1f & ~((uint32_t)mask * 0x010101));
+            vmpl = cpl = 0;
+            vm_run(OWNER, g_rmpadjust, va(true), 0, mask << 8 | to, &x);
+            e = entry_of(page, &size_2m);
+            model_set(page, &e, size_2m);
+            told(cell(window_check() && done(&x) && !x.answer.rax),
+                 "RMPADJUST", mask, &x);
+            vmpl = to;
+            for (cpl = 0; cpl < 4; cpl += 3) {
+                every_access(mask);
+            }
+        }
+    }
+    ktap_end("pages given every mask by RMPADJUST");
+}
+
+/* ---- instructions above VMPL0 ---- */
+
+static void suite_above(void)
+{
+    Exit x;
+
+    ktap_begin();
+    cpl = 0;
+    for (vmpl = 1; vmpl < platform.vmpls; vmpl++) {
+        make_page(0x1f1f1f);
+        for (unsigned validate = 0; validate < 2; validate++) {
+            vm_run(OWNER, g_pvalidate, va(true), 0, validate, &x);
+            /* PVALIDATE-VMPL */
+            told(cell(window_check() && done(&x) &&
+                      x.answer.rax == FAIL_PERMISSION && !x.answer.carry),
+                 "PVALIDATE", validate, &x);
+        }
+        for (unsigned own = 0; own < MASKS; own++) {
+            for (unsigned want = 0; want < MASKS; want += 1 + want / 8) {
+                for (unsigned to = 0; to < platform.vmpls; to++) {
+                    /* RMP-ADJUST-PRIVILEGE, RMP-ADJUST-SUBSET */
+                    bool refused = to <= vmpl || (want & ~own);
+                    bool size_2m;
+                    Entry e;
+
+                    make_page(own << 8 * (vmpl - 1));
+                    /* RMP-ADJUST-VMSA: bit 16 is VMPL0's */
+                    vm_run(OWNER, g_rmpadjust, va(true), 0,
+                           1u << 16 | want << 8 | to, &x);
+                    if (!refused) {
+                        e = entry_of(page, &size_2m);
+                        model_set(page, &e, size_2m);
+                    }
+                    told(cell(window_check() && done(&x) && x.answer.rax ==
+                              (refused ? FAIL_PERMISSION : OK)),
+                         "RMPADJUST", own << 8 | want, &x);
+                }
+            }
+        }
+    }
+    ktap_end("PVALIDATE and RMPADJUST above VMPL0");
+}
+
+/* ---- CPL3, and who is no host ---- */
+
+static void suite_who(void)
+{
+    static const struct {
+        const char *name, *op;
+        bool host;
+    } insns[] = {
+        { "PVALIDATE", g_pvalidate, false },
+        { "RMPADJUST", g_rmpadjust, false },
+        { "RMPUPDATE", i_rmpupdate, true }, { "PSMASH", i_psmash, true },
+    };
+    Exit x;
+
+    ktap_begin();
+    vmpl = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(insns); i++) {
+        make_page(0);
+        /* PVALIDATE-CPL, RMPUPDATE-CPL */
+        cpl = 3;
+        vm_run(OWNER, insns[i].op, insns[i].host ? page : va(true), 0x20000,
+               0x301, &x);
+        told(cell(window_check() && gp(&x, OWNER)), insns[i].name, 0, &x);
+        for (Guest g = OWNER; insns[i].host && g < NGUESTS; g += PLAIN) {
+            /* RMPUPDATE-GUEST */
+            cpl = 0;
+            vm_spoil = g == PLAIN ? NULL : spoil;
+            vm_run(g, insns[i].op, page, 0x20000, 0, &x);
+            vm_spoil = spoil;
+            told(cell(window_check() && x.answer.kind == ANSWER_DONE &&
+                      x.answer.rax == FAIL_PERMISSION), insns[i].name, g, &x);
+        }
+    }
+    ktap_end("RMP instructions at CPL3, and those of the host in guests");
+}
+
+/* ---- VMSAs that a guest makes ---- */
+
+static bool guest_made(unsigned at, uint8_t value, Exit *x)
+{
+    Update pre = { .assigned = 1, .immutable = 1, .asid = asid_of[OWNER] };
+    bool size_2m;
+    Entry e;
+
+    if (state_make(HYPERVISOR, false, 1, &page)) {
+        bail("there is no free page");
+    }
+    vm_fill_vmsa((void *)page, i_pause);
+    if (at) {
+        ((uint8_t *)page)[at] = value;
+    }
+    pre.gpa = GPA_BASE + page % SIZE_2M;
+    do_update(page, &pre);
+    do_launch_update(KEEP_PAGE(KEEP_GCTX), page, false, TYPE_NORMAL);
+    window_check();
+    vm_run(OWNER, g_rmpadjust, va(true), 0, 1u << 16 | R << 8 | 1, x);
+    e = entry_of(page, &size_2m);
+    e.vmsa = true;
+    model_set(page, &e, size_2m);
+    if (!window_check() || !done(x) || x->answer.rax) {
+        return false;
+    }
+    vm_vmsa = page;
+    vm_run(OWNER, i_pause, 0, 0, 0, x);
+    vm_vmsa = 0;
+    return window_check();
+}
+
+static void suite_vmsa(void)
+{
+    static const struct {
+        const char *name;
+        unsigned at;
+        uint8_t value;
+        bool good;
+    } made[] = {
+        { "a good VMSA", 0, 0, true },
+        /* VMRUN-VMPL */
+        { "VMPL 4", 0x0ca, 4, false }, { "VMPL 255", 0x0ca, 255, false },
+        /* RMP-VMSA-PLAIN: it is no page of the hypervisor's */
+        { "SNP not active", 0x3b0, 0, false },
+        { "reflected #VC", 0x3b0, 5, false },
+    };
+    Exit x;
+
+    ktap_begin();
+    vmpl = cpl = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(made); i++) {
+        bool same = guest_made(made[i].at, made[i].value, &x);
+
+        told(cell(same && (made[i].good ? done(&x) : x.code == ~0ul)),
+             made[i].name, made[i].value, &x);
+    }
+    ktap_end("VMSAs that the guest makes by RMPADJUST");
+}
+
+void suite_vmpl(void)
+{
+    ktap_plan(6);
+    window_init();
+    launch_perms = 0x0f0f0f;
+    vm_init();
+    vm_spoil = spoil;
+    if (state_make(HYPERVISOR, false, 1, &page)) {
+        bail("there is no free page");
+    }
+    vm_window(page, false);
+    suite_launched();
+    suite_adjusted();
+    suite_above();
+    suite_who();
+    suite_vmsa();
+}
