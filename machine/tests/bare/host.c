@@ -224,6 +224,68 @@ static void try_walks(void)
     }
 }
 
+/* ---- operands and flags ---- */
+
+#define NOWHERE      (5ul << 39)        /* no view has it */
+#define NOT_CANONICAL (1ul << 63)
+
+static void operand(uint64_t at, int vector, uint64_t cr2, const char *what)
+{
+    Probe p = probe(op_rmpupdate, now.spa, at);
+    bool good = p.vector == vector && !p.error &&
+                (vector != VEC_PF || p.cr2 == cr2);
+
+    if (cell(window_check() && good)) {
+        print("# RMPUPDATE, operand %s: vector %d, error %lx, cr2 %lx\n", what,
+              p.vector, p.error, p.cr2);
+    }
+}
+
+/* OF, SF, ZF, AF and PF are the status's; popfq before set them otherwise */
+static void flags(ProbeOp *op, uint64_t a, const Update *u, unsigned want)
+{
+    const uint64_t look = 1u << 11 | 1u << 7 | 1u << 6 | 1u << 4 | 1u << 2;
+    Probe p = probe(op, a, (uint64_t)u);
+    bool even = !(__builtin_popcount(want) & 1);
+    uint64_t expected = (want ? 0 : 1u << 6) | (even ? 1u << 2 : 0);
+
+    if (u && want == OK) {
+        model_update(a, u);
+    }
+    if (cell(window_check() && p.vector == NO_VEC &&
+             (uint32_t)p.ret == want && (p.ret >> 32 & look) == expected)) {
+        print("# flags after status %x: %lx, not %lx\n", (unsigned)p.ret,
+              p.ret >> 32 & look, expected);
+    }
+}
+
+static void suite_operands(void)
+{
+    static const Update bad = { .immutable = 1 }, good = { .assigned = 1 };
+    static const Update guest = { .assigned = 1, .size = 1, .asid = 7 };
+    uint64_t last, table;
+
+    ktap_begin();
+    now.state = HYPERVISOR;
+    now.spot = 1;
+    state_make(HYPERVISOR, false, 1, &now.spa);
+    operand(NOWHERE, VEC_PF, NOWHERE, "not mapped");
+    operand(NOT_CANONICAL, VEC_GP, 0, "not canonical");
+    /* the last page that the table maps; the operand's end is in the next */
+    table = now.spa;
+    last = at_table(table, PTE_HOST + NWALKS - 1);
+    operand(last + PAGE - 8, VEC_PF, last + PAGE, "mapped by half");
+    flags(op_rmpupdate_flags, now.spa, &bad, FAIL_INPUT);
+    flags(op_psmash_flags, now.spa, NULL, FAIL_INPUT);
+    flags(op_psmash_flags, now.spa & ~(SIZE_2M - 1), NULL, FAIL_BADADDR);
+    flags(op_rmpupdate_flags, now.spa, &good, OK);
+    flags(op_rmpupdate_flags, now.spa & ~(SIZE_2M - 1), &guest, FAIL_OVERLAP);
+    state_make(FIRMWARE, false, 1, &now.spa);
+    window_check();
+    flags(op_rmpupdate_flags, now.spa, &good, FAIL_PERMISSION);
+    ktap_end("operands and flags of RMPUPDATE and PSMASH");
+}
+
 /* ---- the product ---- */
 
 static void one_state(void)
@@ -249,8 +311,9 @@ static void one_state(void)
 
 void suite_host(void)
 {
-    ktap_plan(1 + NSTATES);
+    ktap_plan(2 + NSTATES);
     window_init();
+    suite_operands();
     for (State s = 0; s < NSTATES; s++) {
         ktap_begin();
         if (state_unknown(s)) {

@@ -142,7 +142,8 @@ probe_end:
 	ret
 
 	.globl op_read, op_write, op_fetch, op_rmpupdate, op_psmash
-	.globl op_pvalidate, op_rmpadjust, op_hsave
+	.globl op_pvalidate, op_rmpadjust, op_hsave, op_rmpupdate_flags
+	.globl op_psmash_flags
 op_read:
 	mov (%rdi), %rax
 	ret
@@ -160,6 +161,21 @@ op_psmash:
 	mov %rdi, %rax
 	.byte 0xf3, 0x0f, 0x01, 0xff
 	ret
+	/* the status, and RFLAGS from bit 32 */
+	.macro with_flags insn
+	push $0x8d5		/* all that the result decides, the wrong way */
+	popfq
+	call \insn
+	pushfq
+	pop %rdx
+	shl $32, %rdx
+	or %rdx, %rax
+	ret
+	.endm
+op_rmpupdate_flags:
+	with_flags op_rmpupdate
+op_psmash_flags:
+	with_flags op_psmash
 op_pvalidate:
 	mov %rdi, %rax
 	xor %ecx, %ecx
