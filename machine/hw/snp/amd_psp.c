@@ -214,6 +214,11 @@ static char *get_rmp_summary(Object *obj, Error **errp)
     return snp_platform_rmp_summary(&AMD_PSP(obj)->platform);
 }
 
+static char *get_rmp_histogram(Object *obj, Error **errp)
+{
+    return snp_platform_rmp_histogram(&AMD_PSP(obj)->platform);
+}
+
 static char *get_guests(Object *obj, Error **errp)
 {
     return snp_platform_guests(&AMD_PSP(obj)->platform);
@@ -280,6 +285,10 @@ static void psp_class_init(ObjectClass *klass, void *data)
                                   NULL);
     object_class_property_set_description(klass, "rmp-summary",
         "RMP entries by state and by ASID, JSON");
+    object_class_property_add_str(klass, "rmp-histogram", get_rmp_histogram,
+                                  NULL);
+    object_class_property_set_description(klass, "rmp-histogram",
+        "4K pages by state for each ASID that owns any, JSON");
     object_class_property_add_str(klass, "guests", get_guests, NULL);
     object_class_property_set_description(klass, "guests",
         "guests the firmware knows, and ASIDs not flushed, JSON");

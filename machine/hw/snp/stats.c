@@ -47,7 +47,8 @@ typedef struct Tally {
 } Tally;
 
 static QemuSpin tally_lock;     /* zero is unlocked */
-static Tally vmgexit_events, vmgexit_msrs, vc_codes, fw_results;
+static Tally vmexit_codes, vmexit_asids, vmgexit_events, vmgexit_msrs;
+static Tally vc_codes, fw_results;
 
 static void tally(Tally *t, uint64_t key)
 {
@@ -116,6 +117,13 @@ void snp_stat_npf(uint64_t info1)
             snp_stat(kinds[i].stat);
         }
     }
+}
+
+void snp_stat_vmexit(uint64_t code, uint32_t asid)
+{
+    snp_stat(SNP_STAT_VMEXIT);
+    tally(&vmexit_codes, code);
+    tally(&vmexit_asids, asid);
 }
 
 void snp_stat_vmgexit(uint64_t event)
@@ -202,6 +210,8 @@ char *snp_stats_json(void)
         qdict_put_int(sub, codes[i], qatomic_read(&rmpupdate_codes[i]));
     }
     qdict_put(d, "rmpupdate", sub);
+    qdict_put(d, "vmexit-code", tally_dict(&vmexit_codes));
+    qdict_put(d, "vmexit-asid", tally_dict(&vmexit_asids));
     qdict_put(d, "vmgexit", tally_dict(&vmgexit_events));
     qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
     qdict_put(d, "vc", tally_dict(&vc_codes));

@@ -51,6 +51,7 @@ void snp_platform_reset(SnpPlatform *p);
 
 /* JSON texts; the caller frees them. */
 char *snp_platform_rmp_summary(const SnpPlatform *p);
+char *snp_platform_rmp_histogram(const SnpPlatform *p);
 char *snp_platform_rmp_entry(const SnpPlatform *p, uint64_t spa);
 char *snp_platform_guests(const SnpPlatform *p);
 
@@ -85,6 +86,8 @@ void snp_stat(SnpStat what);
 void snp_stat_rmpupdate(int code, const RmpUpdate *u);
 void snp_stat_pvalidate(int code, bool unchanged, bool validate);
 void snp_stat_npf(uint64_t info1);
+/* Also by exit code and by ASID, plain guests' included */
+void snp_stat_vmexit(uint64_t code, uint32_t asid);
 void snp_stat_vmgexit(uint64_t event);          /* SW_EXITCODE */
 void snp_stat_vmgexit_msr(uint32_t request);    /* GHCB MSR bits 11:0 */
 void snp_stat_vc(uint64_t code);

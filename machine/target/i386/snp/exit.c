@@ -10,6 +10,7 @@
 #include "exec/cpu_ldst.h"
 #include "tcg/helper-tcg.h"
 #include "hw/snp/platform.h"
+#include "hw/snp/trace.h"
 #include "snp.h"
 #include "exit_class.h"
 
@@ -21,6 +22,7 @@ void x86_snp_reflect(CPUX86State *env, uint64_t exit_code, uint64_t info1,
         return;
     }
     snp_stat_vc(exit_code);
+    trace_snp_vc(env->snp.asid, exit_code, info1);
     raise_exception_err_ra(env, EXCP1D_VC, exit_code, retaddr);
 }
 
@@ -78,27 +80,47 @@ static uint64_t ghcb_event(CPUX86State *env)
     return flags & TLB_INVALID_MASK || !host ? 0 : ldq_le_p(host + 0x390);
 }
 
+/* What the machine's observers are told, if any listens. */
+static void trace_exit(CPUX86State *env, uint64_t code, uint64_t info1)
+{
+    trace_snp_vmexit(env_cpu(env)->cpu_index, env->snp.asid, code, info1);
+    if (code == SVM_EXIT_NPF && trace_event_get_state_backends(TRACE_SNP_NPF)) {
+        uint64_t gpa = x86_ldq_phys(env_cpu(env), env->vm_vmcb +
+                                    offsetof(struct vmcb, control.exit_info_2));
+
+        trace_snp_npf(env->snp.asid, gpa, info1);
+    }
+}
+
+static void count_vmgexit(CPUX86State *env)
+{
+    uint64_t event;
+
+    if (env->snp.ghcb & 0xfff) {
+        snp_stat_vmgexit_msr(env->snp.ghcb & 0xfff);
+        trace_snp_vmgexit_msr(env->snp.asid, env->snp.ghcb);
+    } else {
+        event = ghcb_event(env);
+        snp_stat_vmgexit(event);
+        trace_snp_vmgexit(env->snp.asid, env->snp.ghcb, event);
+    }
+}
+
 void x86_snp_count_exit(CPUX86State *env, uint64_t code, uint64_t info1)
 {
     if (!snp_platform()) {
         return;
     }
-    snp_stat(SNP_STAT_VMEXIT);
+    snp_stat_vmexit(code, env->snp.asid);
     if (env->snp.guest) {
         snp_stat(env->snp.guest & SNP_GUEST_SNP ? SNP_STAT_VMEXIT_SNP :
                  env->snp.guest & SNP_GUEST_ES ? SNP_STAT_VMEXIT_SEV_ES :
                  SNP_STAT_VMEXIT_SEV);
     }
-    switch (code) {
-    case SVM_EXIT_NPF:
+    trace_exit(env, code, info1);
+    if (code == SVM_EXIT_NPF) {
         snp_stat_npf(info1);
-        break;
-    case SVM_EXIT_VMGEXIT:
-        if (env->snp.ghcb & 0xfff) {
-            snp_stat_vmgexit_msr(env->snp.ghcb & 0xfff);
-        } else {
-            snp_stat_vmgexit(ghcb_event(env));
-        }
-        break;
+    } else if (code == SVM_EXIT_VMGEXIT) {
+        count_vmgexit(env);
     }
 }

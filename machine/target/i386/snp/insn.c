@@ -13,6 +13,7 @@
 #include "exec/cpu_ldst.h"
 #include "tcg/helper-tcg.h"
 #include "hw/snp/platform.h"
+#include "hw/snp/trace.h"
 #include "snp.h"
 
 static void set_status(CPUX86State *env, uint32_t code, bool carry)
@@ -63,6 +64,8 @@ void helper_rmpupdate(CPUX86State *env)
     code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
            : rmp_update(&snp_platform()->rmp, spa, &u);
     snp_stat_rmpupdate(code, &u);
+    trace_snp_rmpupdate(spa, u.assigned, u.asid, u.gpa, u.pagesize,
+                        u.immutable, code);
     if (code == RMP_SUCCESS) {
         x86_snp_flush_all();
     }
@@ -73,14 +76,15 @@ void helper_rmpupdate(CPUX86State *env)
 void helper_psmash(CPUX86State *env)
 {
     uintptr_t ra = GETPC();
+    hwaddr spa = env->regs[R_EAX] & ~SNP_C_MASK;
     int code;
 
     host_insn_check(env, ra);
     x86_snp_rmp_begin();
     code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
-           : rmp_psmash(&snp_platform()->rmp,
-                        env->regs[R_EAX] & ~SNP_C_MASK);
+           : rmp_psmash(&snp_platform()->rmp, spa);
     snp_stat(SNP_STAT_PSMASH);
+    trace_snp_psmash(spa, code);
     if (code == RMP_SUCCESS) {
         x86_snp_flush_all();
     }
@@ -155,6 +159,8 @@ void helper_pvalidate(CPUX86State *env)
         x86_snp_flush_all();
     }
     x86_snp_rmp_end(rescinded, "PVALIDATE");
+    trace_snp_pvalidate(env->snp.asid, x.gpa, x.spa, size, validate, v, code,
+                        unchanged);
     deliver(env, v, &x, addr, ra);
     snp_stat_pvalidate(code, unchanged, validate);
     set_status(env, code, unchanged);
@@ -189,6 +195,8 @@ void helper_rmpadjust(CPUX86State *env)
         x86_snp_flush_all();
     }
     x86_snp_rmp_end(adjusted, "RMPADJUST");
+    trace_snp_rmpadjust(env->snp.asid, x.gpa, x.spa, size, env->regs[R_EDX],
+                        v, code);
     deliver(env, v, &x, addr, ra);
     snp_stat(SNP_STAT_RMPADJUST);
     set_status(env, code, false);

@@ -11,6 +11,7 @@
 #include "exec/helper-proto.h"
 #include "tcg/helper-tcg.h"
 #include "hw/snp/platform.h"
+#include "hw/snp/trace.h"
 #include "snp.h"
 #include "vmsa.h"
 
@@ -33,6 +34,7 @@ bool x86_snp_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid,
     env->snp.vmpl = 0;
     env->snp.sev_features = 0;
     env->snp.in_vmsa = false;
+    trace_snp_vmrun(env_cpu(env)->cpu_index, asid, sev, es, env->vm_vmcb);
     if (!snp_platform() || !(sev || es)) {
         return true;
     }
