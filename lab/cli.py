@@ -17,6 +17,8 @@ PARTS = {
     "check": "run the cases, print KTAP",
     "list": "what there is: cases, versions, hosts, rules",
     "counts": "the machine's counts of the last run",
+    "rmp": "the RMP of a live or finished run: entries, counts, a picture",
+    "timeline": "a run's phases with their counts, as a picture too",
     "update": "move lab/versions to Debian's newest",
     "series": "make the git branch and the mailable patches",
     "clean": "say what out/ holds and remove it",

@@ -3,26 +3,49 @@
 
 import json
 
-from lab import do_run, say
+from lab import counts, do_run, observe, say
 
 
 def options(p):
     p.add_argument("file", nargs="?", help="a summary written by run --json "
                    "(default: the last run)")
+    p.add_argument("--run", metavar="NAME", help="all counters since its "
+                   "machine's start, of a run that is live or finished")
     p.add_argument("--json", action="store_true")
 
 
+def of_run(name):
+    """The machine's counters now, or as the run left them."""
+    name, where = observe.choose(name)
+    if observe.live(name):
+        with observe.attach(where) as monitor:
+            side = counts.machine(monitor)
+        if side is None:
+            raise say.Failed("the machine has no secure processor")
+        return side["stats"]
+    return observe.timeline(where)[-1]["stats"]
+
+
 def do(args):
+    if args.run is not None:
+        if args.file:
+            raise say.Stop("a file and --run are two requests", "give one")
+        out(of_run(args.run), args.json)
+        return
     try:
         with open(args.file or do_run.LAST) as f:
             summary = json.load(f)
     except (OSError, ValueError) as e:
         raise say.Stop("there is no summary of a run to read",
                        "lab/snp run makes one") from e
-    if args.json:
-        print(json.dumps(summary["counts"], indent=1))
+    out(summary["counts"], args.json)
+
+
+def out(value, as_json):
+    if as_json:
+        print(json.dumps(value, indent=1))
     else:
-        show("", summary["counts"])
+        show("", value)
 
 
 def show(prefix, value):

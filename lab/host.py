@@ -23,7 +23,8 @@ import socket
 import subprocess
 import time
 
-from lab import core, hostimage, image, machine, paths, platform, qmp, say
+from lab import (core, hostimage, image, machine, observe, paths, platform,
+                 qmp, say)
 
 BAD_LINES = re.compile(
     r"WARNING: CPU|BUG:|\bOops\b|Call Trace:|INFO: (?:possible|task|rcu)|"
@@ -190,6 +191,8 @@ class Host:
         argv += ["-kernel", str(self.kernel.vmlinuz.absolute()),
                  "-initrd", str(self.kernel.initramfs()),
                  "-append", f"console=ttyS0 panic=-1 {cmdline}".strip()]
+        # one more monitor, for whoever wants to look at a run: see observe.py
+        argv += ["-qmp", f"unix:{observe.SOCKET},server=on,wait=off"]
         return argv + self.extra
 
     def interactive(self, script, files, port="console", gdb=None):
@@ -213,7 +216,7 @@ class Host:
         if gdb:
             argv += ["-gdb", gdb]
         try:
-            return subprocess.call(argv)
+            return subprocess.call(argv, cwd=where)
         finally:
             lock.close()
             shutil.rmtree(where, ignore_errors=True)
@@ -273,7 +276,8 @@ class Host:
                  for p in ("console", "guest", "control")}
         try:
             _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
-                  begin + timeout, step, fatal).turn()
+                  begin + timeout, step, fatal,
+                  observe.Recorder(name, where)).turn()
         finally:
             _last_words(child, result, logs["machine"], where)
             for s in [*ours.values(), *sinks.values()]:
@@ -283,7 +287,7 @@ class Host:
                 text = logs[port].read_bytes()
                 setattr(result, port,
                         text.decode("utf-8", "replace").replace("\r", ""))
-            shutil.rmtree(where, ignore_errors=True)
+            observe.keep(where)
             lock.close()
         return result
 
@@ -292,7 +296,8 @@ class _Loop:
     """One run: reads the ports, answers the marks, notices the end."""
 
     def __init__(self, result, child, socks, sinks, on_mark, on_line, on_end,
-                 end, step, fatal=None):
+                 end, step, fatal=None, recorder=None):
+        self.recorder = recorder
         self.result, self.child = result, child
         self.socks, self.sinks = socks, sinks
         self.on_mark, self.on_line, self.on_end = on_mark, on_line, on_end
@@ -313,6 +318,8 @@ class _Loop:
             sel.register(sock, selectors.EVENT_READ, port)
         try:
             self.monitor.greet()
+            if self.recorder:
+                self.recorder.start(self.monitor)
             while not self.finished:
                 if time.monotonic() > self.end:
                     if self.reasons:
@@ -346,8 +353,15 @@ class _Loop:
         if self.result.ended != "script":
             self.result.ended = "fatal"
         self.result.error = "; ".join(self.reasons)
-        if self.on_end and not gone:
+        if not gone:
+            self._ask_last()
+
+    def _ask_last(self):
+        """The machine still answers, for the last time."""
+        if self.on_end:
             self.on_end(self.monitor)
+        if self.recorder:
+            self.recorder.end(self.monitor)
 
     def _look(self, port, line):
         """Notes a fatal line; the run ends soon after the first."""
@@ -370,6 +384,8 @@ class _Loop:
         *lines, self.partial[port] = (self.partial[port] + data).split(b"\n")
         for raw in lines:
             line = raw.decode("utf-8", "replace").rstrip("\r")
+            if self.recorder:
+                self.recorder.line(port, line, self.monitor)
             if self.on_line:
                 self.on_line(port, line)
             self._look(port, line)
@@ -397,8 +413,7 @@ class _Loop:
     def _events(self):
         for event in self.monitor.events:
             if event["event"] in ("SHUTDOWN", "GUEST_PANICKED"):
-                if self.on_end:
-                    self.on_end(self.monitor)
+                self._ask_last()
                 self.finished = True
                 reason = event.get("data", {}).get("reason")
                 if reason == "guest-reset" and self.result.ended == "lost":
