@@ -419,7 +419,7 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
         "rmp_after": {
             "assigned": None if not rmp else
             sum(rmp.get("asids", {}).values()),
-            "leaked": None if not rmp else
+            "leaked": None if not rmp or not before else
             rmp["states"].get("firmware", 0) -
             before["rmp-summary"]["states"].get("firmware", 0)},
         "identity": ids,
