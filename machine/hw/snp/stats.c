@@ -8,6 +8,7 @@
 #include "qemu/thread.h"
 #include "qobject/qdict.h"
 #include "qobject/qjson.h"
+#include "system/cpu-timers.h"
 #include "hw/snp/platform.h"
 
 static uint64_t counters[SNP_STAT_MAX];
@@ -48,9 +49,9 @@ typedef struct Tally {
 
 static QemuSpin tally_lock;     /* zero is unlocked */
 static Tally vmexit_codes, vmexit_asids, vmgexit_events, vmgexit_msrs;
-static Tally vc_codes, fw_results;
+static Tally vc_codes, fw_results, instructions, visits;
 
-static void tally(Tally *t, uint64_t key)
+static void tally_add(Tally *t, uint64_t key, uint64_t n)
 {
     unsigned i;
 
@@ -59,14 +60,19 @@ static void tally(Tally *t, uint64_t key)
         continue;
     }
     if (i == TALLY_KEYS) {
-        t->lost++;
+        t->lost += n;
     } else {
         if (i == t->n) {
             t->key[t->n++] = key;
         }
-        t->count[i]++;
+        t->count[i] += n;
     }
     qemu_spin_unlock(&tally_lock);
+}
+
+static void tally(Tally *t, uint64_t key)
+{
+    tally_add(t, key, 1);
 }
 
 void snp_stat(SnpStat what)
@@ -126,6 +132,16 @@ void snp_stat_vmexit(uint64_t code, uint32_t asid)
     tally(&vmexit_asids, asid);
 }
 
+void snp_stat_instructions(uint32_t asid, uint64_t n)
+{
+    tally_add(&instructions, asid, n);
+}
+
+void snp_stat_visit(uint32_t asid, uint64_t n)
+{
+    tally_add(&visits, asid, n);
+}
+
 void snp_stat_vmgexit(uint64_t event)
 {
     tally(&vmgexit_events, event);
@@ -164,6 +180,17 @@ static QDict *tally_dict(const Tally *from)
     if (t.lost) {
         qdict_put_int(d, "lost", t.lost);
     }
+    return d;
+}
+
+/* { "host": n, "0xASID": n, … } */
+static QDict *worlds_dict(const Tally *t)
+{
+    QDict *d = tally_dict(t);
+    int64_t host = qdict_get_try_int(d, "0x0", 0);
+
+    qdict_del(d, "0x0");
+    qdict_put_int(d, "host", host);
     return d;
 }
 
@@ -210,6 +237,10 @@ char *snp_stats_json(void)
         qdict_put_int(sub, codes[i], qatomic_read(&rmpupdate_codes[i]));
     }
     qdict_put(d, "rmpupdate", sub);
+    if (icount_enabled()) {
+        qdict_put(d, "instructions", worlds_dict(&instructions));
+        qdict_put(d, "instructions-switched", worlds_dict(&visits));
+    }
     qdict_put(d, "vmexit-code", tally_dict(&vmexit_codes));
     qdict_put(d, "vmexit-asid", tally_dict(&vmexit_asids));
     qdict_put(d, "vmgexit", tally_dict(&vmgexit_events));

@@ -88,6 +88,10 @@ void snp_stat_pvalidate(int code, bool unchanged, bool validate);
 void snp_stat_npf(uint64_t info1);
 /* Also by exit code and by ASID, plain guests' included */
 void snp_stat_vmexit(uint64_t code, uint32_t asid);
+/* Of -icount: @n more, executed by the guest of @asid or (0) the host */
+void snp_stat_instructions(uint32_t asid, uint64_t n);
+/* The same, once a CPU leaves: @n since it came. */
+void snp_stat_visit(uint32_t asid, uint64_t n);
 void snp_stat_vmgexit(uint64_t event);          /* SW_EXITCODE */
 void snp_stat_vmgexit_msr(uint32_t request);    /* GHCB MSR bits 11:0 */
 void snp_stat_vc(uint64_t code);

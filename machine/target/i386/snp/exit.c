@@ -111,6 +111,7 @@ void x86_snp_count_exit(CPUX86State *env, uint64_t code, uint64_t info1)
     if (!snp_platform()) {
         return;
     }
+    x86_snp_enter_world(env_cpu(env), 0);
     snp_stat_vmexit(code, env->snp.asid);
     if (env->snp.guest) {
         snp_stat(env->snp.guest & SNP_GUEST_SNP ? SNP_STAT_VMEXIT_SNP :

@@ -134,6 +134,17 @@ void x86_snp_write_trap(CPUX86State *env, uint32_t code, uint64_t val,
 bool x86_snp_always_exits(CPUX86State *env, uint32_t code);
 void x86_snp_count_exit(CPUX86State *env, uint64_t code, uint64_t info1);
 
+/* world.c; all on the CPU's own thread, and nothing without -icount */
+
+/* The CPU begins and ends a stretch of executing, outside of any block. */
+void x86_snp_world_begin(CPUState *cs);
+void x86_snp_world_end(CPUState *cs);
+/*
+ * It goes to a guest or (0) to the host: after unwinding, or in the last
+ * instruction of a translation block, so that all it executed is counted.
+ */
+void x86_snp_enter_world(CPUState *cs, uint32_t asid);
+
 /* platform's questions */
 bool x86_snp_ready_for_init(const char **why);
 void x86_snp_wbinvd_arm(void);

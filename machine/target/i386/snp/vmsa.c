@@ -34,6 +34,7 @@ bool x86_snp_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid,
     env->snp.vmpl = 0;
     env->snp.sev_features = 0;
     env->snp.in_vmsa = false;
+    x86_snp_enter_world(env_cpu(env), asid);
     trace_snp_vmrun(env_cpu(env)->cpu_index, asid, sev, es, env->vm_vmcb);
     if (!snp_platform() || !(sev || es)) {
         return true;
