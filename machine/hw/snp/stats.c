@@ -30,6 +30,7 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_PVALIDATE_RESCINDED] = "pvalidate-rescinded",
     [SNP_STAT_PVALIDATE_UNCHANGED] = "pvalidate-unchanged",
     [SNP_STAT_PVALIDATE_FAILED] = "pvalidate-failed",
+    [SNP_STAT_PVALIDATE_FAULTED] = "pvalidate-faulted",
     [SNP_STAT_NPF] = "npf",
     [SNP_STAT_NPF_PRIVATE] = "npf-private",
     [SNP_STAT_NPF_RMP] = "npf-rmp",
@@ -50,6 +51,13 @@ typedef struct Tally {
 static QemuSpin tally_lock;     /* zero is unlocked */
 static Tally vmexit_codes, vmexit_asids, vmgexit_events, vmgexit_msrs;
 static Tally vc_codes, fw_results, instructions, visits;
+
+/*
+ * #VMEXITs are many, and of all CPUs at once: known codes and ASIDs have a
+ * counter each. The tallies are for what else a host or QEMU makes up.
+ */
+static uint64_t exit_codes[0x404];      /* the last is VMGEXIT's */
+static uint64_t exit_asids[RMP_ASID_LIMIT + 1];
 
 static void tally_add(Tally *t, uint64_t key, uint64_t n)
 {
@@ -128,8 +136,16 @@ void snp_stat_npf(uint64_t info1)
 void snp_stat_vmexit(uint64_t code, uint32_t asid)
 {
     snp_stat(SNP_STAT_VMEXIT);
-    tally(&vmexit_codes, code);
-    tally(&vmexit_asids, asid);
+    if (code < ARRAY_SIZE(exit_codes)) {
+        qatomic_inc(&exit_codes[code]);
+    } else {
+        tally(&vmexit_codes, code);
+    }
+    if (asid < ARRAY_SIZE(exit_asids)) {
+        qatomic_inc(&exit_asids[asid]);
+    } else {
+        tally(&vmexit_asids, asid);
+    }
 }
 
 void snp_stat_instructions(uint32_t asid, uint64_t n)
@@ -194,6 +210,20 @@ static QDict *worlds_dict(const Tally *t)
     return d;
 }
 
+/* Adds to a tally's what is counted without it. */
+static void add_direct(QDict *d, const uint64_t *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t count = qatomic_read(&counts[i]);
+
+        if (count) {
+            g_autofree char *key = g_strdup_printf("0x%zx", i);
+
+            qdict_put_int(d, key, count);
+        }
+    }
+}
+
 /* { "COMMAND": { "STATUS": n, … }, … } */
 static QDict *firmware_dict(void)
 {
@@ -247,6 +277,10 @@ char *snp_stats_json(void)
     qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
     qdict_put(d, "vc", tally_dict(&vc_codes));
     qdict_put(d, "firmware", firmware_dict());
+    add_direct(qdict_get_qdict(d, "vmexit-code"), exit_codes,
+               ARRAY_SIZE(exit_codes));
+    add_direct(qdict_get_qdict(d, "vmexit-asid"), exit_asids,
+               ARRAY_SIZE(exit_asids));
     s = qobject_to_json(QOBJECT(d));
     return g_strdup(s->str);
 }

@@ -63,7 +63,7 @@ typedef enum SnpStat {
     SNP_STAT_VMEXIT_SEV_ES,     /* of SEV-ES guests without SNP, */
     SNP_STAT_VMEXIT_SNP,        /* of SNP guests */
     SNP_STAT_PSMASH,
-    SNP_STAT_RMPADJUST,
+    SNP_STAT_RMPADJUST,         /* refused and faulted ones included */
     SNP_STAT_SELF_CHECK,
     SNP_STAT_RMPUPDATE_GUEST,       /* successful: to a guest, */
     SNP_STAT_RMPUPDATE_PRE_GUEST,   /* the same, immutable, */
@@ -73,6 +73,7 @@ typedef enum SnpStat {
     SNP_STAT_PVALIDATE_RESCINDED,
     SNP_STAT_PVALIDATE_UNCHANGED,
     SNP_STAT_PVALIDATE_FAILED,
+    SNP_STAT_PVALIDATE_FAULTED,     /* by the RMP; the guest may try again */
     SNP_STAT_NPF,
     SNP_STAT_NPF_PRIVATE,           /* of these: bit 34, */
     SNP_STAT_NPF_RMP,               /* bit 31, */

@@ -104,6 +104,32 @@ static void guest_insn_check(CPUX86State *env, uintptr_t ra)
     }
 }
 
+/*
+ * Notes for observers what came of an operation that had operands to look at:
+ * before translation, x is NULL. One whose address does not translate never
+ * got as far.
+ */
+static void note_pvalidate(CPUX86State *env, const X86SnpXlate *x, bool size,
+                           bool validate, RmpVerdict v, int code,
+                           bool unchanged)
+{
+    trace_snp_pvalidate(env->snp.asid, x ? x->gpa : -1, x ? x->spa : -1, size,
+                        validate, v, code, unchanged);
+    if (v == RMP_ALLOW) {
+        snp_stat_pvalidate(code, unchanged, validate);
+    } else {
+        snp_stat(SNP_STAT_PVALIDATE_FAULTED);
+    }
+}
+
+static void note_rmpadjust(CPUX86State *env, const X86SnpXlate *x,
+                           RmpVerdict v, int code)
+{
+    trace_snp_rmpadjust(env->snp.asid, x ? x->gpa : -1, x ? x->spa : -1,
+                        env->regs[R_ECX], env->regs[R_EDX], v, code);
+    snp_stat(SNP_STAT_RMPADJUST);
+}
+
 /* Deliver what the RMP says about the page; returns if it allows. */
 static void deliver(CPUX86State *env, RmpVerdict v, const X86SnpXlate *x,
                     vaddr addr, uintptr_t ra)
@@ -141,11 +167,15 @@ void helper_pvalidate(CPUX86State *env)
     }
     /* [PVALIDATE-INPUT] */
     if (size && addr & 0x1fffff) {
+        note_pvalidate(env, NULL, size, validate, RMP_ALLOW, RMP_FAIL_INPUT,
+                       false);
         set_status(env, RMP_FAIL_INPUT, false);
         return;
     }
     /* [PVALIDATE-VMPL] */
     if (env->snp.vmpl) {
+        note_pvalidate(env, NULL, size, validate, RMP_ALLOW,
+                       RMP_FAIL_PERMISSION, false);
         set_status(env, RMP_FAIL_PERMISSION, false);
         return;
     }
@@ -155,14 +185,12 @@ void helper_pvalidate(CPUX86State *env)
                       x.leaf_2m, size, validate, &code, &unchanged);
     rescinded = v == RMP_ALLOW && code == RMP_SUCCESS && !unchanged &&
                 !validate;
+    note_pvalidate(env, &x, size, validate, v, code, unchanged);
     if (rescinded) {
         x86_snp_flush_all();
     }
     x86_snp_rmp_end(rescinded, "PVALIDATE");
-    trace_snp_pvalidate(env->snp.asid, x.gpa, x.spa, size, validate, v, code,
-                        unchanged);
     deliver(env, v, &x, addr, ra);
-    snp_stat_pvalidate(code, unchanged, validate);
     set_status(env, code, unchanged);
 }
 
@@ -183,6 +211,7 @@ void helper_rmpadjust(CPUX86State *env)
     }
     /* [RMPADJUST-INPUT] */
     if (size > 1 || (size && addr & 0x1fffff)) {
+        note_rmpadjust(env, NULL, RMP_ALLOW, RMP_FAIL_INPUT);
         set_status(env, RMP_FAIL_INPUT, false);
         return;
     }
@@ -191,13 +220,11 @@ void helper_rmpadjust(CPUX86State *env)
     v = rmp_adjust(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
                    env->snp.vmpl, x.leaf_2m, size, env->regs[R_EDX], &code);
     adjusted = v == RMP_ALLOW && code == RMP_SUCCESS;
+    note_rmpadjust(env, &x, v, code);
     if (adjusted) {
         x86_snp_flush_all();
     }
     x86_snp_rmp_end(adjusted, "RMPADJUST");
-    trace_snp_rmpadjust(env->snp.asid, x.gpa, x.spa, size, env->regs[R_EDX],
-                        v, code);
     deliver(env, v, &x, addr, ra);
-    snp_stat(SNP_STAT_RMPADJUST);
     set_status(env, code, false);
 }
