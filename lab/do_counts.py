@@ -22,6 +22,9 @@ def of_run(name):
             side = counts.machine(monitor)
         if side is None:
             raise say.Failed("the machine has no secure processor")
+        if "error" in side["stats"]:
+            raise say.Failed("the machine does not tell its counters: "
+                             f"{side['stats']['error']}")
         return side["stats"]
     return observe.timeline(where)[-1]["stats"]
 
@@ -34,11 +37,14 @@ def do(args):
         return
     try:
         with open(args.file or do_run.LAST) as f:
-            summary = json.load(f)
-    except (OSError, ValueError) as e:
+            value = json.load(f)["counts"]
+        if not isinstance(value, dict):
+            raise ValueError("counts")
+    except (OSError, ValueError, LookupError, TypeError,
+            RecursionError) as e:
         raise say.Stop("there is no summary of a run to read",
                        "lab/snp run makes one") from e
-    out(summary["counts"], args.json)
+    out(value, args.json)
 
 
 def out(value, as_json):

@@ -3,7 +3,6 @@
 
 import json
 import pathlib
-import shutil
 import tempfile
 
 from lab import draw, observe, paths, platform, png, rmp, say
@@ -50,18 +49,16 @@ def dump_file(where, moment):
 def _table(name, where, moment):
     if moment is None and observe.live(name):
         # into a directory of its own: the run's is the run's
-        with observe.attach(where) as monitor:
-            path = observe.dump(monitor, where, "now", name)
-        with tempfile.TemporaryDirectory() as tmp:
-            mine = pathlib.Path(tmp) / path.name
-            shutil.move(path, mine)
-            return rmp.read(mine)
+        with tempfile.TemporaryDirectory() as tmp, observe.interrupted(), \
+                observe.attach(where) as monitor:
+            return rmp.read(observe.dump(monitor, where, "now", name,
+                                         pathlib.Path(tmp)))
     return rmp.read(dump_file(where, moment))
 
 
 def _entry(name, where, moment, spa):
     if moment is None and observe.live(name):
-        with observe.attach(where) as monitor:
+        with observe.attach(where) as monitor, observe.asking(where):
             return machine_entry(monitor, spa)
     return rmp.read(dump_file(where, moment)).entry(spa)
 
@@ -102,6 +99,9 @@ def show_histogram(table):
 
 def do(args):
     if args.list:
+        if args.run or args.at or args.entry or args.png or args.json:
+            raise say.Stop("--list is a request by itself",
+                           "give nothing else with it")
         for name in observe.runs():
             have = observe.moments(paths.RUNS / name)
             print(f"{name:32} {'live ' * observe.live(name)}"
@@ -109,6 +109,8 @@ def do(args):
         return
     if args.entry is not None and args.png:
         raise say.Stop("--entry and --png are two requests", "give one")
+    if args.png and args.json:
+        raise say.Stop("--png and --json are two requests", "give one")
     spa = address(args.entry) if args.entry is not None else None
     name, where = observe.choose(args.run)
     if args.png:

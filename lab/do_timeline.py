@@ -3,7 +3,7 @@
 
 import json
 
-from lab import draw, judge, observe, png
+from lab import draw, judge, observe, png, say
 
 
 def options(p):
@@ -76,16 +76,31 @@ def show(rows, unit, columns):
               "".join(f" {p['counts'][c]:13}" for c in columns))
 
 
+def under_way(recorded):
+    """Name of the phase that had not ended, and is none of the rows; None if
+    the run was recorded to its end."""
+    last = recorded[-1]["phase"]
+    return None if last == "end" else last
+
+
 def do(args):
+    if args.png and args.json:
+        raise say.Stop("--png and --json are two requests", "give one")
     name, where = observe.choose(args.run)
     if args.png:
         png.check(args.png)
-    rows, unit, columns = phases(observe.timeline(where))
+    recorded = observe.timeline(where)
+    rows, unit, columns = phases(recorded)
+    rest = under_way(recorded)
+    without = f"without '{rest}', which had not ended" if rest else ""
     if args.png:
         draw.timeline_picture(f"run {name}", unit, rows,
                               columns)[0].save(args.png)
-        print(f"{args.png}: run {name}, {len(rows)} phases")
+        print(f"{args.png}: run {name}, {len(rows)} phases {without}".rstrip())
     elif args.json:
-        print(json.dumps({"unit": unit, "phases": rows}, indent=1))
+        print(json.dumps({"unit": unit, "phases": rows, "under-way": rest},
+                         indent=1))
     else:
         show(rows, unit, columns)
+        if rest:
+            print(without)

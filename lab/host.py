@@ -92,11 +92,14 @@ def _claim(name):
     for n in range(1, 100):
         one = name if n == 1 else f"{name}-{n}"
         lock = open(paths.RUNS / f"{one}.lock", "w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return one, lock
-        except OSError:
-            lock.close()
+        # who asks whether it is under way holds it, too, but for an instant
+        for _ in range(10):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return one, lock
+            except OSError:
+                time.sleep(0.02)
+        lock.close()
     raise say.Failed(f"too many runs named {name}")
 
 
@@ -279,16 +282,18 @@ class Host:
                   begin + timeout, step, fatal,
                   observe.Recorder(name, where)).turn()
         finally:
-            _last_words(child, result, logs["machine"], where)
-            for s in [*ours.values(), *sinks.values()]:
-                s.close()
-            result.seconds = time.monotonic() - begin
-            for port in ("console", "guest", "control"):
-                text = logs[port].read_bytes()
-                setattr(result, port,
-                        text.decode("utf-8", "replace").replace("\r", ""))
-            observe.keep(where)
-            lock.close()
+            try:
+                _last_words(child, result, logs["machine"], where)
+                for s in [*ours.values(), *sinks.values()]:
+                    s.close()
+                result.seconds = time.monotonic() - begin
+                for port in ("console", "guest", "control"):
+                    text = logs[port].read_bytes()
+                    setattr(result, port,
+                            text.decode("utf-8", "replace").replace("\r", ""))
+                observe.keep(where)
+            finally:
+                lock.close()
         return result
 
 
@@ -308,6 +313,7 @@ class _Loop:
         self.reasons = result.fatal
         self.partial = {p: b"" for p in ("console", "guest", "control")}
         self.monitor = qmp.Monitor(socks["qmp"])
+        self.monitor.run = result.name
         self.finished = False
 
     def turn(self):

@@ -11,9 +11,11 @@ the boot, dumps of the RMP; and how to ask a machine that runs.
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
+import signal
 import socket
 import time
 
@@ -21,6 +23,7 @@ from lab import paths, platform, qmp, rmp, say
 
 TIMELINE = "timeline.json"
 SOCKET = "qmp"
+LOCK = "asking"                 # held by who stops the machine, see asking()
 PORTS = ("console", "guest", "control")
 
 # (port, what its line says, the phase that begins then). A line of the guest
@@ -41,6 +44,9 @@ PHASES = [(port, re.compile(pattern), name) for port, pattern, name in (
 )]
 FIRST = "machine: firmware"
 DUMPED = {"guest: power-off": "guest"}
+MARKS = 64                      # that are recorded of a run
+WAIT = 20                       # seconds for another asker to be done
+GREETING = 5                    # seconds for the machine to say hello
 
 
 def moment_file(moment):
@@ -48,42 +54,94 @@ def moment_file(moment):
 
 
 def keep(where):
-    """Removes of a run's directory what is not for later."""
-    for path in where.iterdir() if where.is_dir() else ():
+    """Removes of a run's directory what is not for later. Others may be at it,
+    too: what is gone by itself is as good, and what stays harms nobody."""
+    try:
+        there = list(where.iterdir())
+    except OSError:
+        return
+    for path in there:
         if path.name != TIMELINE and not re.fullmatch(r"rmp-[a-z0-9-]+\.gz",
                                                       path.name):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            with contextlib.suppress(OSError):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
     with contextlib.suppress(OSError):
         where.rmdir()           # nothing is left
 
 
-def dump(monitor, where, moment, run):
-    """The RMP as it is now, with the machine stopped while it is read.
-    Returns the dump's path. Failed if the machine does not answer."""
-    psp = monitor.find(platform.PSP)
-    if psp is None:
-        raise say.Failed("the machine has no secure processor")
-    raw = where / f"rmp-{os.getpid()}.raw"
-    runs = monitor.command("query-status")["status"] == "running"
-    if runs:
-        monitor.command("stop")
+@contextlib.contextmanager
+def asking(where):
+    """One asker of a machine at a time, of all there are: each has a monitor
+    of its own. Failed if another is not done in time."""
+    with open(where / LOCK, "w") as lock:
+        end = time.monotonic() + WAIT
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as e:
+                if time.monotonic() > end:
+                    raise say.Failed("somebody else is asking the machine of "
+                                     f"{where.name}") from e
+                time.sleep(0.02)
+        yield
+
+
+@contextlib.contextmanager
+def interrupted():
+    """A signal that asks this process to end is an exception, once: what is
+    stopped goes on before the process ends."""
+    def handler(number, _frame):
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    kept = {n: signal.signal(n, handler)
+            for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     try:
+        yield
+    finally:
+        for number, old in kept.items():
+            signal.signal(number, old)
+
+
+def _read(monitor, psp, raw):
+    """Summary and histogram as the machine has them now, the table's bytes
+    into a file; the machine stands still meanwhile."""
+    runs = monitor.command("query-status")["status"] == "running"
+    try:
+        if runs:
+            monitor.command("stop")
         summary = json.loads(monitor.get(psp, "rmp-summary"))
         histogram = json.loads(monitor.get(psp, "rmp-histogram"))
-        size = summary["pages"] * rmp.ENTRY
+        if not 0 < summary["pages"] <= rmp.MOST:
+            raise say.Failed("the machine has no RMP")
         monitor.command("pmemsave", val=summary["base"] + rmp.BOOKKEEPING,
-                        size=size, filename=raw.name)
+                        size=summary["pages"] * rmp.ENTRY,
+                        filename=str(raw.absolute()))
     finally:
         if runs:
             monitor.command("cont")
-    header = {"format": rmp.FORMAT, "run": run, "moment": moment,
-              "base": summary["base"], "end": summary["end"],
-              "pages": summary["pages"], "histogram": histogram}
-    path = where / moment_file(moment)
+    return summary, histogram
+
+
+def dump(monitor, where, moment, run, to=None):
+    """The RMP of a live run as it is now, as a dump in the run's directory or
+    another. Returns its path. Failed if the machine does not answer."""
+    to = to or where
+    psp = monitor.find(platform.PSP)
+    if psp is None:
+        raise say.Failed("the machine has no secure processor")
+    raw = to / f"rmp-{os.getpid()}.raw"
+    path = to / moment_file(moment)
     try:
+        with asking(where):
+            summary, histogram = _read(monitor, psp, raw)
+        header = {"format": rmp.FORMAT, "run": run, "moment": moment,
+                  "base": summary["base"], "end": summary["end"],
+                  "pages": summary["pages"], "histogram": histogram}
         rmp.write(path, header, raw.read_bytes())
     finally:
         raw.unlink(missing_ok=True)
@@ -92,20 +150,22 @@ def dump(monitor, where, moment, run):
 
 class Recorder:
     """Of one run. A machine that does not answer ends the recording, never
-    the run."""
+    the run. What a guest prints can make each phase begin once, no more."""
 
     def __init__(self, name, where):
         self.name, self.where = name, where
         self.begin = time.monotonic()
         self.phases, self.lines = [], dict.fromkeys(PORTS, 0)
         self.psp, self.off = None, False
+        self.seen, self.marks = set(), 0
 
     def _safely(self, what, *args):
         if self.off:
             return
         try:
             what(*args)
-        except (say.Failed, OSError, KeyError, ValueError, TypeError) as e:
+        except (say.Failed, OSError, LookupError, ValueError, TypeError,
+                AttributeError) as e:
             self.off = True
             say.note(f"run {self.name} is recorded no further: {e}")
 
@@ -132,11 +192,20 @@ class Recorder:
         """A line of a port that has arrived."""
         for where, pattern, name in PHASES:
             if where == port and (m := pattern.search(text)):
-                name = name or f"mark: {m.group().split()[-1]}"
-                if not self.phases or self.phases[-1]["phase"] != name:
+                if self._news(name):
+                    name = name or f"mark: {m.group().split()[-1]}"
                     self._safely(self._turn, name, monitor)
                 break
         self.lines[port] += 1
+
+    def _news(self, name):
+        """Does a phase begin? None: at a mark of the script's own."""
+        if name is None:
+            self.marks += 1
+            return self.marks <= MARKS
+        new = name not in self.seen
+        self.seen.add(name)
+        return new
 
     def _turn(self, name, monitor):
         self._phase(name, monitor)
@@ -144,8 +213,10 @@ class Recorder:
             dump(monitor, self.where, DUMPED[name], self.name)
 
     def end(self, monitor):
-        """The machine has stopped and still answers."""
-        self._safely(self._end, monitor)
+        """The machine has stopped and still answers. What was at the first
+    such moment counts: a panic's, not that of the reset after it."""
+        if self._news("end"):
+            self._safely(self._end, monitor)
 
     def _end(self, monitor):
         self._phase("end", monitor)
@@ -167,9 +238,19 @@ def live(name):
     return False
 
 
+def _mtime(path):
+    """0 if it is there no more."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0
+
+
 def _when(name):
-    times = [p.stat().st_mtime for p in (paths.RUNS / name).iterdir()]
-    return max(times, default=0)
+    try:
+        return max(map(_mtime, (paths.RUNS / name).iterdir()), default=0)
+    except OSError:
+        return 0
 
 
 def runs():
@@ -197,7 +278,7 @@ def choose(name):
 
 def moments(where):
     """Names of the dumps of a run, the latest last."""
-    files = sorted(where.glob("rmp-*.gz"), key=lambda p: p.stat().st_mtime)
+    files = sorted(where.glob("rmp-*.gz"), key=_mtime)
     return [p.name[4:-3] for p in files]
 
 
@@ -216,18 +297,41 @@ def attach(where):
         finally:
             os.close(fd)
         monitor = qmp.Monitor(sock)
-        monitor.greet()
+        try:
+            monitor.greet(GREETING)
+        except say.Failed as e:
+            # the machine listens to one at a time
+            raise say.Stop(f"the machine of {where.name} does not answer: "
+                           "somebody else may be asking it",
+                           "try again") from e
         yield monitor
+
+
+def _counts(value, depth=3):
+    """Is this a number of times, or such by name?"""
+    if isinstance(value, dict):
+        return depth > 0 and all(_counts(v, depth - 1) for v in value.values())
+    return isinstance(value, int) and 0 <= value < 1 << 64
+
+
+def _phase_ok(one):
+    return (isinstance(one, dict) and isinstance(one.get("phase"), str) and
+            isinstance(one.get("seconds"), (int, float)) and
+            math.isfinite(one["seconds"]) and
+            all(isinstance(one.get(k), dict) and _counts(one[k])
+                for k in ("lines", "stats")) and
+            all(isinstance(one["lines"].get(p), int) for p in PORTS))
 
 
 def timeline(where):
     """Phases of a run; Stop if it has left none."""
     try:
         phases = json.loads((where / TIMELINE).read_text())["phases"]
-        for one in phases:
-            if not {"phase", "seconds", "lines", "stats"} <= set(one):
-                raise KeyError("phase")
-    except (OSError, ValueError, KeyError, TypeError) as e:
+        if not isinstance(phases, list) or not phases or \
+                not all(map(_phase_ok, phases)):
+            raise ValueError("phases")
+    except (OSError, ValueError, LookupError, TypeError,
+            RecursionError) as e:
         raise say.Stop(f"run '{where.name}' has left no timeline",
                        "lab/snp run makes one") from e
     return phases

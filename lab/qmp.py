@@ -14,6 +14,8 @@ class Monitor:
         self.buffer = b""
         self.events = []
         self.ready = False
+        self.number = 0         # of the latest command
+        self.run = None         # name of the run, if the lab made it
 
     def fileno(self):
         return self.sock.fileno()
@@ -43,17 +45,25 @@ class Monitor:
 
     def command(self, name, timeout=30, **arguments):
         self.sort_events()
-        request = {"execute": name}
+        # An answer that comes after its asker gave up is nobody's.
+        self.number += 1
+        request = {"execute": name, "id": self.number}
         if arguments:
             request["arguments"] = arguments
         self.sock.setblocking(True)
         self.sock.settimeout(timeout)
-        self.sock.sendall(json.dumps(request).encode() + b"\n")
+        try:
+            self.sock.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as e:
+            raise say.Failed(f"the machine could not be asked {name}: "
+                             f"{e.strerror or e}") from e
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             for m in self._messages():
                 if "event" in m:
                     self.events.append(m)
+                elif m.get("id", self.number) != self.number:
+                    continue
                 elif "return" in m:
                     return m["return"]
                 elif "error" in m:
@@ -62,8 +72,8 @@ class Monitor:
                 break
         raise say.Failed(f"the machine did not answer {name}")
 
-    def greet(self):
-        self.command("qmp_capabilities")
+    def greet(self, timeout=30):
+        self.command("qmp_capabilities", timeout=timeout)
         self.ready = True
 
     def hmp(self, line):

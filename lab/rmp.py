@@ -11,6 +11,7 @@ import array
 import collections
 import gzip
 import json
+import os
 import sys
 import zlib
 
@@ -125,17 +126,28 @@ class Table:
 
 
 def write(path, header, raw):
-    """Makes a dump of the table's bytes, from the entry of address 0 on."""
-    assert set(HEADER) <= set(header) and len(raw) == header["pages"] * ENTRY
-    with gzip.open(path, "wb", compresslevel=3) as f:
-        f.write(json.dumps(header).encode() + b"\n")
-        f.write(raw)
+    """Makes a dump of the table's bytes, from the entry of address 0 on: the
+    whole of it or, with Failed or OSError, nothing."""
+    missing = [k for k in HEADER if k not in header]
+    if missing:
+        raise say.Failed(f"no dump of the RMP without {missing[0]}")
+    if len(raw) != header["pages"] * ENTRY:
+        raise say.Failed(f"the machine gave {len(raw)} bytes of its RMP, not "
+                         f"{header['pages'] * ENTRY}")
+    tmp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with gzip.open(tmp, "wb", compresslevel=3) as f:
+            f.write(json.dumps(header).encode() + b"\n")
+            f.write(raw)
+        tmp.replace(path)
+    finally:
+        tmp.unlink(missing_ok=True)
 
 
 def _header(line, path):
     try:
         header = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise say.Stop(f"{path} is no dump of an RMP",

@@ -9,7 +9,8 @@ import tempfile
 import time
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
-                 kernels, machine, paths, platform, say, stamp)
+                 kernels, machine, observe, paths, platform, say, stamp,
+                 traced)
 
 QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
 OVMF_INSIDE = "usr/share/ovmf/OVMF.fd"
@@ -30,6 +31,7 @@ class Request:
     pristine: bool = False      # our own build without our changes
     self_check: bool = False    # the machine compares its caches with the RMP
     loose: bool = False         # the looser reading where sources are silent
+    traced: bool = False        # the machine's events against its counters
     host_smp: int = 2
     host_memory: str = "3G"
     thread: str = "single"
@@ -181,7 +183,8 @@ def stage(req):
     files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
              "guest/disk": disk}
     script, argv = _script(req, files)
-    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread, psp=psp)
+    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread, psp=psp,
+                  extra=traced.arguments() if req.traced else ())
     return Stage(binary, k, g, h, files, script, argv, digest, tmp)
 
 
@@ -303,6 +306,10 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
                 (req.kind != "plain" or judge.said(result, "audit-before")):
             checks += judge.audits(before, after, result)
         checks += judge.cmdlines(result, stream)
+        if req.traced and ended:
+            checks += traced.guest_checks(
+                observe.timeline(paths.RUNS / result.name),
+                result.logs["machine"])
     ids = _identity(req, k, g, binary, result)
     for name, one in ids.items():
         if "as_packaged" in one:

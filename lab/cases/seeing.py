@@ -24,6 +24,7 @@ import zlib
 from lab import (counts, do_rmp, do_timeline, draw, host, image, judge,
                  kernels, machine, observe, paths, platform, qmp, rmp, say)
 from lab.cases import Case, CaseFailed
+from lab import traced
 
 PAGES = 2 * 512 + 100           # two regions, and one covered in part
 ROW = 64 * 512                  # pages a row of the picture has
@@ -391,12 +392,32 @@ REFUSED = [
     (["rmp", "bad"], "is damaged"),
     (["rmp", "other"], "is no dump"),
     (["rmp", "bad", "--png", "FILE"], "is damaged"),
+    (["rmp", "deep"], "is no dump"),
+    (["rmp", "--list", "--png", "FILE"], "by itself"),
+    (["rmp", "--list", "--json"], "by itself"),
+    (["rmp", "--list", "made"], "by itself"),
+    (["rmp", "made", "--png", "FILE", "--json"], "two requests"),
+    (["timeline", "made", "--png", "FILE", "--json"], "two requests"),
     (["timeline", "no-such-run"], "no run named"),
     (["timeline", "bad"], "left no timeline"),
     (["timeline", "made", "--png", "/nonexistent/x.png"], "No such file"),
     (["counts", "--run", "no-such-run"], "no run named"),
     (["counts", "file", "--run", "made"], "two requests"),
 ]
+# Timelines that are none, by the name of their runs.
+ONE = {"phase": "end", "seconds": 1, "stats": {},
+       "lines": {"console": 1, "guest": 0, "control": 0}}
+NO_TIMELINES = {
+    "t-empty": {"phases": []}, "t-list": [], "t-word": {"phases": "end"},
+    "t-names": {"phases": ["end"]},
+    **{f"t-{k}-{i}": {"phases": [ONE, {**ONE, k: v}]} for i, (k, v) in
+       enumerate([("phase", 3), ("seconds", "1"), ("seconds", float("nan")),
+                  ("lines", {}), ("lines", {**ONE["lines"], "guest": "0"}),
+                  ("stats", 3), ("stats", {"vmexit": "3"}),
+                  ("stats", {"vmexit": -1}), ("stats", {"vmexit": None}),
+                  ("stats", {"rmpupdate": {"success": [1]}})])},
+}
+NO_SUMMARIES = ["[]", "{}", "3", '{"counts": 3}', "[" * 200000]
 
 
 def _snp(out, *argv):
@@ -437,7 +458,22 @@ def commands(c):
         (out / "run/bad/timeline.json").write_text("{")
         (out / "run/other/rmp-end.gz").write_bytes(gzip.compress(b"{}\n"))
         file = out / "x.png"
-        for argv, why in REFUSED:
+        (out / "run/deep").mkdir()
+        (out / "run/deep/rmp-end.gz").write_bytes(
+            gzip.compress(b"[" * 200000 + b"\n"))
+        refused = [*REFUSED, (["timeline", "t-deep"], "left no timeline")]
+        for name, text in [("t-deep", "[" * 200000),
+                           *((k, json.dumps(v))
+                             for k, v in NO_TIMELINES.items())]:
+            (out / "run" / name).mkdir()
+            (out / "run" / name / "timeline.json").write_text(text)
+            refused += [(argv, "left no timeline") for argv in
+                        (["timeline", name], ["counts", "--run", name])]
+        for i, text in enumerate(NO_SUMMARIES):
+            (out / f"{i}.json").write_text(text)
+            refused.append((["counts", str(out / f"{i}.json")],
+                            "no summary"))
+        for argv, why in refused:
             argv = [str(file) if x == "FILE" else x for x in argv]
             r = _inside(out, *argv)
             lines = r.stderr.splitlines()
@@ -462,8 +498,11 @@ def commands(c):
             c.equal((r.returncode, r.stderr), (0, ""), part)
             unpng(file.read_bytes())
             file.unlink()
-        c.equal("two" in _inside(out, "timeline", "made").stdout, True,
-                "phases shown")
+        text = _inside(out, "timeline", "made").stdout
+        c.equal("two" in text and "without 'three'" in text, True,
+                "phases shown, and what is not")
+        r = json.loads(_inside(out, "timeline", "made", "--json").stdout)
+        c.equal(r["under-way"], "three", "the phase that had not ended")
 
 
 def unit():
@@ -481,21 +520,14 @@ modprobe ccp && modprobe kvm_amd || exit 9
 audit before
 mark up
 """
-RUN = "seeing.host"
-# Counters and the trace event that each of them has.
-TRACED = {
-    "rmpupdate": (r"^snp_rmpupdate spa ", lambda s: sum(s["rmpupdate"].
-                                                        values())),
-    "psmash": (r"^snp_psmash spa ", lambda s: s["psmash"]),
-    "psp-commands": (r"^amd_psp_command 0x", lambda s: s["psp-commands"]),
-}
 
 
 def _live(c, monitor):
     """A machine that runs, asked by the lab and by the commands."""
-    where = paths.RUNS / RUN
+    name = monitor.run
+    where = paths.RUNS / name
     side = counts.machine(monitor)
-    table = rmp.read(observe.dump(monitor, where, "up", RUN))
+    table = rmp.read(observe.dump(monitor, where, "up", name))
     c.equal(table.header["histogram"], table.histogram(),
             "histogram (machine, decoder)")
     states = {}
@@ -512,24 +544,24 @@ def _live(c, monitor):
                 do_rmp.machine_entry(monitor, pfn * rmp.PAGE),
                 f"entry {pfn:#x} (decoder, machine)")
     c.equal(len(picked) > 1, True, "states to compare")
-    r = _snp(paths.OUT, "rmp", RUN, "--entry", hex(table.base), "--json")
+    r = _snp(paths.OUT, "rmp", name, "--entry", hex(table.base), "--json")
     c.equal(json.loads(r.stdout or "{}"), table.entry(table.base),
             f"entry of a live run by the command {r.stderr}")
-    r = _snp(paths.OUT, "rmp", RUN, "--json")
+    r = _snp(paths.OUT, "rmp", name, "--json")
     c.equal(json.loads(r.stdout or "{}").get("histogram"), table.histogram(),
             f"histogram of a live run by the command {r.stderr}")
-    r = _snp(paths.OUT, "counts", "--run", RUN, "--json")
+    r = _snp(paths.OUT, "counts", "--run", name, "--json")
     c.equal(json.loads(r.stdout or "{}").get("rmpupdate"),
             side["stats"]["rmpupdate"], f"live counters {r.stderr}")
     return side
 
 
-def _left(c, table):
+def _left(c, name, table):
     """What the run has left, by the commands."""
     for part in ("rmp", "timeline"):
         with tempfile.TemporaryDirectory() as tmp:
             file = pathlib.Path(tmp) / "x.png"
-            argv = [part, RUN, "--png", str(file)]
+            argv = [part, name, "--png", str(file)]
             r = _snp(paths.OUT, *argv, *["--at", "up"] * (part == "rmp"))
             c.equal((r.returncode, r.stderr), (0, ""), " ".join(argv))
             _, _, rows = unpng(file.read_bytes())
@@ -541,7 +573,7 @@ def _left(c, table):
                        for n in table.histogram().values())
         c.equal((layout.scale, pixels.count(draw.COLOURS[3])), (1, firmware),
                 "pixels of firmware")
-    recorded = observe.timeline(paths.RUNS / RUN)
+    recorded = observe.timeline(paths.RUNS / name)
     names = [p["phase"] for p in recorded]
     c.equal([n for n in names if n.startswith(("machine", "host", "mark"))],
             ["machine: firmware", "host: kernel", "host: user space",
@@ -558,10 +590,8 @@ def on_host():
 
     h = host.Host(kernels.get("ours"), machine.build().binary,
                   thread="single",
-                  extra=[x for e in ("snp_rmpupdate", "snp_psmash",
-                                     "amd_psp_command")
-                         for x in ("-trace", e)])
-    r = h.run(RUN, UP, timeout=900, on_mark=on_mark)
+                  extra=traced.arguments())
+    r = h.run("seeing.host", UP, timeout=900, on_mark=on_mark)
     if not r.ok() or "up" not in sides:
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure()]))
     # the kernel decodes its table by itself
@@ -569,11 +599,9 @@ def on_host():
               judge.audits(sides["up"], None, r) if n.startswith("before")]
     c.equal([x for x in checks if not x[1]], [], "the kernel's audit")
     c.equal(len(checks), 3, "answers of the audit")
-    recorded = _left(c, rmp.read(paths.RUNS / RUN / "rmp-up.gz"))
-    log = r.logs["machine"].read_text(errors="replace")
-    for name, (event, count) in TRACED.items():
-        c.equal(len(re.findall(event, log, re.M)),
-                count(recorded[-1]["stats"]), f"trace events of {name}")
+    recorded = _left(c, r.name, rmp.read(paths.RUNS / r.name / "rmp-up.gz"))
+    for name, holds, seen in traced.checks(recorded, r.logs["machine"]):
+        c.equal((holds, seen), (True, seen), name)
     last = recorded[-1]["stats"]
     c.equal(last["rmpupdate"]["success"] > 0 and last["psp-commands"] > 0,
             True, "something was counted")
