@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An apt of the project's own, under out/apt: Debian 13, its security and
-backports, and Debian 12, beside whatever the machine itself uses. Nothing of
-the machine's own configuration is changed; its mirror is asked of it."""
+backports, Debian 12, and sid for what judges the machine, beside whatever the
+machine itself uses. Nothing of the machine's own configuration is changed; its
+mirror is asked of it."""
 
 import os
 import re
 import shutil
 import subprocess
 
-from lab import paths, say
+from lab import paths, say, stamp
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -17,6 +18,7 @@ FAMILIES = {
     "trixie": ("trixie", "trixie-security"),
     "trixie-backports": ("trixie-backports",),
     "bookworm": ("bookworm", "bookworm-security"),
+    "sid": ("sid",),
 }
 
 
@@ -61,10 +63,18 @@ def env():
 
 
 def configure():
+    """Path of the configuration, written anew if it is of other suites or of
+    another directory than this one; the lists are read again then."""
     top = paths.APT
     conf = top / "apt.conf"
+    key = "// " + stamp.digest(FAMILIES, str(top)) + "\n"
     if conf.exists():
-        return conf
+        with open(conf) as f:
+            if f.readline() == key:
+                return conf
+        conf.unlink()
+        for old in top.glob("lists/*InRelease"):
+            old.unlink()
     if not os.path.exists(KEYRING):
         raise say.Stop(f"{KEYRING} is missing",
                        "apt-get install debian-archive-keyring")
@@ -79,15 +89,19 @@ def configure():
             for kind in ("deb", "deb-src"):
                 lines.append(f"{kind} [signed-by={KEYRING}] {uri} {suite} "
                              "main\n")
-    (top / "sources.list").write_text("".join(lines))
-    # How to reach the archive (a proxy, a time-out) is the machine's; nothing
-    # else of its configuration is taken over.
+    new = top / "sources.list.tmp"
+    new.write_text("".join(lines))
+    new.replace(top / "sources.list")
+    # How to reach the archive (a proxy, a time-out), and whether it may stand
+    # still, as a snapshot does, is the machine's; nothing else of its
+    # configuration is taken over.
     dump = say.capture(["apt-config", "dump"], env=_plain_env())
     reach = [line + "\n" for line in dump.splitlines()
-             if re.match(r"Acquire::https?::", line)]
+             if re.match(r"Acquire::(https?::|Check-(Valid-Until|Date) )",
+                         line)]
     tmp = top / "apt.conf.tmp"
     tmp.write_text(
-        "".join(reach) +
+        key + "".join(reach) +
         'Dir::Etc::parts "/dev/null";\n'
         'Dir::Etc::main "/dev/null";\n'
         f'Dir::Etc::sourcelist "{top}/sources.list";\n'
@@ -107,6 +121,7 @@ def configure():
 
 
 def have_lists():
+    configure()
     return any(paths.APT.glob("lists/*InRelease"))
 
 

@@ -10,7 +10,8 @@ ROOT = TOP / "root"
 IMAGE = TOP / "root.ext4"
 LIST = TOP / "packages"
 
-INCLUDE = ["qemu-system-x86", "ovmf", "kmod"]
+# The last two are what sid's snphost wants of Debian 13; cases install it.
+INCLUDE = ["qemu-system-x86", "ovmf", "kmod", "libcurl4t64", "libssl3t64"]
 
 
 def build():

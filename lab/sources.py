@@ -31,6 +31,7 @@ ROLES = {
     "host.ours": ("deb", "bookworm", "linux-source-6.1"),
     "host.qemu": ("deb", "trixie", "qemu-system-x86"),
     "host.ovmf": ("deb", "trixie", "ovmf"),
+    "host.snphost": ("deb", "sid", "snphost"),
     "guest.kernel": ("kernel", "trixie", "linux-image-cloud-amd64"),
     "guest.busybox": ("deb", "trixie", "busybox-static"),
     "verify.go-sev-guest": ("deb", "trixie",
