@@ -17,8 +17,8 @@ from lab import needs, paths, say, stamp
 
 PRODUCT = "Milan"           # lab/platform.py's processor
 NAME = "Milan-B1"
-TCB = 0x4815000000000007    # the device's default
-LOWER = 0x4814000000000007  # for SNP_CONFIG
+TCB = 0x4818000000000007    # the device's default
+LOWER = 0x4817000000000007  # for SNP_CONFIG
 CRL = f"https://kdsintf.amd.com/vcek/v1/{PRODUCT}/crl"
 WHO = ("/OU=Engineering/C=US/L=Santa Clara/ST=CA/O=Advanced Micro Devices"
        "/CN=")

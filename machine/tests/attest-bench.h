@@ -91,8 +91,9 @@ static inline uint32_t response(unsigned vmpck, uint64_t seqno, unsigned type,
 
     put_le(iv, 8, seqno);
     CHECK(le(h + 0x20, 8) == seqno && h[0x30] == 1 && h[0x31] == 1 &&
-          le(h + 0x32, 2) == 0x60 && h[0x34] == type && h[0x35] == 1 &&
-          le(h + 0x36, 2) == len && h[0x3c] == vmpck, "response's header");
+          le(h + 0x32, 2) == 0x60 && h[0x34] == type &&
+          h[0x35] == mem[REQ + 0x35] && le(h + 0x36, 2) == len &&
+          h[0x3c] == vmpck, "response's header");
     for (int i = 0; i < 0x60; i++) {
         bool used = i < 16 || (i >= 0x20 && i < 0x28) ||
                     (i >= 0x30 && i < 0x38) || i == 0x3c;

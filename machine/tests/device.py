@@ -139,7 +139,7 @@ def mailbox(new):
     m = new()
     check(m.command(4, BUFFER) == 0x80040000, "PLATFORM_STATUS")
     check(m.word(BUFFER) & 0xFFFFFF == 0x003701, "API 1.55, uninitialised")
-    check(m.word(BUFFER + 4) >> 24 == 21, "build")
+    check(m.word(BUFFER + 4) >> 24 == 24, "build")
     check(m.command(0x7FF) == 0x87FF0011, "INVALID_COMMAND")
     check(m.command(0xCE, BUFFER) == 0x80CE0011, "FEATURE_INFO: none")
     check(m.command(4, 0xFEE00000) == 0x80040009, "a device is no buffer")
@@ -224,6 +224,11 @@ def refused(new):
             (["-device", "amd-psp,max-asid=1024"], "max-asid"),
             (["-device", "amd-psp,min-sev-asid=0"], "min-sev-asid"),
             (["-device", "amd-psp,min-sev-asid=510"], "min-sev-asid"),
+            (["-device", "amd-psp,committed-tcb=0x4718000000000008"],
+             "committed-tcb"),
+            (["-device", "amd-psp,committed-build=25"], "committed-build"),
+            *((["-device", f"amd-psp,report-version={n}"], "report-version")
+              for n in (1, 4, 6)),
             (["-device", "amd-psp", "-m", "512M"], "above 4 GiB"),
             (["-device", "amd-psp", "-accel", "qtest"], "tcg")):
         base = MACHINE[:-3] if "qtest" in options else MACHINE

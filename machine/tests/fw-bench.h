@@ -38,7 +38,7 @@ static uint8_t mem[MEM_SIZE] __attribute__((aligned(4096)));
 static uint8_t old_mem[MEM_SIZE];
 static Rmp rmp;
 static SnpFw fw, old_fw;
-static bool cpus_ready, wbinvd_done, list_iommu;
+static bool cpus_ready, wbinvd_done, list_iommu, aliased;
 static unsigned random_at, bad_writes, armed, changed, logged;
 
 /* Memory, of which no two pages are one piece */
@@ -133,6 +133,12 @@ static inline unsigned port_iommu(void *o, SnpFwRange *r, unsigned max)
     return 1;
 }
 
+static inline bool port_aliased(void *o)
+{
+    (void)o;
+    return aliased;
+}
+
 static inline void port_log(void *o, const char *msg)
 {
     (void)o;
@@ -145,12 +151,14 @@ static inline void power_on(void)
         .read = port_read, .write = port_write, .random = port_random,
         .cpus_ready = port_ready, .wbinvd_arm = port_arm,
         .wbinvd_done = port_done, .rmp_changed = port_changed,
-        .iommu_buffers = port_iommu, .log = port_log,
+        .iommu_buffers = port_iommu, .aliased = port_aliased,
+        .log = port_log,
     };
     SnpFwConfig cfg = {
         .api_major = 1, .api_minor = 55, .build = 21,
         .max_asid = MAX_ASID, .min_sev_asid = MIN_SEV, .fms = 0xa00f11,
-        .smt = false, .tcb = TCB,
+        .smt = false, .tcb = TCB, .committed_tcb = TCB,
+        .committed_build = 21,
     };
 
     for (int i = 0; i < 64; i++) {
@@ -165,7 +173,7 @@ static inline void power_on(void)
     rmp.max_asid = MAX_ASID;
     rmp.nvmpls = 4;
     cpus_ready = wbinvd_done = true;
-    list_iommu = false;
+    list_iommu = aliased = false;
     random_at = bad_writes = armed = changed = logged = 0;
     snp_fw_init(&fw, &rmp, &port, &cfg);
 }

@@ -1017,10 +1017,90 @@ static void test_platform_status(void)
     expect(SNP_CONFIG, FW_INVALID_PARAM, "flags");
     put(63, 1, 1);
     expect(SNP_CONFIG, FW_INVALID_PARAM, "reserved");
-    put(0, 4, 4);
-    expect(SNP_COMMIT, FW_SUCCESS, "commit");
     put(0, 4, 8);
     expect(SNP_COMMIT, FW_INVALID_LEN, "commit");
+    CHECK(fw.reported_tcb == 0x4815000000000006ull, "a commit that failed");
+    put(0, 4, 4);
+    expect(SNP_COMMIT, FW_SUCCESS, "commit");
+    put(0, 8, OUT);
+    expect(SNP_PLATFORM_STATUS, FW_SUCCESS, "committed");
+    CHECK(le(mem + OUT + 0x10, 8) == TCB && le(mem + OUT + 0x18, 8) == TCB &&
+          le(mem + OUT + 8, 4) == 3, "reported is what was committed");
+}
+
+static uint64_t reported(void)
+{
+    put(0, 8, OUT);
+    expect(SNP_PLATFORM_STATUS, FW_SUCCESS, "status");
+    return le(mem + OUT + 0x18, 8);
+}
+
+/* What runs and is not committed yet: nothing speaks for it. */
+static void test_commit(void)
+{
+    const uint64_t old = 0x4714000000000007ull;
+
+    power_on();
+    fw.cfg.committed_tcb = old;
+    fw.cfg.committed_build = 20;
+    CHECK(reported() == old && le(mem + OUT + 0x10, 8) == TCB, "before");
+    put(0, 8, TCB);
+    expect(SNP_CONFIG, FW_INVALID_PARAM, "what is not committed");
+    put(0, 8, old + (1ull << 48));
+    expect(SNP_CONFIG, FW_INVALID_PARAM, "one part of it");
+    CHECK(reported() == old, "refused");
+    put(0, 8, old);
+    expect(SNP_CONFIG, FW_SUCCESS, "what is");
+    snp_fw_reset(&fw);
+    CHECK(reported() == old, "a reset commits nothing");
+    put(0, 4, 4);
+    expect(SNP_COMMIT, FW_SUCCESS, "commit");
+    CHECK(reported() == TCB && fw.cfg.committed_build == 21, "after");
+    put(0, 8, TCB);
+    expect(SNP_CONFIG, FW_SUCCESS, "what is committed now");
+    put(0, 8, TCB + 1);
+    expect(SNP_CONFIG, FW_INVALID_PARAM, "nothing above");
+    snp_fw_reset(&fw);
+    CHECK(reported() == TCB && fw.cfg.committed_build == 21,
+          "a reset takes nothing back");
+}
+
+static void test_alias(void)
+{
+    static const struct {
+        uint8_t minor, build;
+        uint32_t fms;
+        bool aliased;
+        uint8_t want;
+    } rows[] = {
+        { 55, 21, 0xa00f11, false, 1 }, { 55, 22, 0xa00f11, false, 3 },
+        { 55, 22, 0xa10f11, false, 1 }, { 55, 37, 0xa10f11, false, 1 },
+        { 55, 38, 0xa10f11, false, 3 }, { 56, 1, 0xa00f11, false, 3 },
+        { 54, 99, 0xa00f11, false, 1 }, { 55, 22, 0xa00f11, true, 1 },
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        power_on();
+        fw.cfg.api_minor = rows[i].minor;
+        fw.cfg.build = rows[i].build;
+        fw.cfg.fms = rows[i].fms;
+        aliased = rows[i].aliased;
+        put(0, 8, OUT);
+        expect(SNP_PLATFORM_STATUS, FW_SUCCESS, "before");
+        CHECK(!mem[OUT + 3], "row %u: before SNP_INIT", i);
+        expect(SNP_INIT, FW_SUCCESS, "SNP_INIT");
+        set_page(OUT, RMP_FIRMWARE, 0, 0);
+        put(0, 8, OUT);
+        expect(SNP_PLATFORM_STATUS, FW_SUCCESS, "after");
+        CHECK(mem[OUT + 3] == rows[i].want, "row %u: %x", i, mem[OUT + 3]);
+        put(0, 4, 8);
+        expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "shutdown");
+        put(0, 8, OUT + 0x1000);
+        expect(SNP_PLATFORM_STATUS, FW_SUCCESS, "down");
+        CHECK(mem[OUT + 0x1003] == rows[i].want, "row %u: shutdown", i);
+        snp_fw_reset(&fw);
+        CHECK(!fw.alias_checked, "row %u: reset", i);
+    }
 }
 
 /* ---- SEV and SEV-ES ---- */
@@ -1558,6 +1638,8 @@ int main(void)
         { "fw: SNP_INIT_EX", test_init_ex },
         { "fw: shutdown and reset", test_shutdown },
         { "fw: platform status, configuration", test_platform_status },
+        { "fw: what is committed", test_commit },
+        { "fw: aliases", test_alias },
         { "fw: SEV command x guest state", test_sev_guest_states },
         { "fw: INIT", test_sev_init },
         { "fw: SEV operands", test_sev_operands },

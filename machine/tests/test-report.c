@@ -91,6 +91,25 @@ static void test_report(void)
               "family, model, stepping");
     }
 
+    for (unsigned v = 2; v <= 5; v++) {
+        attested();
+        fw.cfg.report_version = v;
+        fw.cfg.api_minor = v == 2 ? 58 : 55;
+        report_req(0, 0);
+        CHECK(!report_as(0) && le(r, 4) == v, "version %u", v);
+    }
+    attested();
+    fw.cfg.committed_tcb = 0x0100000000000001ull;
+    fw.cfg.committed_build = 7;
+    fw.alias_checked = true;
+    report_req(0, 0);
+    CHECK(!report_as(0) && le(r + 0x180, 8) == 0x0100000000000001ull &&
+          le(r + 0x1e0, 8) == 0x0100000000000001ull &&
+          le(r + 0x38, 8) == TCB && le(r + 0x40, 8) == 0x20 &&
+          le(r + 0x1e8, 4) == 0x013715 && le(r + 0x1ec, 4) == 0x013707,
+          "not committed; no aliases");
+    CHECK(signed_by(key_b, r), "by the key of what is committed");
+
     guest(G_LAUNCH_ACTIVE);
     mem[TARGET] = 0x55;
     arg_update(1, TARGET, false);
@@ -257,6 +276,51 @@ static void test_key_request(void)
           "VMRK is not used");
 }
 
+/* Message version 2, where reports are of version 5 */
+static uint32_t key_2(uint64_t fields, uint64_t mitigations, uint8_t out[32])
+{
+    uint64_t n = fw.guests[0].msg_count[0];
+    uint32_t status;
+
+    memset(msg, 0, sizeof(msg));
+    put_le(msg + 8, 8, fields);
+    put_le(msg + 32, 8, mitigations);
+    seal_as(0, n + 1, 3, 2, 0x28);
+    ask(FW_SUCCESS, "key");
+    CHECK(mem[RSP + 0x35] == 2, "the response's version");
+    status = response(0, n + 2, 4, 0x40);
+    memcpy(out, msg + 32, 32);
+    return status;
+}
+
+static void test_key_2(void)
+{
+    static const KeyReq plain = { 0, 0, 0, 0, 0 };
+    uint8_t key[32], other[32];
+
+    attested();
+    seal_as(0, 1, 3, 2, 0x28);
+    ask(FW_INVALID_PARAM, "before version 5");
+    fw.cfg.report_version = 5;
+    seal_as(0, 1, 3, 2, 0x20);
+    ask(FW_INVALID_PARAM, "version 2 of version 1's size");
+    seal_as(0, 1, 3, 1, 0x28);
+    ask(FW_INVALID_PARAM, "version 1 of version 2's size");
+    seal_as(0, 1, 3, 3, 0x28);
+    ask(FW_INVALID_PARAM, "version 3");
+    CHECK(!key_2(0, 0, key) && !key_as(0, &plain, other) &&
+          !memcmp(key, other, 32), "the same key by either version");
+    CHECK(!key_2(0x40, 0, other) && memcmp(key, other, 32), "selected");
+    CHECK(key_2(0x80, 0, key) == 0x16 && key_2(1ull << 63, 0, key) == 0x16,
+          "reserved");
+    for (int i = 0; i < 64; i++) {
+        CHECK(key_2(0x40, 1ull << i, key) == 0x16, "mitigation %d", i);
+    }
+    fw.cfg.committed_tcb = 0x0100000000000001ull;
+    CHECK(key_as(0, &(KeyReq){ 0, 0, 0, 0, TCB }, key) == 0x16,
+          "a TCB that is not committed");
+}
+
 /* A key changes with what was selected, and with nothing else. */
 static void test_key(void)
 {
@@ -329,6 +393,7 @@ int main(void)
         { "attest: reports", test_report },
         { "attest: key requests", test_key_request },
         { "attest: derived keys", test_key },
+        { "attest: key requests, version 2", test_key_2 },
     };
 
     return run_with_keys(cases, sizeof(cases) / sizeof(cases[0]));

@@ -54,7 +54,8 @@ struct AmdPspState {
 
     uint32_t max_asid, min_sev_asid;
     uint8_t api_major, api_minor, build;
-    uint64_t tcb;
+    uint64_t tcb, committed_tcb;
+    uint8_t committed_build, report_version;
     bool loose_size;
     char *chip;             /* directory, or NULL: it signs nothing */
     SnpFwConfig cfg;        /* owns the VCEKs */
@@ -161,11 +162,26 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         .max_asid = s->max_asid,
         .min_sev_asid = s->min_sev_asid,
         .tcb = s->tcb,
+        .committed_tcb = s->committed_tcb ? s->committed_tcb : s->tcb,
+        .committed_build = s->committed_build ? s->committed_build : s->build,
+        .report_version = s->report_version,
     };
     if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
         s->min_sev_asid > s->max_asid) {
         error_setg(errp, "ASIDs: 1 <= min-sev-asid <= max-asid <= %u",
                    FW_MAX_ASID);
+        return;
+    }
+    if (!fw_tcb_within(s->cfg.committed_tcb, s->tcb) ||
+        s->cfg.committed_build > s->build) {
+        error_setg(errp, "committed-tcb and committed-build are at most what "
+                   "runs, part by part");
+        return;
+    }
+    if (s->report_version > 5 || s->report_version == 1 ||
+        s->report_version == 4) {
+        error_setg(errp, "report-version is 2, 3 or 5, or 0 for that of the "
+                   "ABI");
         return;
     }
     if (s->chip && !snp_chip_load(s->chip, &s->cfg, errp)) {
@@ -247,8 +263,11 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT32("min-sev-asid", AmdPspState, min_sev_asid, 100),
     DEFINE_PROP_UINT8("api-major", AmdPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", AmdPspState, api_minor, 55),
-    DEFINE_PROP_UINT8("build", AmdPspState, build, 21),
-    DEFINE_PROP_UINT64("tcb", AmdPspState, tcb, 0x4815000000000007ull),
+    DEFINE_PROP_UINT8("build", AmdPspState, build, 24),
+    DEFINE_PROP_UINT64("tcb", AmdPspState, tcb, 0x4818000000000007ull),
+    DEFINE_PROP_UINT64("committed-tcb", AmdPspState, committed_tcb, 0),
+    DEFINE_PROP_UINT8("committed-build", AmdPspState, committed_build, 0),
+    DEFINE_PROP_UINT8("report-version", AmdPspState, report_version, 0),
     DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
     DEFINE_PROP_STRING("chip", AmdPspState, chip),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),

@@ -119,5 +119,6 @@ uint32_t fw_snp_launch_finish(SnpFw *fw, FwBuf *c)
     g->state = SNP_GUEST_RUNNING;
     g->vcek_disabled = flags & FINISH_NO_VCEK;
     memcpy(g->host_data, c->b + 0x20, sizeof(g->host_data));
+    memcpy(fw->launched[fw->nlaunched++ % FW_LAUNCHES], g->ld, sizeof(g->ld));
     return FW_SUCCESS;
 }

@@ -21,6 +21,7 @@
 #define FIELD_GUEST_SVN   (1u << 4)
 #define FIELD_TCB         (1u << 5)
 #define FIELD_RSVD        (~0x3full)
+#define FIELD_RSVD_2      (~0x7full)    /* message version 2: mitigations */
 
 /* Of what a key is made; zero where not selected */
 typedef struct KeyContext {
@@ -36,7 +37,8 @@ typedef struct KeyContext {
 } KeyContext;
 
 static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
-                              unsigned vmpck, const FwKeyReq *q)
+                              unsigned vmpck, const FwKeyReq *q,
+                              uint64_t rsvd)
 {
     uint32_t root = fw_get(q->root, 4), sel = root >> ROOT_SEL_SHIFT & 3;
     uint32_t vmpl = fw_get(q->vmpl, 4);
@@ -44,7 +46,7 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
     /* [FW-KEY-RSVD] */
     if ((root & ROOT_RSVD) || sel > ROOT_SEL_VLEK ||
         !fw_all_zero(q->rsvd_4, sizeof(q->rsvd_4)) ||
-        (fw_get(q->fields, 8) & FIELD_RSVD)) {
+        (fw_get(q->fields, 8) & rsvd)) {
         return FW_MSG_INVALID_PARAM;
     }
     /* [FW-KEY-VMPL] no level gets the key of one above it */
@@ -56,7 +58,7 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
         return FW_MSG_INVALID_PARAM;
     }
     /* [FW-KEY-TCB] */
-    if (!fw_tcb_within(fw_get(q->tcb, 8), fw->cfg.tcb)) {
+    if (!fw_tcb_within(fw_get(q->tcb, 8), fw->cfg.committed_tcb)) {
         return FW_MSG_INVALID_PARAM;
     }
     /* [FW-KEY-ROOT] every guest has a VMRK; no VLEK was loaded */
@@ -68,19 +70,12 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
     return FW_MSG_OK;
 }
 
-bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
-                void *rsp)
+static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
+                   uint8_t key[KDF_LEN])
 {
-    const FwKeyReq *q = req;
-    FwKeyRsp *a = rsp;
-    uint32_t status = check_request(fw, g, vmpck, q);
     uint32_t fields = fw_get(q->fields, 8);
     KeyContext k = { 0 };
 
-    fw_put(a->status, 4, status);
-    if (status) {
-        return true;
-    }
     memcpy(k.fields, q->fields, sizeof(k.fields));
     memcpy(k.vmpl, q->vmpl, sizeof(k.vmpl));
     /* [FW-KEY-ALWAYS] who may speak for the guest is always in it */
@@ -108,6 +103,36 @@ bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
         memcpy(k.tcb, q->tcb, sizeof(k.tcb));
     }
     kdf(fw_get(q->root, 4) & ROOT_VMRK ? g->vmrk : fw->cfg.chip_secret,
-        "SNP derived key", &k, sizeof(k), a->key);
+        "SNP derived key", &k, sizeof(k), key);
+}
+
+bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
+                void *rsp)
+{
+    FwKeyRsp *a = rsp;
+    uint32_t status = check_request(fw, g, vmpck, req, FIELD_RSVD);
+
+    fw_put(a->status, 4, status);
+    if (!status) {
+        derive(fw, g, req, a->key);
+    }
+    return true;
+}
+
+bool fw_msg_key_2(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
+                  void *rsp)
+{
+    const FwKeyReq2 *q = req;
+    FwKeyRsp *a = rsp;
+    uint32_t status = check_request(fw, g, vmpck, &q->v1, FIELD_RSVD_2);
+
+    /* [FW-KEY-MITIGATIONS] none that were not there; here there are none */
+    if (!status && !fw_all_zero(q->mitigations, sizeof(q->mitigations))) {
+        status = FW_MSG_INVALID_PARAM;
+    }
+    fw_put(a->status, 4, status);
+    if (!status) {
+        derive(fw, g, &q->v1, a->key);
+    }
     return true;
 }

@@ -103,7 +103,7 @@ typedef struct FwReport {
     uint8_t committed_version[3];
     uint8_t rsvd_1ef;
     uint8_t launch_tcb[8];
-    uint8_t mitigations[16];    /* version 5: at launch, now */
+    uint8_t mitigations[16];    /* version 5: at launch, now; there are none */
     uint8_t rsvd_208[152];
     FwSignature signature;
 } FwReport;
@@ -149,6 +149,15 @@ typedef struct FwKeyReq {
 PIN_SIZE(FwKeyReq, 0x20);
 PIN(FwKeyReq, fields, 0x08);
 PIN(FwKeyReq, tcb, 0x18);
+
+/* Message version 2: which mitigations were there at launch */
+typedef struct FwKeyReq2 {
+    FwKeyReq v1;
+    uint8_t mitigations[8];
+} FwKeyReq2;
+
+PIN_SIZE(FwKeyReq2, 0x28);
+PIN(FwKeyReq2, mitigations, 0x20);
 
 typedef struct FwKeyRsp {
     uint8_t status[4];
@@ -204,10 +213,11 @@ PIN(FwIdAuth, author_key, 0x880);
  */
 typedef bool FwMsgHandler(SnpFw *fw, SnpFwGuest *g, unsigned vmpck,
                           const void *req, void *rsp);
-FwMsgHandler fw_msg_report, fw_msg_key;
+FwMsgHandler fw_msg_report, fw_msg_key, fw_msg_key_2;
 
-/* Each part of TCB version @a at most that of @b? */
-bool fw_tcb_within(uint64_t a, uint64_t b);
+/* Of the reports this firmware makes: 2, 3 or 5 */
+unsigned fw_report_version(const SnpFwConfig *cfg);
+
 /* REPORTED_TCB as it is in force */
 uint64_t fw_reported_tcb(const SnpFw *fw);
 /* The chip's key for the reported TCB; NULL: it has none */

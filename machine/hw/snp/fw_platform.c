@@ -8,6 +8,10 @@
 #define INIT_EX_RMP        (1u << 0)
 #define INIT_EX_LIST       (1u << 1)
 
+/* SNP_PLATFORM_STATUS, byte 3 */
+#define STATUS_RMP_INIT    (1u << 0)
+#define STATUS_NO_ALIAS    (1u << 1)
+
 #define RANGE_HEADER       8u
 #define RANGE_SIZE         16u
 
@@ -86,6 +90,15 @@ static bool ranges_free(const SnpFw *fw, const SnpFwRange *r, unsigned nr)
     return true;
 }
 
+/* Builds of 1.55 have it from these on: Milan, Genoa */
+static bool has_alias_check(const SnpFwConfig *cfg)
+{
+    unsigned api = cfg->api_major << 8 | cfg->api_minor;
+    bool genoa = cfg->fms & 0xf0000;
+
+    return api > 0x137 || (api == 0x137 && cfg->build >= (genoa ? 38 : 22));
+}
+
 static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
                          uint64_t list)
 {
@@ -132,6 +145,9 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
     for (unsigned i = 0; i < fw->niommu; i++) {
         own_pages(fw, &fw->iommu[i], RMP_FIRMWARE);
     }
+    /* [FW-ALIAS-CHECK] two addresses of one page have two RMP entries */
+    fw->alias_checked = has_alias_check(&fw->cfg) &&
+                        !fw->port.aliased(fw->port.opaque);
     fw->rmp_inited = true;
     fw->snp_inited = true;
     fw->port.rmp_changed(fw->port.opaque, 0, 0);
@@ -237,7 +253,8 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     out[0] = fw->cfg.api_major;
     out[1] = fw->cfg.api_minor;
     out[2] = fw->snp_inited;
-    out[3] = fw->rmp_inited;
+    out[3] = (fw->rmp_inited ? STATUS_RMP_INIT : 0) |
+             (fw->alias_checked ? STATUS_NO_ALIAS : 0);
     fw_put(out + 4, 4, fw->cfg.build);
     fw_put(out + 8, 4, fw->config_flags);
     fw_put(out + 12, 4, guest_count(fw));
@@ -256,8 +273,8 @@ uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
     uint64_t tcb = fw_get(c->b, 8);
     uint32_t flags = fw_get(c->b + 8, 4);
 
-    /* [FW-CONFIG] each part of the version at most the current one */
-    if (!fw_tcb_within(tcb, fw->cfg.tcb)) {
+    /* [FW-CONFIG] each part of the version at most the committed one */
+    if (!fw_tcb_within(tcb, fw->cfg.committed_tcb)) {
         return FW_INVALID_PARAM;
     }
     if ((flags & ~(FW_MASK_CHIP_ID | FW_MASK_CHIP_KEY)) ||
@@ -269,9 +286,15 @@ uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
-/* What runs is what is committed: there is no update. */
 uint32_t fw_snp_commit(SnpFw *fw, FwBuf *c)
 {
-    (void)fw;
-    return fw_get(c->b, 4) == 4 ? FW_SUCCESS : FW_INVALID_LEN;
+    /* [FW-COMMIT-LEN] */
+    if (fw_get(c->b, 4) != 4) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-COMMIT] what runs is what is committed and reported from now on */
+    fw->cfg.committed_tcb = fw->cfg.tcb;
+    fw->cfg.committed_build = fw->cfg.build;
+    fw->reported_tcb = 0;
+    return FW_SUCCESS;
 }

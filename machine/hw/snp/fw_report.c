@@ -14,6 +14,7 @@
 #define KEY_SEL_VLEK      2u
 
 #define INFO_SMT          (1u << 0)
+#define INFO_NO_ALIAS     (1u << 5)
 #define KEY_AUTHOR        (1u << 0)
 #define KEY_MASKED        (1u << 1)
 #define KEY_SIGNED_NONE   (7u << 2)
@@ -30,7 +31,7 @@ bool fw_tcb_within(uint64_t a, uint64_t b)
 
 uint64_t fw_reported_tcb(const SnpFw *fw)
 {
-    return fw->reported_tcb ? fw->reported_tcb : fw->cfg.tcb;
+    return fw->reported_tcb ? fw->reported_tcb : fw->cfg.committed_tcb;
 }
 
 const P384Key *fw_vcek(const SnpFw *fw)
@@ -43,17 +44,20 @@ const P384Key *fw_vcek(const SnpFw *fw)
     return NULL;
 }
 
-/* The report's version goes with the ABI that is announced. */
-static unsigned report_version(const SnpFwConfig *cfg)
+/* Unless told otherwise it goes with the ABI that is announced. */
+unsigned fw_report_version(const SnpFwConfig *cfg)
 {
     unsigned api = cfg->api_major << 8 | cfg->api_minor;
 
+    if (cfg->report_version) {
+        return cfg->report_version;
+    }
     return api >= 0x13a ? 5 : api >= 0x138 ? 3 : 2;
 }
 
-static void put_version(uint8_t *p, const SnpFwConfig *cfg)
+static void put_version(uint8_t *p, const SnpFwConfig *cfg, uint8_t build)
 {
-    p[0] = cfg->build;
+    p[0] = build;
     p[1] = cfg->api_minor;
     p[2] = cfg->api_major;
 }
@@ -66,7 +70,7 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     uint32_t f = cfg->fms;
 
     memset(r, 0, sizeof(*r));
-    fw_put(r->version, 4, report_version(cfg));
+    fw_put(r->version, 4, fw_report_version(cfg));
     fw_put(r->guest_svn, 4, g->guest_svn);
     fw_put(r->policy, 8, g->policy);
     memcpy(r->family_id, g->family_id, sizeof(r->family_id));
@@ -74,7 +78,8 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     memcpy(r->vmpl, q->vmpl, sizeof(r->vmpl));
     fw_put(r->signature_algo, 4, FW_SIG_P384);
     fw_put(r->current_tcb, 8, cfg->tcb);
-    fw_put(r->platform_info, 8, cfg->smt ? INFO_SMT : 0);
+    fw_put(r->platform_info, 8, (cfg->smt ? INFO_SMT : 0) |
+                                (fw->alias_checked ? INFO_NO_ALIAS : 0));
     fw_put(r->key_info, 4, (g->author_key ? KEY_AUTHOR : 0) |
                            (masked ? KEY_MASKED | KEY_SIGNED_NONE : 0));
     memcpy(r->report_data, q->report_data, sizeof(r->report_data));
@@ -87,7 +92,7 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     /* no migration agent */
     memset(r->report_id_ma, 0xff, sizeof(r->report_id_ma));
     fw_put(r->reported_tcb, 8, fw_reported_tcb(fw));
-    if (report_version(cfg) >= 3) {
+    if (fw_report_version(cfg) >= 3) {
         r->cpuid_fms[0] = (f >> 8 & 0xf) + (f >> 20 & 0xff);
         r->cpuid_fms[1] = (f >> 12 & 0xf0) | (f >> 4 & 0xf);
         r->cpuid_fms[2] = f & 0xf;
@@ -95,10 +100,9 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     if (!(fw->config_flags & FW_MASK_CHIP_ID)) {
         memcpy(r->chip_id, cfg->chip_id, sizeof(r->chip_id));
     }
-    /* what runs is what is committed */
-    fw_put(r->committed_tcb, 8, cfg->tcb);
-    put_version(r->current_version, cfg);
-    put_version(r->committed_version, cfg);
+    fw_put(r->committed_tcb, 8, cfg->committed_tcb);
+    put_version(r->current_version, cfg, cfg->build);
+    put_version(r->committed_version, cfg, cfg->committed_build);
     fw_put(r->launch_tcb, 8, g->launch_tcb);
 }
 

@@ -12,20 +12,24 @@
 
 typedef struct FwMsgKind {
     uint8_t type, version;
+    uint8_t since;              /* which version of reports it came with */
     uint16_t req, rsp;          /* sizes */
     FwMsgHandler *run;
 } FwMsgKind;
 
 static const FwMsgKind kinds[] = {
-    { FW_MSG_KEY_REQ, 1, sizeof(FwKeyReq), sizeof(FwKeyRsp), fw_msg_key },
-    { FW_MSG_REPORT_REQ, 1, sizeof(FwReportReq), sizeof(FwReportRsp),
+    { FW_MSG_KEY_REQ, 1, 2, sizeof(FwKeyReq), sizeof(FwKeyRsp), fw_msg_key },
+    { FW_MSG_KEY_REQ, 2, 5, sizeof(FwKeyReq2), sizeof(FwKeyRsp),
+      fw_msg_key_2 },
+    { FW_MSG_REPORT_REQ, 1, 2, sizeof(FwReportReq), sizeof(FwReportRsp),
       fw_msg_report },
 };
 
-static const FwMsgKind *find_kind(const FwMsgHeader *h)
+static const FwMsgKind *find_kind(const SnpFw *fw, const FwMsgHeader *h)
 {
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (kinds[i].type == h->type) {
+        if (kinds[i].type == h->type && kinds[i].version == h->version &&
+            kinds[i].since <= fw_report_version(&fw->cfg)) {
             return &kinds[i];
         }
     }
@@ -94,9 +98,8 @@ static uint32_t answer(SnpFw *fw, SnpFwGuest *g, uint8_t *page)
         return FW_BAD_MEASUREMENT;
     }
     /* [FW-MSG-TYPE] a message that there is, of its version and size */
-    kind = find_kind(&h);
-    if (!kind || h.version != kind->version ||
-        fw_get(h.size, 2) != kind->req) {
+    kind = find_kind(fw, &h);
+    if (!kind || fw_get(h.size, 2) != kind->req) {
         return FW_INVALID_PARAM;
     }
     if (!kind->run(fw, g, h.vmpck, req, rsp)) {

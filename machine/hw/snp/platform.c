@@ -180,6 +180,61 @@ static unsigned port_iommu_buffers(void *opaque, SnpFwRange *r, unsigned max)
     return l.n;
 }
 
+/* ---- aliases ---- */
+
+/* Enough for the map of a PC; more than that is not looked through. */
+#define ALIAS_RANGES  64
+
+typedef struct MemoryRange {
+    ram_addr_t base;            /* in QEMU's RAM, not in the machine's map */
+    uint64_t len;
+} MemoryRange;
+
+typedef struct AliasScan {
+    MemoryRange r[ALIAS_RANGES];
+    unsigned n;
+    bool found;
+} AliasScan;
+
+static bool scan_range(Int128 start, Int128 len, const MemoryRegion *mr,
+                       hwaddr offset, void *opaque)
+{
+    AliasScan *scan = opaque;
+    MemoryRange new = { .len = int128_get64(len) };
+
+    if (!memory_region_is_ram((MemoryRegion *)mr) ||
+        memory_region_is_rom((MemoryRegion *)mr) ||
+        memory_region_is_romd((MemoryRegion *)mr)) {
+        return false;
+    }
+    new.base = memory_region_get_ram_addr((MemoryRegion *)mr) + offset;
+    for (unsigned i = 0; i < scan->n; i++) {
+        if (new.base < scan->r[i].base + scan->r[i].len &&
+            scan->r[i].base < new.base + new.len) {
+            scan->found = true;
+        }
+    }
+    if (scan->n == ALIAS_RANGES) {
+        scan->found = true;     /* nobody can say that there are none */
+    } else {
+        scan->r[scan->n++] = new;
+    }
+    return scan->found;
+}
+
+/* Of memory that can be written: a ROM may well be seen twice. */
+static bool port_aliased(void *opaque)
+{
+    AliasScan scan = { .n = 0 };
+
+    WITH_RCU_READ_LOCK_GUARD() {
+        flatview_for_each_range(address_space_to_flatview(
+                                    &address_space_memory),
+                                scan_range, &scan);
+    }
+    return scan.found;
+}
+
 /* ---- set-up ---- */
 
 /*
@@ -259,6 +314,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .wbinvd_done = port_wbinvd_done,
         .rmp_changed = port_rmp_changed,
         .iommu_buffers = port_iommu_buffers,
+        .aliased = port_aliased,
         .log = port_log,
     };
     SnpFwConfig full = *cfg;
@@ -382,6 +438,21 @@ static char *hex(const uint8_t *p, size_t n)
     return g_string_free(s, false);
 }
 
+/* Launch digests of the last guests, the latest last */
+static QList *launched(const SnpFw *fw)
+{
+    QList *l = qlist_new();
+    uint64_t first = fw->nlaunched > FW_LAUNCHES ?
+                     fw->nlaunched - FW_LAUNCHES : 0;
+
+    for (uint64_t i = first; i < fw->nlaunched; i++) {
+        g_autofree char *ld = hex(fw->launched[i % FW_LAUNCHES], SHA384_LEN);
+
+        qlist_append_str(l, ld);
+    }
+    return l;
+}
+
 char *snp_platform_guests(const SnpPlatform *p)
 {
     static const char * const snp_states[] = { "init", "launch", "running" };
@@ -429,6 +500,8 @@ char *snp_platform_guests(const SnpPlatform *p)
     qdict_put(d, "snp", snp);
     qdict_put(d, "sev", sev);
     qdict_put_int(d, "sev-bytes-measured", fw->sev_measured);
+    qdict_put_int(d, "snp-launched", fw->nlaunched);
+    qdict_put(d, "snp-digests", launched(fw));
     qdict_put(d, "dirty-asids", dirty);
     return to_json(d);
 }

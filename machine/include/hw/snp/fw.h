@@ -107,6 +107,8 @@ typedef struct SnpFwPort {
     void (*rmp_changed)(void *opaque, uint64_t spa, uint64_t npages);
     /* Log buffers and completion-wait page of the IOMMUs; at most @max */
     unsigned (*iommu_buffers)(void *opaque, SnpFwRange *r, unsigned max);
+    /* Does any memory answer at two addresses? */
+    bool (*aliased)(void *opaque);
     void (*log)(void *opaque, const char *msg);
 } SnpFwPort;
 
@@ -124,6 +126,10 @@ typedef struct SnpFwConfig {
     uint32_t fms;                       /* CPUID Fn0000_0001 EAX */
     bool smt;
     uint64_t tcb;
+    /* what a reset keeps of SNP_COMMIT: at most the current ones */
+    uint64_t committed_tcb;
+    uint8_t committed_build;
+    uint8_t report_version;             /* 2, 3, 5; 0: as the ABI has it */
     uint8_t chip_id[64];
     uint8_t chip_secret[KDF_LEN];       /* derived keys begin with it */
     SnpFwVcek vcek[FW_MAX_VCEKS];
@@ -136,6 +142,7 @@ typedef struct SnpFwConfig {
 #define FW_MAX_RANGES    255u
 #define FW_VMPCKS        4u
 #define FW_MEASURE_LEN   48u
+#define FW_LAUNCHES      64u
 
 typedef enum SevState { SEV_UNINIT, SEV_INITED, SEV_WORKING } SevState;
 typedef enum SnpGuestState {
@@ -188,8 +195,9 @@ typedef struct SnpFw {
     SnpFwRange tmr;             /* npages 0: none */
     bool snp_inited;
     bool rmp_inited;            /* since reset */
+    bool alias_checked;         /* the same, and there are none */
     uint64_t next_id;
-    uint64_t reported_tcb;      /* 0: follow the current one */
+    uint64_t reported_tcb;      /* 0: follow the committed one */
     uint32_t config_flags;
     SnpFwRange iommu[FW_MAX_IOMMU];
     unsigned niommu;
@@ -197,6 +205,9 @@ typedef struct SnpFw {
     SnpFwGuest guests[FW_MAX_GUESTS];
     SevFwGuest sev_guests[FW_MAX_GUESTS];
     uint64_t sev_measured;      /* bytes by LAUNCH_UPDATE_*, since reset */
+    /* digests of the last guests launched, since reset: at [n % length] */
+    uint8_t launched[FW_LAUNCHES][SHA384_LEN];
+    uint64_t nlaunched;
 } SnpFw;
 
 /* @rmp stays the caller's; rmp->entries NULL: no SNP (INVALID_CONFIG) */
@@ -208,6 +219,9 @@ void snp_fw_reset(SnpFw *fw);
 
 /* One command, with the address of its buffer; returns an SnpFwStatus. */
 uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf);
+
+/* Each part of TCB version @a at most that of @b? */
+bool fw_tcb_within(uint64_t a, uint64_t b);
 
 /* NULL: not implemented */
 const char *snp_fw_command_name(uint32_t cmd);
