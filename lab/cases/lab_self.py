@@ -16,7 +16,7 @@ import time
 
 from lab import (apt, counts, host, judge, ktap, paths, record, run, say,
                  sources, tree)
-from lab.cases import Case, CaseFailed, plain
+from lab.cases import Case, CaseFailed, plain, snphost
 
 DISK = "ab" * 32
 
@@ -277,6 +277,46 @@ def audits():
     return bad
 
 
+GREEN = "".join(f"[ \x1b[32mPASS\x1b[0m ] {' ' * (i % 5)}- probe {i}\n"
+                for i in range(snphost.PROBES))
+RED = GREEN + "[ FAIL ] - Comparing TCB values: they do NOT match\n"
+# output, status, what may be red, is it good?
+PROBED = [
+    (GREEN, 0, (), True), (GREEN, 1, (), False), ("", 0, (), False),
+    (GREEN.replace("PASS", "FAIL", 1), 1, (), False),
+    (GREEN.replace("PASS", "SKIP", 1), 0, (), False),
+    (GREEN.partition("\n")[2], 0, (), False),
+    (RED, 1, ("TCB",), True), (RED, 1, (), False), (RED, 0, ("TCB",), False),
+    (GREEN, 1, ("TCB",), False), (RED, 1, ("TCB", "RMP"), False),
+]
+VERSION = "TCB Version:\n  Microcode: {3}\n  SNP: {2}\n  TEE: {1}\n  " \
+    "Boot Loader: {0}\n  FMC: None\n"
+
+
+def probes():
+    """What of snphost's output must not pass."""
+    bad = []
+    for text, status, red, good in PROBED:
+        j = snphost.Judge(f"@begin ok\n{text}\n@end ok {status}\n")
+        j.ok("ok", red)
+        if bool(j.bad) == good:
+            bad.append(f"`snphost ok`, {status}, {red}: {j.bad}\n{text}")
+    for reported, status in ((7, 0), (6, 0), (7, 1)):
+        text = "".join(name + ": " + VERSION.format(*snphost.parts(tcb))
+                       for name, tcb in (("Reported TCB", reported),
+                                         ("Platform TCB", 7)))
+        j = snphost.Judge(f"@begin tcb\n{text}\n@end tcb {status}\n")
+        j.tcbs("tcb", 7, 7)
+        if bool(j.bad) != ((reported, status) != (7, 0)):
+            bad.append(f"TCB {reported}, {status}: {j.bad}")
+    j = snphost.Judge("")
+    j.works("gone")
+    j.refused("gone", "")
+    if len(j.bad) != 2:
+        bad.append("a command that was not run")
+    return bad
+
+
 def judges():
     bad, number = [], 0
     runs = {"snp": (good, SPOILED)}
@@ -296,10 +336,10 @@ def judges():
     run["after"] = None
     if not verdict(run):
         bad.append("a machine that does not answer is not noticed")
-    bad += audits()
+    bad += audits() + probes()
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{number + 10} runs"
+    return f"{number + 10 + len(PROBED) + 4} runs"
 
 
 # (port, what arrives there), the answer it must end the run with; None: it

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves that the machine is an SNP host to the tool its administrators use:
+snphost of Debian sid, unmodified, installed into the Debian 13 root by that
+root's own dpkg, on the newest stock kernel. What it changes of the platform is
+then looked for where others see it: in the platform's status, in a later
+report of a stock guest, in the chip's certificates."""
+
+import os
+import pathlib
+import re
+import shlex
+import tempfile
+
+from lab import (build, chip, guest, host, hostimage, identity, judge, kernels,
+                 machine, paths, sources, verifier)
+from lab.cases import Case, CaseFailed, attest
+
+ROLE = "host.snphost"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+LINE = re.compile(r"^\[ +(PASS|FAIL|SKIP) +\] +- (.*)$", re.M)
+# lines of `snphost ok`, of which none may be missing
+PROBES = 30
+
+# do NAME COMMAND...: what it prints between two marks, then its status
+BEGIN = """
+modprobe ccp && modprobe kvm_amd && modprobe msr || exit 9
+dpkg -i /lab/snphost.deb || exit 8
+say "sha256 $(sha256sum < /usr/bin/snphost)"
+step() {
+	local name=$1 status
+	shift
+	echo "@begin $name"
+	"$@" 2>&1
+	status=$?
+	printf '\n@end %s %s\n' "$name" "$status"
+}
+"""
+END = """
+say "tainted $(cat /proc/sys/kernel/tainted)"
+exit 0
+"""
+
+LOOK = """
+step ok snphost ok
+for what in guests identifier tcb vcek-url version; do
+	step show-$what snphost show $what
+done
+step import snphost import /lab/certs /root/table
+step export-pem snphost export pem /root/table /root/pem
+step export-der snphost export der /root/table /root/der
+for name in ark ask vcek; do
+	step pem-$name cat /root/pem/$name.pem
+	step der-$name base64 /root/der/$name.der
+done
+step verify snphost verify certs /lab/certs
+step verify-other snphost verify certs /lab/other
+"""
+
+CONFIG = """
+step config-lower snphost config set %(lower)s 0
+step tcb-lower snphost show tcb
+for value in %(above)s; do
+	step config-above snphost config set ${value//,/ } 0
+	step tcb-above snphost show tcb
+done
+step config-flags snphost config set %(lower)s 4
+step tcb-flags snphost show tcb
+stty -F /dev/ttyS1 raw
+%(guest)s < /dev/null > /dev/ttyS1 2>&1 &
+pid=$!
+for try in $(seq 600); do
+	n=$(snphost show guests)
+	[ "$n" = 0 ] || break
+	kill -0 $pid 2> /dev/null || break
+	sleep 0.2
+done
+say "guests-meanwhile $n"
+wait $pid
+say "qemu-status $?"
+step guests-after snphost show guests
+step config-reset snphost config reset
+step tcb-reset snphost show tcb
+step config-again snphost config set %(lower)s 0
+step tcb-again snphost show tcb
+step commit snphost commit
+step tcb-commit snphost show tcb
+step ok-after snphost ok
+"""
+
+COMMIT = """
+step tcb snphost show tcb
+step ok snphost ok
+step config snphost config set %(current)s 0
+step tcb-config snphost show tcb
+step commit snphost commit
+step tcb-commit snphost show tcb
+step ok-commit snphost ok
+step config-now snphost config set %(current)s 0
+step tcb-now snphost show tcb
+"""
+
+
+def parts(tcb):
+    """Boot loader, TEE, SNP, microcode, as snphost takes and prints them."""
+    return [tcb >> 8 * n & 0xff for n in (0, 1, 6, 7)]
+
+
+def arguments(tcb):
+    return " ".join(map(str, parts(tcb)))
+
+
+def steps(control):
+    """{name: [(status, text)]} of all the script did, in order."""
+    out = {}
+    for m in re.finditer(r"^@begin (\S+)\n(.*?)^@end \1 (\d+)$",
+                         control.replace("\r", ""), re.M | re.S):
+        out.setdefault(m[1], []).append((int(m[3]),
+                                         COLOURS.sub("", m[2]).strip()))
+    return out
+
+
+class Judge:
+    """Collects what does not hold, of what the control port has."""
+
+    def __init__(self, control):
+        self.steps = steps(control)
+        self.bad = []
+
+    def of(self, name):
+        return self.steps.get(name, [(None, "not run")])
+
+    def works(self, name, want=None):
+        for status, text in self.of(name):
+            if status != 0 or (want is not None and text != want):
+                self.bad.append(f"{name}: status {status}: {text}")
+
+    def refused(self, name, why):
+        for status, text in self.of(name):
+            if status in (0, None) or not re.search(why, text):
+                self.bad.append(f"{name}: status {status}: {text}")
+
+    def tcbs(self, name, reported, platform):
+        for status, text in self.of(name):
+            seen = [list(map(int, re.findall(rf"{field}: +(\d+)", text)))
+                    for field in ("Boot Loader", "TEE", "SNP", "Microcode")]
+            want = [list(x) for x in zip(parts(reported), parts(platform))]
+            if status != 0 or seen != want:
+                self.bad.append(f"{name}: {seen}, not {want}: {text}")
+
+    def ok(self, name, red=()):
+        """Nothing of `snphost ok` is red or left out but what is said here.
+        Returns how many lines it had."""
+        status, text = self.of(name)[0]
+        lines = LINE.findall(text)
+        wrong = [f"[{how}] {what}" for how, what in lines
+                 if how != "PASS" and not
+                 (how == "FAIL" and any(re.search(x, what) for x in red))]
+        seen = [x for x in red
+                if not any(how == "FAIL" and re.search(x, what)
+                           for how, what in lines)]
+        if wrong or seen or len(lines) < PROBES or (status != 0) != bool(red):
+            self.bad.append(f"{name}: status {status}, {len(lines)} lines; "
+                            f"{wrong or text}; {seen} not red")
+        return len(lines)
+
+
+def run_host(name, script, files, psp, timeout):
+    build.prepare()
+    with build.lock():
+        binary = machine.build().binary
+        hostimage.build()
+        deb = sources.debs(ROLE)[0]
+    h = host.Host(kernels.get("debian-backports"), binary, thread="single",
+                  psp=psp)
+    r = h.run(name, BEGIN + script + END, {"snphost.deb": deb, **files},
+              timeout=timeout)
+    if not r.ok():
+        raise CaseFailed("\n".join([*r.failure(), r.control[-1500:]]))
+    j = Judge(r.control)
+    j.bad += r.bad_lines()[:3]
+    if judge.first(r, "sha256").split()[:1] != [
+            identity.packaged(ROLE, "usr/bin/snphost")]:
+        j.bad.append("another snphost than the package's")
+    if judge.first(r, "tainted", "-1") != "0":
+        j.bad.append(f"taint {judge.first(r, 'tainted')}")
+    return r, j
+
+
+def administers():
+    """What an administrator sees and does, and one stock guest's report."""
+    verifier.build()
+    fused = chip.make("1")
+    certs = chip.read(fused)
+    nonce = os.urandom(64)
+    above = [",".join(str(p + (n == i)) for n, p in
+                      enumerate(parts(chip.TCB))) for i in range(4)]
+    files = {f"certs/{n}.pem": text for n, text in certs.items()}
+    files |= {f"other/{n}.pem": text for n, text in
+              dict(certs, ask=certs["ark"]).items()}
+    with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="snphost-") as tmp:
+        files |= attest.guest_files(pathlib.Path(tmp), nonce)
+        r, j = run_host(
+            "snphost.debian-backports", LOOK + CONFIG % {
+                "lower": arguments(chip.LOWER), "above": " ".join(above),
+                "guest": shlex.join(guest.command(1, "512M", "snp"))},
+            files, [f"chip={fused}", "report-version=3"], 900)
+    lines = j.ok("ok")
+    j.works("show-guests", "0")
+    chip_id = (fused / "chip-id").read_bytes().hex().upper()
+    j.works("show-identifier", chip_id)
+    j.tcbs("show-tcb", chip.TCB, chip.TCB)
+    spls = "&".join(f"{n}SPL={p}" for n, p in
+                    zip(("bl", "tee", "snp", "ucode"),
+                        (f"{p:02}" for p in parts(chip.TCB))))
+    j.works("show-vcek-url", "https://kdsintf.amd.com/vcek/v1/"
+            f"{chip.PRODUCT}/{chip_id}?{spls}")
+    j.works("show-version")
+    _certificates(j, certs)
+    _configured(j, above)
+    j.bad += _report(r, fused, certs, nonce)
+    if j.bad:
+        raise CaseFailed("\n".join(j.bad))
+    return f"{lines} lines of `snphost ok` pass, {len(j.steps)} commands"
+
+
+def _certificates(j, certs):
+    """What import packs into a table comes out again as it was."""
+    j.works("import")
+    for form in ("pem", "der"):
+        j.works(f"export-{form}")
+    for name, pem in certs.items():
+        j.works(f"pem-{name}", pem.strip())
+        for status, text in j.of(f"der-{name}"):
+            if status != 0 or chip.der("-----x-----\n" + text + "\n-----x"
+                                       ) != chip.der(pem):
+                j.bad.append(f"der-{name}: status {status}, not what it was")
+    # its exit status is 0 either way; the last lines show who signed whom
+    for name, last in (("verify", "\u2b11"), ("verify-other", "\u2b11\u0338")):
+        j.works(name)
+        want = ["ARK \u2022", "ARK \u2b11 ask", f"ask {last} vcek"]
+        seen = j.of(name)[0][1].splitlines()[-3:]
+        if seen != want:
+            j.bad.append(f"{name}: {seen}")
+
+
+def _configured(j, above):
+    """SNP_CONFIG and SNP_COMMIT, as the platform's status has them."""
+    full, lower = chip.TCB, chip.LOWER
+    j.works("config-lower")
+    j.tcbs("tcb-lower", lower, full)
+    if len(j.of("config-above")) != len(above):
+        j.bad.append(f"{len(j.of('config-above'))} values above")
+    j.refused("config-above", "InvalidParam")
+    j.refused("config-flags", "InvalidParam")
+    for name in ("tcb-above", "tcb-flags", "tcb-again"):
+        j.tcbs(name, lower, full)
+    j.works("guests-after", "0")
+    for name in ("config-reset", "config-again", "commit"):
+        j.works(name)
+    for name in ("tcb-reset", "tcb-commit"):
+        j.tcbs(name, full, full)
+    j.ok("ok-after")
+
+
+def _report(r, fused, certs, nonce):
+    """A guest launched while a lower TCB was reported: its report says so and
+    is signed with that one's key."""
+    if judge.first(r, "guests-meanwhile") != "1":
+        yield f"guests meanwhile: {judge.first(r, 'guests-meanwhile')}"
+    report = attest.printed(r.guest)
+    if len(report) != attest.REPORT:
+        yield "\n".join([f"a report of {len(report)} bytes",
+                         *r.guest.splitlines()[-5:]])
+        return
+    seen = {at: int.from_bytes(report[at:at + 8], "little")
+            for at in (0x180, 0x38, 0x1E0)}
+    if seen != {0x180: chip.LOWER, 0x38: chip.TCB, 0x1E0: chip.TCB}:
+        yield f"TCBs of the report: {seen}"
+    lower = fused / "certs" / (chip.vcek_name(chip.LOWER) + ".pem")
+    for vcek, want in ((lower.read_text(), 0),
+                       (certs["vcek"], attest.SIGNATURE)):
+        status, words = verifier.check(
+            report + chip.table(dict(certs, vcek=vcek)),
+            fused / "certs" / "ca.pem",
+            {"report_data": nonce.hex(), "guest_policy": 0x30000,
+             "minimum_tcb": chip.LOWER})
+        if status != want:
+            yield f"go-sev-guest: {status}, not {want}: {words}"
+
+
+def commits():
+    """A firmware that runs and is not committed yet."""
+    fused = chip.make("1")
+    r, j = run_host("snphost.commit",
+                    COMMIT % {"current": arguments(chip.TCB)}, {},
+                    [f"chip={fused}", f"committed-tcb={chip.LOWER}",
+                     "committed-build=20"], 400)
+    j.tcbs("tcb", chip.LOWER, chip.TCB)
+    j.ok("ok", red=[r"TCB"])
+    j.refused("config", "InvalidParam")
+    j.tcbs("tcb-config", chip.LOWER, chip.TCB)
+    for name in ("commit", "config-now"):
+        j.works(name)
+    for name in ("tcb-commit", "tcb-now"):
+        j.tcbs(name, chip.TCB, chip.TCB)
+    lines = j.ok("ok-commit")
+    if j.bad:
+        raise CaseFailed("\n".join(j.bad))
+    return f"{lines} lines of `snphost ok` pass when it is committed"
+
+
+CASES = [
+    Case("snphost.debian-backports", "sid's snphost, installed as it is in the "
+         "Debian 13 host: every line of `ok` passes; show, import, export, "
+         "verify, config and commit do what they say; a guest's report "
+         "carries the TCB that was configured, and that one's signature; "
+         "what the firmware refuses changes nothing", administers, order=47,
+         inputs=("machine",)),
+    Case("snphost.commit", "a firmware not committed yet: the older TCB is "
+         "reported and no other can be, `snphost ok` says so; "
+         "`snphost commit` makes it the current one", commits, order=47,
+         inputs=("machine",)),
+]
