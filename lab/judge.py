@@ -153,6 +153,22 @@ def cross(before, after, hist, says, stream, lost, smp, kind="snp"):
            f"{made} requests")
 
 
+def measured(before, after, expected):
+    """An SNP guest's launch digest: the one of one launch that the firmware
+    finished, against the one computed from what the guest was made of."""
+    try:
+        was, now = (x["guests"]["snp-launched"] for x in (before, after))
+        seen = after["guests"]["snp-digests"][-1]
+    except (KeyError, IndexError, TypeError):
+        was = now = 0
+        seen = "none"
+    yield ("launch: digest as computed outside",
+           now == was + 1 and seen == expected.hex(),
+           seen[:32] + "..." if now == was + 1 and seen == expected.hex() else
+           f"{now - was} launches, the last of {seen}; computed "
+           f"{expected.hex()}")
+
+
 # The commands of a guest's life, each once. A guest that is asked for its
 # measurement with no room for it is told the length first.
 LIFE = ("LAUNCH_START", "ACTIVATE", "LAUNCH_MEASURE", "LAUNCH_FINISH",

@@ -11,6 +11,7 @@ import time
 from lab import (build, counts, guest, host, hostimage, identity, judge,
                  kernels, machine, observe, paths, platform, say, stamp,
                  traced)
+from lab import digest as launch_digest
 
 QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
 OVMF_INSIDE = "usr/share/ovmf/OVMF.fd"
@@ -302,6 +303,10 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
                                   counts.dropped(result.control), req.smp,
                                   req.kind)
             checks += judge.rmp_after(before, after)
+        if req.kind == "snp" and result.ended != "fatal":
+            ovmf = req.ovmf or hostimage.ROOT / OVMF_INSIDE
+            checks += judge.measured(before, after, launch_digest.launch(
+                pathlib.Path(ovmf).read_bytes(), req.smp))
         if _ours(req) and result.ended != "fatal" and \
                 (req.kind != "plain" or judge.said(result, "audit-before")):
             checks += judge.audits(before, after, result)

@@ -78,7 +78,9 @@ SIDE = {"stats": {"vmgexit": {}, "vmgexit-msr": {}, "rmpupdate-to-guest": 0,
                   "rmpupdate-to-pre-guest": 0, "firmware": {}},
         "rmp-summary": {"states": {"hypervisor": 9, "firmware": 4},
                         "asids": {}},
-        "guests": {"snp": [], "sev": [], "sev-bytes-measured": 0x1000}}
+        "guests": {"snp": [], "sev": [], "sev-bytes-measured": 0x1000,
+                   "snp-launched": 2, "snp-digests": ["00" * 48] * 2}}
+LAUNCHED = bytes(range(48))
 
 
 def good():
@@ -88,6 +90,8 @@ def good():
         "vmgexit": {"0x7b": 40, "0x80000013": 1}, "vmgexit-msr": {"0x12": 3},
         "rmpupdate-to-guest": 90, "rmpupdate-to-pre-guest": 12,
         "firmware": {"SNP_LAUNCH_UPDATE": {"SUCCESS": 12}}})
+    after["guests"]["snp-launched"] = 3
+    after["guests"]["snp-digests"].append(LAUNCHED.hex())
     return {"console": CONSOLE, "says": list(SAYS), "control": CONTROL,
             "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after,
             "kind": "snp"}
@@ -125,6 +129,8 @@ def verdict(run):
     checks += judge.cross(run["before"], run["after"], hist, r.says, stream,
                           counts.dropped(r.control), 2, run["kind"])
     checks += judge.rmp_after(run["before"], run["after"])
+    if run["kind"] == "snp":
+        checks += judge.measured(run["before"], run["after"], LAUNCHED)
     checks += judge.cmdlines(r, stream)
     return {name for name, ok, _ in checks if not ok}
 
@@ -201,6 +207,12 @@ SPOILED = [
     (after("rmp-summary", "states", "firmware", value=5),
      "after: no firmware page beyond those before"),
     (after("guests", "snp", value=[{"asid": 0}]), "after: no guest context"),
+] + [
+    (after("guests", key, value=value), "launch: digest as computed outside")
+    for key, value in (("snp-launched", 2), ("snp-launched", 4),
+                       ("snp-digests", []), ("snp-digests", ["00" * 48]),
+                       ("snp-digests", [LAUNCHED.hex(), "00" * 48]))
+] + [
     (say_instead(SAYS[0], SAYS[0] + " iommu=pt"),
      "host: plain command line"),
     (text("guest", "panic=-1 initrd", "panic=-1 nosmp initrd"),
