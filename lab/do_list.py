@@ -13,8 +13,11 @@ def options(p):
                    help="rules of the hardware, and who exercises them")
     g.add_argument("--caveats", action="store_true",
                    help="rules nobody independent exercises, for CAVEATS.md")
+    g.add_argument("--firmware", action="store_true",
+                   help="the firmware's commands, from the table in its code")
     p.add_argument("--write", action="store_true",
-                   help="with --caveats: bring CAVEATS.md up to date")
+                   help="with --caveats: bring CAVEATS.md up to date; with "
+                        "--firmware: machine/FIRMWARE.md")
 
 
 def do(args):
@@ -30,6 +33,12 @@ def do(args):
             rules.write_caveats()
         else:
             rules.show(args.caveats)
+    elif args.firmware:
+        from lab import firmware
+        if args.write:
+            firmware.PAGE.write_text(firmware.page())
+        else:
+            print(firmware.page(), end="")
     else:
         from lab import cases
         cases.show()

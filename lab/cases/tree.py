@@ -3,7 +3,7 @@
 
 import fnmatch
 
-from lab import cases, rules
+from lab import cases, firmware, rules
 from lab.cases import Case, CaseFailed
 
 
@@ -34,6 +34,15 @@ def caveats():
     return f"{rules.caveats().count(chr(10))} rules"
 
 
+def firmware_page():
+    if not firmware.PAGE.exists() or \
+            firmware.PAGE.read_text() != firmware.page():
+        raise CaseFailed("machine/FIRMWARE.md is not what the firmware's "
+                         "table says\ntry: lab/snp list --firmware --write")
+    have, lack = firmware.counts()
+    return f"{have} commands, {lack} ids without one"
+
+
 CASES = [
     Case("tree.rules", "each rule id in the machine's code has its row in "
          "machine/rules.tsv, and each row its check", rules_table, order=1),
@@ -41,4 +50,7 @@ CASES = [
          "each case stands at a promise", specification, order=1),
     Case("tree.caveats", "CAVEATS.md lists exactly the rules nobody "
          "independent exercises", caveats, order=1),
+    Case("tree.firmware", "machine/FIRMWARE.md is the table of commands in "
+         "the firmware's code, its rules have rows, CAVEATS.md names the ids "
+         "that are not implemented", firmware_page, order=1),
 ]

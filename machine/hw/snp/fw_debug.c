@@ -12,24 +12,13 @@
 
 static uint32_t copy(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
+    const SevFwGuest *g = c->sev;
     uint64_t src = fw_get_addr(c->b + 8);
     uint64_t dst = fw_get_addr(c->b + 0x10);
     uint32_t len = fw_get(c->b + 0x18, 4);
     uint8_t chunk[RMP_PAGE_SIZE];
     uint32_t status;
 
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    /* [FW-SEV-DBG-STATE] */
-    if (g->state != SEV_GUEST_RUNNING) {
-        return FW_INVALID_GUEST_STATE;
-    }
-    /* [FW-SEV-DBG-ACTIVE] its key is in use by an ASID only */
-    if (!g->asid) {
-        return FW_INACTIVE;
-    }
     /* [FW-SEV-DBG-POLICY] */
     if (g->policy & SEV_POLICY_NODBG) {
         return FW_POLICY_FAILURE;

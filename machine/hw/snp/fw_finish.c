@@ -79,16 +79,9 @@ uint32_t fw_snp_launch_finish(SnpFw *fw, FwBuf *c)
     uint8_t flags = c->b[0x18];
     FwIdBlock block;
     FwIdAuth auth;
-    SnpFwGuest *g;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
+    SnpFwGuest *g = c->g;
+    uint32_t status;
 
-    if (status) {
-        return status;
-    }
-    /* [FW-FINISH-STATE] */
-    if (g->state != SNP_GUEST_LAUNCH) {
-        return FW_INVALID_GUEST_STATE;
-    }
     /* [FW-FINISH-RSVD] an author key signs the ID block's key */
     if ((flags & ~7u) || !fw_all_zero(c->b + 0x19, 7) ||
         (flags & (FINISH_ID_BLOCK | FINISH_AUTHOR_KEY)) ==

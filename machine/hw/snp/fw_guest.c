@@ -51,6 +51,7 @@ uint32_t fw_gctx_create(SnpFw *fw, FwBuf *c)
     uint8_t page[RMP_PAGE_SIZE] = { 0 };
     uint32_t status;
 
+    /* [FW-GCTX-CREATE-ADDRESS] */
     if (!fw_page_aligned(spa)) {
         return FW_INVALID_ADDRESS;
     }
@@ -75,6 +76,7 @@ uint32_t fw_gctx_create(SnpFw *fw, FwBuf *c)
         fw_set_state(fw, spa, RMP_CONTEXT);
         return FW_SUCCESS;
     }
+    /* [FW-GUEST-LIMIT] */
     return FW_RESOURCE_LIMIT;
 }
 
@@ -106,16 +108,9 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
 {
     uint64_t policy = fw_get(c->b + 8, 8);
     uint8_t flags = c->b[0x18];
-    SnpFwGuest *g;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
+    SnpFwGuest *g = c->g;
+    uint32_t status;
 
-    if (status) {
-        return status;
-    }
-    /* [FW-LAUNCH-START-STATE] */
-    if (g->state != SNP_GUEST_INIT) {
-        return FW_INVALID_GUEST_STATE;
-    }
     /* [FW-LAUNCH-START-RSVD] */
     if ((flags & ~3u) || !fw_all_zero(c->b + 0x19, 3)) {
         return FW_INVALID_PARAM;
@@ -144,26 +139,12 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
 uint32_t fw_snp_activate(SnpFw *fw, FwBuf *c)
 {
     uint32_t asid = fw_get(c->b + 8, 4);
-    SnpFwGuest *g;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
+    uint32_t status = fw_asid_check(fw, asid, true);
 
-    if (status) {
-        return status;
+    if (!status) {
+        c->g->asid = asid;
     }
-    /* [FW-ACTIVATE-STATE] */
-    if (g->state == SNP_GUEST_INIT) {
-        return FW_INVALID_GUEST_STATE;
-    }
-    /* [FW-ACTIVATE-TWICE] */
-    if (g->asid) {
-        return FW_ACTIVE;
-    }
-    status = fw_asid_check(fw, asid, true);
-    if (status) {
-        return status;
-    }
-    g->asid = asid;
-    return FW_SUCCESS;
+    return status;
 }
 
 /* ---- LAUNCH_UPDATE ---- */
@@ -264,21 +245,10 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
     uint64_t spa = fw_get_addr(c->b + 0x10);
     const uint8_t *arg_perms = c->b + 0x18;     /* of VMPL 0, 1, 2, 3 */
     uint8_t page[RMP_PAGE_SIZE];
-    SnpFwGuest *g;
+    SnpFwGuest *g = c->g;
     RmpEntry e;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
+    uint32_t status;
 
-    if (status) {
-        return status;
-    }
-    /* [FW-UPDATE-STATE] */
-    if (g->state != SNP_GUEST_LAUNCH) {
-        return FW_INVALID_GUEST_STATE;
-    }
-    /* [FW-UPDATE-ACTIVE] */
-    if (!g->asid) {
-        return FW_INACTIVE;
-    }
     /* [FW-UPDATE-RSVD] bit 4 is for migration images, which there are not */
     if ((flags & ~0xfu) || !fw_all_zero(c->b + 12, 4) ||
         !fw_all_zero(c->b + 0x1c, 4) || arg_perms[0] ||
@@ -325,12 +295,10 @@ uint32_t fw_snp_guest_status(SnpFw *fw, FwBuf *c)
 {
     uint64_t addr = fw_get_addr(c->b + 8);
     uint8_t out[32] = { 0 };
-    SnpFwGuest *g;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
+    const SnpFwGuest *g = c->g;
+    uint32_t status;
 
-    if (status) {
-        return status;
-    }
+    /* [FW-STATUS-ADDRESS] */
     if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE) {
         return FW_INVALID_ADDRESS;
     }
@@ -357,13 +325,8 @@ static void drop_guest(SnpFw *fw, SnpFwGuest *g)
 
 uint32_t fw_snp_decommission(SnpFw *fw, FwBuf *c)
 {
-    SnpFwGuest *g;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
-
-    if (!status) {
-        drop_guest(fw, g);
-    }
-    return status;
+    drop_guest(fw, c->g);
+    return FW_SUCCESS;
 }
 
 void fw_drop_guests(SnpFw *fw)

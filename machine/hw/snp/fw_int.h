@@ -7,17 +7,20 @@
 #define HW_SNP_FW_INT_H
 
 #include <string.h>
-#include "hw/snp/fw.h"
+#include "hw/snp/fw_table.h"
 
-#define FW_BUF_MAX 64u
+#define FW_BUF_MAX 68u
 
-/* The command buffer: copied in once; copied out if the handler says so. */
+/*
+ * The command buffer: copied in once; copied out if the handler says so. The
+ * guest is there for commands whose row says what states of it they take.
+ */
 typedef struct FwBuf {
     uint8_t b[FW_BUF_MAX];
     bool dirty;
+    SnpFwGuest *g;
+    SevFwGuest *sev;
 } FwBuf;
-
-typedef uint32_t FwHandler(SnpFw *fw, FwBuf *c);
 
 static inline uint64_t fw_get(const uint8_t *p, unsigned n)
 {

@@ -154,58 +154,31 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
         fw->sev_state = SEV_WORKING;
         return FW_SUCCESS;
     }
+    /* [FW-GUEST-LIMIT] */
     return FW_RESOURCE_LIMIT;
 }
 
 uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
     uint32_t asid = fw_get(c->b + 4, 4);
-    uint32_t status;
+    uint32_t status = fw_asid_check(fw, asid, c->sev->policy & SEV_POLICY_ES);
 
-    if (!g) {
-        return FW_INVALID_GUEST;
+    if (!status) {
+        c->sev->asid = asid;
     }
-    /* [FW-SEV-ACTIVATE-TWICE] */
-    if (g->asid) {
-        return FW_ACTIVE;
-    }
-    status = fw_asid_check(fw, asid, g->policy & SEV_POLICY_ES);
-    if (status) {
-        return status;
-    }
-    g->asid = asid;
-    return FW_SUCCESS;
+    return status;
 }
 
 uint32_t fw_sev_deactivate(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
-
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    /* [FW-SEV-DEACTIVATE] */
-    if (!g->asid) {
-        return FW_INACTIVE;
-    }
-    fw_asid_release(fw, g->asid);
-    g->asid = 0;
+    fw_asid_release(fw, c->sev->asid);
+    c->sev->asid = 0;
     return FW_SUCCESS;
 }
 
 uint32_t fw_sev_decommission(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
-
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    /* [FW-SEV-DECOMMISSION] */
-    if (g->asid) {
-        return FW_ACTIVE;
-    }
-    memset(g, 0, sizeof(*g));
+    memset(c->sev, 0, sizeof(*c->sev));
     if (!guest_count(fw)) {
         fw->sev_state = SEV_INITED;
     }
@@ -214,37 +187,22 @@ uint32_t fw_sev_decommission(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_guest_status(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
-
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    fw_put(c->b + 4, 4, g->policy);
-    fw_put(c->b + 8, 4, g->asid);
-    c->b[12] = g->state;
+    (void)fw;
+    fw_put(c->b + 4, 4, c->sev->policy);
+    fw_put(c->b + 8, 4, c->sev->asid);
+    c->b[12] = c->sev->state;
     c->dirty = true;
     return FW_SUCCESS;
 }
 
 static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
+    SevFwGuest *g = c->sev;
     uint64_t spa = fw_get_addr(c->b + 8);
     uint32_t len = fw_get(c->b + 0x10, 4);
     uint8_t page[RMP_PAGE_SIZE];
     uint32_t status;
 
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    /* [FW-SEV-UPDATE-STATE] */
-    if (g->state != SEV_GUEST_LUPDATE) {
-        return FW_INVALID_GUEST_STATE;
-    }
-    /* [FW-SEV-UPDATE-ACTIVE] */
-    if (!g->asid) {
-        return FW_INACTIVE;
-    }
     /* [FW-SEV-UPDATE-VMSA] only an ES guest has one */
     if (vmsa && !(g->policy & SEV_POLICY_ES)) {
         return FW_UNSUPPORTED;
@@ -304,18 +262,11 @@ static void measure(SnpFw *fw, const SevFwGuest *g, uint8_t *out)
 
 uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
+    SevFwGuest *g = c->sev;
     uint64_t addr = fw_get_addr(c->b + 8);
     uint8_t out[FW_MEASURE_LEN];
     uint32_t status;
 
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    /* [FW-SEV-MEASURE-STATE] */
-    if (g->state != SEV_GUEST_LUPDATE) {
-        return FW_INVALID_GUEST_STATE;
-    }
     /* [FW-SEV-MEASURE-LEN] how callers learn the length */
     if (fw_get(c->b + 0x10, 4) < sizeof(out)) {
         fw_put(c->b + 0x10, 4, sizeof(out));
@@ -336,15 +287,7 @@ uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_launch_finish(SnpFw *fw, FwBuf *c)
 {
-    SevFwGuest *g = fw_sev_find_guest(fw, c);
-
-    if (!g) {
-        return FW_INVALID_GUEST;
-    }
-    /* [FW-SEV-FINISH-STATE] */
-    if (g->state != SEV_GUEST_LSECRET) {
-        return FW_INVALID_GUEST_STATE;
-    }
-    g->state = SEV_GUEST_RUNNING;
+    (void)fw;
+    c->sev->state = SEV_GUEST_RUNNING;
     return FW_SUCCESS;
 }

@@ -74,6 +74,7 @@ bool fw_read(SnpFw *fw, uint64_t spa, void *buf, uint64_t len)
 
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
 {
+    /* [FW-OUTPUT-ADDRESS] */
     if (!fw_readable(fw, spa, len)) {
         return FW_INVALID_ADDRESS;
     }

@@ -277,6 +277,7 @@ uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
     if (!fw_tcb_within(tcb, fw->cfg.committed_tcb)) {
         return FW_INVALID_PARAM;
     }
+    /* [FW-CONFIG-RSVD] */
     if ((flags & ~(FW_MASK_CHIP_ID | FW_MASK_CHIP_KEY)) ||
         !fw_all_zero(c->b + 12, 52)) {
         return FW_INVALID_PARAM;

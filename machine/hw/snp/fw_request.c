@@ -125,16 +125,8 @@ uint32_t fw_snp_guest_request(SnpFw *fw, FwBuf *c)
 {
     uint64_t from = fw_get_addr(c->b + 8), to = fw_get_addr(c->b + 16);
     uint8_t page[RMP_PAGE_SIZE];
-    SnpFwGuest *g;
-    uint32_t status = fw_find_guest(fw, c->b, &g);
+    uint32_t status;
 
-    if (status) {
-        return status;
-    }
-    /* [FW-REQUEST-STATE] */
-    if (g->state != SNP_GUEST_RUNNING) {
-        return FW_INVALID_GUEST_STATE;
-    }
     /* [FW-REQUEST-ADDRESS] */
     if (!fw_page_aligned(from) || !fw_page_aligned(to) ||
         !fw->port.read(fw->port.opaque, from, page, sizeof(page))) {
@@ -145,7 +137,7 @@ uint32_t fw_snp_guest_request(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    status = answer(fw, g, page);
+    status = answer(fw, c->g, page);
     if (!status) {
         fw->port.write(fw->port.opaque, to, page, sizeof(page));
     }

@@ -8,9 +8,9 @@
  * A command that fails has changed nothing, except where the ABI says so:
  * LEN fields of buffers that are too small carry the length needed.
  *
- * Commands not in fw_table.c answer INVALID_COMMAND. Options of a command
- * that are not implemented (migration agents, sessions with an owner's key,
- * secrets) answer UNSUPPORTED.
+ * Commands are the rows of fw_commands.c; those without a handler there answer
+ * INVALID_COMMAND. Options of a command that are not implemented (migration
+ * agents, sessions with an owner's key) answer UNSUPPORTED.
  *
  * SNP firmware ABI (56860) 1.55; SEV API (55766) 0.24. Addresses are system
  * physical, in bytes; a C-bit in them is ignored.
@@ -54,9 +54,17 @@ enum SnpFwStatus {
 enum SnpFwCommand {
     SEV_INIT = 0x001,
     SEV_SHUTDOWN = 0x002,
+    SEV_FACTORY_RESET = 0x003,
     SEV_PLATFORM_STATUS = 0x004,
+    SEV_PEK_GEN = 0x005,
+    SEV_PEK_CSR = 0x006,
+    SEV_PEK_CERT_IMPORT = 0x007,
+    SEV_PDH_CERT_EXPORT = 0x008,
+    SEV_PDH_GEN = 0x009,
     SEV_DF_FLUSH = 0x00a,
+    SEV_DOWNLOAD_FIRMWARE = 0x00b,
     SEV_GET_ID = 0x00c,
+    SEV_INIT_EX = 0x00d,
     SEV_DECOMMISSION = 0x020,
     SEV_ACTIVATE = 0x021,
     SEV_DEACTIVATE = 0x022,
@@ -65,7 +73,18 @@ enum SnpFwCommand {
     SEV_LAUNCH_UPDATE_DATA = 0x031,
     SEV_LAUNCH_UPDATE_VMSA = 0x032,
     SEV_LAUNCH_MEASURE = 0x033,
+    SEV_LAUNCH_UPDATE_SECRET = 0x034,
     SEV_LAUNCH_FINISH = 0x035,
+    SEV_ATTESTATION_REPORT = 0x036,
+    SEV_SEND_START = 0x040,
+    SEV_SEND_UPDATE_DATA = 0x041,
+    SEV_SEND_UPDATE_VMSA = 0x042,
+    SEV_SEND_FINISH = 0x043,
+    SEV_SEND_CANCEL = 0x044,
+    SEV_RECEIVE_START = 0x050,
+    SEV_RECEIVE_UPDATE_DATA = 0x051,
+    SEV_RECEIVE_UPDATE_VMSA = 0x052,
+    SEV_RECEIVE_FINISH = 0x053,
     SEV_DBG_DECRYPT = 0x060,
     SEV_DBG_ENCRYPT = 0x061,
     SNP_INIT = 0x081,
@@ -79,12 +98,31 @@ enum SnpFwCommand {
     SNP_GUEST_STATUS = 0x092,
     SNP_GCTX_CREATE = 0x093,
     SNP_GUEST_REQUEST = 0x094,
+    SNP_ACTIVATE_EX = 0x095,
     SNP_LAUNCH_START = 0x0a0,
     SNP_LAUNCH_UPDATE = 0x0a1,
     SNP_LAUNCH_FINISH = 0x0a2,
+    SNP_DBG_DECRYPT = 0x0b0,
+    SNP_DBG_ENCRYPT = 0x0b1,
+    SNP_VERIFY_MITIGATION = 0x0b2,
+    SNP_PAGE_SWAP_OUT = 0x0c0,
+    SNP_PAGE_SWAP_IN = 0x0c1,
+    SNP_PAGE_MOVE = 0x0c2,
+    SNP_PAGE_MD_INIT = 0x0c3,
+    SNP_PAGE_SET_STATE = 0x0c6,
     SNP_PAGE_RECLAIM = 0x0c7,
+    SNP_PAGE_UNSMASH = 0x0c8,
     SNP_CONFIG = 0x0c9,
+    SNP_DOWNLOAD_FIRMWARE_EX = 0x0ca,
     SNP_COMMIT = 0x0cb,
+    SNP_VLEK_LOAD = 0x0cd,
+    SNP_FEATURE_INFO = 0x0ce,
+    TIO_STATUS = 0x0d0,
+    TIO_INIT = 0x0d1,
+    TIO_DEV_CREATE = 0x0d2,
+    TIO_DEV_RECLAIM = 0x0d3,
+    TIO_DEV_CONNECT = 0x0d4,
+    TIO_DEV_DISCONNECT = 0x0d5,
 };
 
 typedef struct SnpFwRange {
@@ -223,7 +261,7 @@ uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf);
 /* Each part of TCB version @a at most that of @b? */
 bool fw_tcb_within(uint64_t a, uint64_t b);
 
-/* NULL: not implemented */
+/* NULL: no such command. Having a name does not mean being implemented. */
 const char *snp_fw_command_name(uint32_t cmd);
 const char *snp_fw_status_name(uint32_t status);
 

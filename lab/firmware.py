@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""machine/FIRMWARE.md: the secure processor's commands, from the table that
+its code runs on (machine/hw/snp/fw_commands.c), as the unit test prints it."""
+
+import collections
+import re
+
+from lab import paths, rules, say
+
+PAGE = paths.ROOT / "machine" / "FIRMWARE.md"
+TESTS = paths.ROOT / "machine" / "tests"
+CODE = "machine/hw/snp/fw_commands.c"
+
+Command = collections.namedtuple(
+    "Command", "id name len writes layout platform snp sev active to_platform "
+    "to_guest effect run errors")
+
+SEV = {1: "UNINIT", 2: "INIT", 4: "WORKING"}
+SNP = {0x10: "UNINIT", 0x20: "INIT"}
+SNP_GUEST = {1: "INIT", 2: "LAUNCH", 4: "RUNNING"}
+SEV_GUEST = {2: "LUPDATE", 4: "LSECRET", 8: "RUNNING"}
+ACTIVE = ["", "with an ASID", "without an ASID"]
+
+STATUSES = re.compile(r": [A-Z]+(_[A-Z]+)*(, [A-Z]+(_[A-Z]+)*)*$")
+
+HEAD = """\
+# The firmware's commands
+
+<!-- written by `lab/snp list --firmware --write` from {code} -->
+
+A command is refused with the first of these that applies, and nothing has
+changed then (a LEN field may have been set to the length needed):
+
+| | status |
+|---|---|
+| 1 | INVALID_COMMAND: no such command, or not implemented |
+| 2 | INVALID_PLATFORM_STATE: the platform is in none of the states named |
+| 3 | INVALID_ADDRESS: the buffer is no memory, or crosses a page |
+| 4 | INVALID_PAGE_STATE: the command writes to its buffer, SNP is on, and the \
+page is not Firmware |
+| 5 | INVALID_ADDRESS, INVALID_GUEST: there is no such guest |
+| 6 | INVALID_GUEST_STATE: the guest is in none of the states named |
+| 7 | INACTIVE, ACTIVE: it has no ASID, or has one |
+| 8 | the command's own errors, in the order given |
+
+Buffers: offset in hex, length in bytes; all numbers little-endian. Rules in
+brackets have their source in `machine/rules.tsv`.
+"""
+
+
+def commands():
+    """The rows, in the order of their ids."""
+    out = paths.OUT / "machine-tests"
+    say.run(["make", "-s", "-C", TESTS, f"O={out}", out / "test-fw-table"],
+            "firmware-table", hint=f"make -C machine/tests "
+            f"O={paths.shown(out)} {paths.shown(out / 'test-fw-table')}")
+    say.run([out / "test-fw-table", "--list"], "firmware-list",
+            hint=f"{paths.shown(out / 'test-fw-table')} --list")
+    rows = []
+    for line in say.log_path("firmware-list").read_text().splitlines():
+        part = line.split("\t")
+        if len(part) >= 13:
+            n = [int(x, 16) for x in part[5:8] + part[9:11]]
+            rows.append(Command(
+                part[0], part[1], int(part[2]), part[3] == "1", part[4],
+                n[0], n[1], n[2], int(part[8]), n[3], n[4], part[11],
+                part[12] == "1", [e.split() for e in part[13:]]))
+    if not rows:
+        raise say.Failed("the firmware's table came out empty")
+    return rows
+
+
+def counts():
+    rows = commands()
+    have = sum(c.run for c in rows)
+    return have, len(rows) - have
+
+
+def _names(mask, of):
+    got = [name for bit, name in of.items() if mask & bit]
+    return "any" if len(got) == len(of) else ", ".join(got)
+
+
+def _guest(c):
+    if c.snp:
+        return f"SNP: {_names(c.snp, SNP_GUEST)}"
+    return f"SEV: {_names(c.sev, SEV_GUEST)}" if c.sev else ""
+
+
+def _left(c):
+    out = []
+    if c.to_platform & 7:
+        out.append(f"SEV {_names(c.to_platform & 7, SEV)}")
+    if c.to_platform & 0x30:
+        out.append(f"SNP {_names(c.to_platform & 0x30, SNP)}")
+    if c.to_guest:
+        of = SNP_GUEST if c.snp else SEV_GUEST
+        out.append(f"guest {_names(c.to_guest, of)}")
+    return "; ".join(out + [c.effect] * bool(c.effect)) or "nothing changed"
+
+
+def _one(c, known):
+    out = [f"### {c.id.upper()}h {c.name}\n"]
+    if not c.run:
+        out.append("Not implemented: INVALID_COMMAND.\n")
+    if c.len:
+        out.append(f"- buffer, {c.len} bytes{', written' * c.writes}: "
+                   f"{c.layout}")
+    if c.run:
+        out.append(f"- platform: SEV {_names(c.platform & 7, SEV)}; SNP "
+                   f"{_names(c.platform & 0x30, SNP)}")
+        if _guest(c):
+            out.append("- guest: " + ", ".join(
+                x for x in (_guest(c), ACTIVE[c.active]) if x))
+        out.append(f"- leaves: {_left(c)}")
+        out += [""] * bool(c.errors)
+        out += [f"{n}. {status}: {STATUSES.sub('', known[rule])} [{rule}]"
+                for n, (status, rule) in enumerate(c.errors, 1)]
+    return "\n".join(out).rstrip("\n") + "\n"
+
+
+def page():
+    """The whole page, or say.Failed if table, rules and caveats disagree."""
+    rows, known = commands(), {r.id: r.rule for r in rules.table()}
+    caveats = rules.CAVEATS.read_text()
+    bad = [f"{c.name}: {rule} has no row in {paths.shown(rules.FILE)}"
+           for c in rows for _, rule in c.errors if rule not in known]
+    bad += [f"{c.name} is not implemented, and CAVEATS.md does not say so"
+            for c in rows if not c.run and f"`{c.name}`" not in caveats]
+    bad += [f"{c.name} is implemented, and CAVEATS.md says it is not"
+            for c in rows if c.run and f"`{c.name}`" in caveats]
+    if bad:
+        raise say.Failed("\n".join(bad))
+    have = sum(c.run for c in rows)
+    return "\n".join([HEAD.format(code=f"`{CODE}`"),
+                      f"{have} commands, {len(rows) - have} ids that are not "
+                      "implemented.\n"] + [_one(c, known) for c in rows])

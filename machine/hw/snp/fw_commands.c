@@ -1,0 +1,424 @@
+/*
+ * Secure processor firmware: every command, as rows
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the columns mean, and which errors come before those listed here:
+ * include/hw/snp/fw_table.h. A row without a handler is a command that this
+ * firmware does not have; its buffer is as Linux sends it.
+ *
+ * Ids and buffers: SEV API (55766), SNP firmware ABI (56860).
+ */
+#include "fw_msg.h"
+
+#define E(status, rule)  { FW_##status, "FW-" rule }
+#define ERRORS(...)      (const FwError[]){ __VA_ARGS__, { 0 } }
+#define NONE             ERRORS({ 0 })
+
+/* What the firmware writes to is memory, and a Firmware page with SNP on */
+#define E_OUTPUT         E(INVALID_ADDRESS, "OUTPUT-ADDRESS"), \
+                         E(INVALID_PAGE_STATE, "OUTPUT-STATE")
+#define E_ASID           E(INVALID_ASID, "ASID-RANGE"), \
+                         E(ASID_OWNED, "ASID-OWNED"), \
+                         E(DFFLUSH_REQUIRED, "ASID-DIRTY")
+#define E_SHUTDOWN       E(WBINVD_REQUIRED, "SHUTDOWN-DIRTY"), \
+                         E(DFFLUSH_REQUIRED, "SHUTDOWN-DIRTY")
+#define E_CPUS           E(INVALID_CONFIG, "INIT-RMP-ALIGN"), \
+                         E(INVALID_CONFIG, "INIT-CPUS")
+
+/* ID and name; platform states; buffer */
+#define COMMAND(ID)      .id = ID, .name = #ID
+#define SEV_COMMAND(N)   .id = SEV_##N, .name = #N
+#define BUFFER(n, text)  .len = n, .layout = text
+#define OUTBUF(n, text)  .len = n, .layout = text, .writes = true
+#define PACKET           "0 handle 4, 4 rsvd 4, 8 header 8, 10 header_len 4, " \
+                         "14 rsvd 4, 18 guest 8, 20 guest_len 4, 24 rsvd 4, " \
+                         "28 packet 8, 30 packet_len 4"
+
+/* [FW-PLATFORM-STATE] */
+const FwCommand fw_commands[] = {
+
+/* ---- SEV: the platform ---- */
+
+{
+    SEV_COMMAND(INIT), .platform = SEV_U | SNP_ANY,
+    BUFFER(20, "0 flags 4, 4 rsvd 4, 8 tmr 8, 10 tmr_len 4"),
+    .errors = ERRORS(E(INVALID_PARAM, "SEV-INIT-RSVD"),
+                     E(INVALID_LEN, "SEV-INIT-TMR"),
+                     E(INVALID_ADDRESS, "SEV-INIT-TMR"), E_OUTPUT),
+    .to_platform = SEV_I, .effect = "flag 0: the TMR is the firmware's",
+    .run = fw_sev_init,
+}, {
+    SEV_COMMAND(SHUTDOWN), .platform = ANY, .errors = NONE,
+    .to_platform = SEV_U,
+    .effect = "no SEV guest is left, their ASIDs are dirty, the TMR is free",
+    .run = fw_sev_shutdown,
+}, {
+    SEV_COMMAND(FACTORY_RESET), .platform = SEV_U | SNP_ANY,
+}, {
+    SEV_COMMAND(PLATFORM_STATUS), .platform = ANY,
+    OUTBUF(12, "0 major 1, 1 minor 1, 2 state 1, 3 flags 4, 7 build 1, "
+               "8 guests 4"),
+    .errors = NONE, .run = fw_sev_platform_status,
+}, {
+    SEV_COMMAND(PEK_GEN), .platform = SEV_ON | SNP_ANY,
+}, {
+    SEV_COMMAND(PEK_CSR), .platform = SEV_ON | SNP_ANY,
+    OUTBUF(12, "0 csr 8, 8 csr_len 4"),
+}, {
+    SEV_COMMAND(PEK_CERT_IMPORT), .platform = SEV_I | SNP_ANY,
+    BUFFER(28, "0 pek 8, 8 pek_len 4, c rsvd 4, 10 oca 8, 18 oca_len 4"),
+}, {
+    SEV_COMMAND(PDH_CERT_EXPORT), .platform = SEV_ON | SNP_ANY,
+    OUTBUF(28, "0 pdh 8, 8 pdh_len 4, c rsvd 4, 10 chain 8, 18 chain_len 4"),
+}, {
+    SEV_COMMAND(PDH_GEN), .platform = SEV_ON | SNP_ANY,
+}, {
+    SEV_COMMAND(DF_FLUSH), .platform = SEV_ON | SNP_ANY,
+    .errors = ERRORS(E(WBINVD_REQUIRED, "DFFLUSH-WBINVD")),
+    .effect = "no ASID is dirty", .run = fw_df_flush,
+}, {
+    SEV_COMMAND(DOWNLOAD_FIRMWARE), .platform = SEV_U | SNP_U,
+    BUFFER(12, "0 image 8, 8 image_len 4"),
+}, {
+    SEV_COMMAND(GET_ID), .platform = ANY,
+    OUTBUF(12, "0 id 8, 8 id_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "GET-ID-LEN"), E_OUTPUT),
+    .run = fw_sev_get_id,
+}, {
+    SEV_COMMAND(INIT_EX), .platform = SEV_U | SNP_ANY,
+    BUFFER(36, "0 length 4, 4 flags 4, 8 tmr 8, 10 tmr_len 4, 14 rsvd 4, "
+               "18 nv 8, 20 nv_len 4"),
+},
+
+/* ---- SEV: guests ---- */
+
+{
+    SEV_COMMAND(DECOMMISSION), .platform = SEV_ON | SNP_ANY, .sev = SEVG_ANY,
+    .active = FW_WITHOUT_ASID,      /* [FW-SEV-DECOMMISSION] */
+    BUFFER(4, "0 handle 4"), .errors = NONE,
+    .to_platform = SEV_I, .effect = "the guest is gone; INIT with the last",
+    .run = fw_sev_decommission,
+}, {
+    SEV_COMMAND(ACTIVATE), .platform = SEV_ON | SNP_ANY, .sev = SEVG_ANY,
+    .active = FW_WITHOUT_ASID,      /* [FW-SEV-ACTIVATE-TWICE] */
+    BUFFER(8, "0 handle 4, 4 asid 4"), .errors = ERRORS(E_ASID),
+    .effect = "the ASID is the guest's", .run = fw_sev_activate,
+}, {
+    SEV_COMMAND(DEACTIVATE), .platform = SEV_ON | SNP_ANY, .sev = SEVG_ANY,
+    .active = FW_WITH_ASID,         /* [FW-SEV-DEACTIVATE] */
+    BUFFER(4, "0 handle 4"), .errors = NONE,
+    .effect = "the ASID is dirty", .run = fw_sev_deactivate,
+}, {
+    SEV_COMMAND(GUEST_STATUS), .platform = SEV_ON | SNP_ANY, .sev = SEVG_ANY,
+    OUTBUF(13, "0 handle 4, 4 policy 4, 8 asid 4, c state 1"),
+    .errors = NONE, .run = fw_sev_guest_status,
+}, {
+    SEV_COMMAND(LAUNCH_START), .platform = SEV_ON | SNP_ANY,
+    OUTBUF(36, "0 handle 4, 4 policy 4, 8 dh 8, 10 dh_len 4, 14 rsvd 4, "
+               "18 session 8, 20 session_len 4"),
+    .errors = ERRORS(E(INVALID_GUEST, "SEV-HANDLE"),
+                     E(UNSUPPORTED, "SEV-START-SHARED"),
+                     E(POLICY_FAILURE, "SEV-POLICY"),
+                     E(UNSUPPORTED, "SEV-SESSION"),
+                     E(RESOURCE_LIMIT, "GUEST-LIMIT")),
+    .to_platform = SEV_W, .effect = "a guest in launch update",
+    .run = fw_sev_launch_start,
+}, {
+    SEV_COMMAND(LAUNCH_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_UPDATE,                /* [FW-SEV-UPDATE-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-SEV-UPDATE-ACTIVE] */
+    BUFFER(20, "0 handle 4, 4 rsvd 4, 8 data 8, 10 data_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "SEV-UPDATE-LEN"),
+                     E(INVALID_ADDRESS, "SEV-UPDATE-ADDRESS"), E_OUTPUT),
+    .effect = "the data is measured", .run = fw_sev_launch_update_data,
+}, {
+    SEV_COMMAND(LAUNCH_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_UPDATE, .active = FW_WITH_ASID,
+    BUFFER(20, "0 handle 4, 4 rsvd 4, 8 vmsa 8, 10 vmsa_len 4"),
+    .errors = ERRORS(E(UNSUPPORTED, "SEV-UPDATE-VMSA"),
+                     E(INVALID_LEN, "SEV-UPDATE-LEN"),
+                     E(INVALID_ADDRESS, "SEV-UPDATE-ADDRESS"), E_OUTPUT),
+    .effect = "the VMSA is measured", .run = fw_sev_launch_update_vmsa,
+}, {
+    SEV_COMMAND(LAUNCH_MEASURE), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_UPDATE,                /* [FW-SEV-MEASURE-STATE] */
+    OUTBUF(20, "0 handle 4, 4 rsvd 4, 8 measure 8, 10 measure_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "SEV-MEASURE-LEN"), E_OUTPUT),
+    .to_guest = SEVG_SECRET, .run = fw_sev_launch_measure,
+}, {
+    SEV_COMMAND(LAUNCH_UPDATE_SECRET), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SECRET, .active = FW_WITH_ASID, BUFFER(52, PACKET),
+}, {
+    SEV_COMMAND(LAUNCH_FINISH), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SECRET,                /* [FW-SEV-FINISH-STATE] */
+    BUFFER(4, "0 handle 4"), .errors = NONE, .to_guest = SEVG_RUN,
+    .run = fw_sev_launch_finish,
+}, {
+    SEV_COMMAND(ATTESTATION_REPORT), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SECRET | SEVG_RUN,
+    OUTBUF(36, "0 handle 4, 4 rsvd 4, 8 report 8, 10 nonce 16, "
+               "20 report_len 4"),
+}, {
+    SEV_COMMAND(SEND_START), .platform = SEV_ON | SNP_ANY, .sev = SEVG_RUN,
+    OUTBUF(68, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "
+               "18 platform 8, 20 platform_len 4, 24 rsvd 4, 28 amd 8, "
+               "30 amd_len 4, 34 rsvd 4, 38 session 8, 40 session_len 4"),
+}, {
+    SEV_COMMAND(SEND_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    OUTBUF(52, PACKET),
+}, {
+    SEV_COMMAND(SEND_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    OUTBUF(52, PACKET),
+}, {
+    SEV_COMMAND(SEND_FINISH), .platform = SEV_ON | SNP_ANY,
+    BUFFER(4, "0 handle 4"),
+}, {
+    SEV_COMMAND(SEND_CANCEL), .platform = SEV_ON | SNP_ANY,
+    BUFFER(4, "0 handle 4"),
+}, {
+    SEV_COMMAND(RECEIVE_START), .platform = SEV_ON | SNP_ANY,
+    OUTBUF(36, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "
+               "18 session 8, 20 session_len 4"),
+}, {
+    SEV_COMMAND(RECEIVE_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    BUFFER(52, PACKET),
+}, {
+    SEV_COMMAND(RECEIVE_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    BUFFER(52, PACKET),
+}, {
+    SEV_COMMAND(RECEIVE_FINISH), .platform = SEV_ON | SNP_ANY,
+    BUFFER(4, "0 handle 4"),
+}, {
+    SEV_COMMAND(DBG_DECRYPT), .platform = SEV_W | SNP_ANY,
+    .sev = SEVG_RUN,                   /* [FW-SEV-DBG-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-SEV-DBG-ACTIVE] it has the key */
+    BUFFER(28, "0 handle 4, 4 rsvd 4, 8 from 8, 10 to 8, 18 len 4"),
+    .errors = ERRORS(E(POLICY_FAILURE, "SEV-DBG-POLICY"),
+                     E(INVALID_LEN, "SEV-DBG-LEN"),
+                     E(INVALID_ADDRESS, "SEV-DBG-ADDRESS"), E_OUTPUT),
+    .effect = "plaintext of the guest's memory", .run = fw_sev_dbg_decrypt,
+}, {
+    SEV_COMMAND(DBG_ENCRYPT), .platform = SEV_W | SNP_ANY,
+    .sev = SEVG_RUN, .active = FW_WITH_ASID,
+    BUFFER(28, "0 handle 4, 4 rsvd 4, 8 from 8, 10 to 8, 18 len 4"),
+    .errors = ERRORS(E(POLICY_FAILURE, "SEV-DBG-POLICY"),
+                     E(INVALID_LEN, "SEV-DBG-LEN"),
+                     E(INVALID_ADDRESS, "SEV-DBG-ADDRESS"), E_OUTPUT),
+    .effect = "the guest's memory is written", .run = fw_sev_dbg_encrypt,
+},
+
+/* ---- SNP: the platform ---- */
+
+{
+    COMMAND(SNP_INIT), .platform = SEV_U | SNP_U, .errors = ERRORS(E_CPUS),
+    .to_platform = SNP_I, .effect = "every entry of the RMP is new",
+    .run = fw_snp_init,
+}, {
+    COMMAND(SNP_SHUTDOWN), .platform = SEV_U | SNP_I,
+    .errors = ERRORS(E_SHUTDOWN), .to_platform = SNP_U,
+    .effect = "no SNP guest is left, HV-fixed pages are Hypervisor",
+    .run = fw_snp_shutdown,
+}, {
+    /* the buffers of this one and others are the addresses in it */
+    COMMAND(SNP_PLATFORM_STATUS), .platform = ANY, BUFFER(8, "0 status 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "STATUS-ADDRESS"), E_OUTPUT),
+    .effect = "with SNP on, the status page: Firmware to Reclaim",
+    .run = fw_snp_platform_status,
+}, {
+    COMMAND(SNP_DF_FLUSH), .platform = SEV_ANY | SNP_I,
+    .errors = ERRORS(E(WBINVD_REQUIRED, "DFFLUSH-WBINVD")),
+    .effect = "no ASID is dirty", .run = fw_df_flush,
+}, {
+    COMMAND(SNP_INIT_EX), .platform = SEV_U | SNP_U,
+    BUFFER(64, "0 flags 4, 4 rsvd 4, 8 list 8, 10 max_snp_asid 2, "
+               "12 rsvd 46"),
+    .errors = ERRORS(E(INVALID_PARAM, "INIT-RSVD"),
+                     E(INVALID_ADDRESS, "INIT-LIST-ADDRESS"),
+                     E(INVALID_PARAM, "INIT-LIST"), E_CPUS,
+                     E(RMP_INIT_REQUIRED, "INIT-RMP-REQUIRED"),
+                     E(INVALID_PAGE_STATE, "INIT-LIST-STATE")),
+    .to_platform = SNP_I,
+    .effect = "listed pages: Hypervisor to HV-fixed; the RMP's and the "
+              "IOMMU's: Firmware",
+    .run = fw_snp_init_ex,
+}, {
+    COMMAND(SNP_SHUTDOWN_EX), .platform = SEV_U | SNP_I,
+    BUFFER(8, "0 length 4, 4 flags 4"),
+    .errors = ERRORS(E(INVALID_LEN, "SHUTDOWN-LEN"),
+                     E(INVALID_PARAM, "SHUTDOWN-RSVD"), E_SHUTDOWN),
+    .to_platform = SNP_U,
+    .effect = "no SNP guest is left, HV-fixed pages are Hypervisor; flag 0: "
+              "the IOMMU's pages are Reclaim",
+    .run = fw_snp_shutdown_ex,
+},
+
+/* ---- SNP: guests ---- */
+
+{
+    COMMAND(SNP_DECOMMISSION), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    BUFFER(8, "0 gctx 8"), .errors = NONE,
+    .effect = "the guest is gone, its ASID dirty; its page: Context to "
+              "Firmware",
+    .run = fw_snp_decommission,
+}, {
+    COMMAND(SNP_ACTIVATE), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN,        /* [FW-ACTIVATE-STATE] */
+    .active = FW_WITHOUT_ASID,      /* [FW-ACTIVATE-TWICE] */
+    BUFFER(12, "0 gctx 8, 8 asid 4"), .errors = ERRORS(E_ASID),
+    .effect = "the ASID is the guest's", .run = fw_snp_activate,
+}, {
+    COMMAND(SNP_GUEST_STATUS), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    BUFFER(16, "0 gctx 8, 8 status 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "STATUS-ADDRESS"), E_OUTPUT),
+    .run = fw_snp_guest_status,
+}, {
+    COMMAND(SNP_GCTX_CREATE), .platform = SEV_ANY | SNP_I,
+    BUFFER(8, "0 gctx 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "GCTX-CREATE-ADDRESS"),
+                     E(INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "GCTX-CREATE-STATE"),
+                     E(RESOURCE_LIMIT, "GUEST-LIMIT")),
+    .effect = "the page: Firmware to Context, of a new guest",
+    .run = fw_gctx_create,
+}, {
+    COMMAND(SNP_GUEST_REQUEST), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_RUN,                   /* [FW-REQUEST-STATE] */
+    BUFFER(24, "0 gctx 8, 8 request 8, 10 response 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "REQUEST-ADDRESS"),
+                     E(INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "REQUEST-RESPONSE"),
+                     E(INVALID_PARAM, "MSG-HEADER"),
+                     E(INVALID_PARAM, "MSG-RSVD"),
+                     E(INVALID_PARAM, "MSG-VMPCK"),
+                     E(AEAD_OFLOW, "MSG-OVERFLOW"),
+                     E(INVALID_PARAM, "MSG-SEQNO"),
+                     E(BAD_MEASUREMENT, "MSG-AUTH"),
+                     E(INVALID_PARAM, "MSG-TYPE")),
+    .effect = "the response, and two messages more of this VMPCK",
+    .run = fw_snp_guest_request,
+}, {
+    COMMAND(SNP_ACTIVATE_EX), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITHOUT_ASID,
+}, {
+    COMMAND(SNP_LAUNCH_START), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_INIT,                  /* [FW-LAUNCH-START-STATE] */
+    BUFFER(48, "0 gctx 8, 8 policy 8, 10 ma_gctx 8, 18 flags 4, "
+               "1c tsc_khz 4, 20 gosvw 16"),
+    .errors = ERRORS(E(INVALID_PARAM, "LAUNCH-START-RSVD"),
+                     E(INVALID_PARAM, "POLICY-RSVD"),
+                     E(POLICY_FAILURE, "POLICY-API"),
+                     E(POLICY_FAILURE, "POLICY-SMT"),
+                     E(POLICY_FAILURE, "POLICY-FEATURES"),
+                     E(UNSUPPORTED, "LAUNCH-START-MA")),
+    .to_guest = SNPG_LAUNCH, .run = fw_snp_launch_start,
+}, {
+    COMMAND(SNP_LAUNCH_UPDATE), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH,                /* [FW-UPDATE-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-UPDATE-ACTIVE] */
+    BUFFER(32, "0 gctx 8, 8 flags 4, c rsvd 4, 10 page 8, 18 rsvd 1, "
+               "19 vmpl1 1, 1a vmpl2 1, 1b vmpl3 1, 1c rsvd 4"),
+    .errors = ERRORS(E(INVALID_PARAM, "UPDATE-RSVD"),
+                     E(INVALID_PARAM, "UPDATE-TYPE"),
+                     E(INVALID_ADDRESS, "UPDATE-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "UPDATE-PAGE-STATE"),
+                     E(INVALID_PAGE_OWNER, "UPDATE-OWNER"),
+                     E(INVALID_PAGE_SIZE, "UPDATE-SIZE"),
+                     E(INVALID_PARAM, "UPDATE-VMSA"),
+                     E(INVALID_PARAM, "UPDATE-CPUID")),
+    .effect = "the page: Pre-guest to Guest-valid; the digest goes on",
+    .run = fw_snp_launch_update,
+}, {
+    COMMAND(SNP_LAUNCH_FINISH), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH,                /* [FW-FINISH-STATE] */
+    BUFFER(64, "0 gctx 8, 8 id_block 8, 10 id_auth 8, 18 flags 8, "
+               "20 host_data 32"),
+    .errors = ERRORS(E(INVALID_PARAM, "FINISH-RSVD"),
+                     E(INVALID_ADDRESS, "ID-ADDRESS"),
+                     E(INVALID_PARAM, "ID-FORMAT"),
+                     E(BAD_SIGNATURE, "ID-SIGNATURE"),
+                     E(BAD_SIGNATURE, "ID-AUTHOR"),
+                     E(BAD_MEASUREMENT, "ID-MEASUREMENT"),
+                     E(POLICY_FAILURE, "ID-POLICY")),
+    .to_guest = SNPG_RUN, .run = fw_snp_launch_finish,
+}, {
+    COMMAND(SNP_DBG_DECRYPT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    BUFFER(24, "0 gctx 8, 8 from 8, 10 to 8"),
+}, {
+    COMMAND(SNP_DBG_ENCRYPT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    BUFFER(24, "0 gctx 8, 8 from 8, 10 to 8"),
+}, {
+    /* not of an ABI version that is announced */
+    COMMAND(SNP_VERIFY_MITIGATION), .platform = ANY,
+},
+
+/* ---- SNP: pages ---- */
+
+{
+    COMMAND(SNP_PAGE_SWAP_OUT), .platform = SEV_ANY | SNP_I, .snp = SNPG_RUN,
+}, {
+    COMMAND(SNP_PAGE_SWAP_IN), .platform = SEV_ANY | SNP_I, .snp = SNPG_RUN,
+}, {
+    COMMAND(SNP_PAGE_MOVE), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+}, {
+    COMMAND(SNP_PAGE_MD_INIT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+}, {
+    COMMAND(SNP_PAGE_SET_STATE), .platform = SEV_ANY | SNP_I,
+}, {
+    COMMAND(SNP_PAGE_RECLAIM), .platform = SEV_ANY | SNP_I,
+    BUFFER(8, "0 page 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "RECLAIM-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "RECLAIM-PRIVATE"),
+                     E(INVALID_PAGE_STATE, "RECLAIM-STATE"),
+                     E(INVALID_PAGE_SIZE, "RECLAIM-SIZE")),
+    .effect = "the page: Firmware, Metadata, Pre-guest, Pre-swap or Reclaim "
+              "to Reclaim",
+    .run = fw_snp_page_reclaim,
+}, {
+    COMMAND(SNP_PAGE_UNSMASH), .platform = SEV_ANY | SNP_I,
+    BUFFER(8, "0 page 8"),
+},
+
+/* ---- SNP: versions and features ---- */
+
+{
+    COMMAND(SNP_CONFIG), .platform = ANY,
+    BUFFER(64, "0 reported_tcb 8, 8 flags 4, c rsvd 52"),
+    .errors = ERRORS(E(INVALID_PARAM, "CONFIG"),
+                     E(INVALID_PARAM, "CONFIG-RSVD")),
+    .effect = "the TCB version reported; chip id and key masked",
+    .run = fw_snp_config,
+}, {
+    COMMAND(SNP_DOWNLOAD_FIRMWARE_EX), .platform = ANY,
+    BUFFER(24, "0 length 4, 4 rsvd 4, 8 image 8, 10 image_len 4, 14 flags 4"),
+}, {
+    COMMAND(SNP_COMMIT), .platform = ANY, BUFFER(4, "0 length 4"),
+    .errors = ERRORS(E(INVALID_LEN, "COMMIT-LEN")),
+    .effect = "the version that runs is the one committed and reported",
+    .run = fw_snp_commit,
+}, {
+    COMMAND(SNP_VLEK_LOAD), .platform = ANY,
+    BUFFER(16, "0 length 4, 4 version 1, 5 rsvd 3, 8 hashstick 8"),
+}, {
+    COMMAND(SNP_FEATURE_INFO), .platform = ANY,
+    BUFFER(16, "0 length 4, 4 function 4, 8 info 8"),
+},
+
+/* ---- trusted I/O ---- */
+
+{
+    COMMAND(TIO_STATUS), .platform = SEV_ANY | SNP_I,
+}, {
+    COMMAND(TIO_INIT), .platform = SEV_ANY | SNP_I,
+}, {
+    COMMAND(TIO_DEV_CREATE), .platform = SEV_ANY | SNP_I,
+}, {
+    COMMAND(TIO_DEV_RECLAIM), .platform = SEV_ANY | SNP_I,
+}, {
+    COMMAND(TIO_DEV_CONNECT), .platform = SEV_ANY | SNP_I,
+}, {
+    COMMAND(TIO_DEV_DISCONNECT), .platform = SEV_ANY | SNP_I,
+},
+};
+
+const unsigned fw_ncommands = sizeof(fw_commands) / sizeof(fw_commands[0]);

@@ -1,0 +1,945 @@
+/*
+ * Unit test of the secure processor's firmware: what its table says
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * For each command there is a set-up in which it succeeds, and for each error
+ * of its row the change of that set-up which provokes it. From the table
+ * follow: each error by itself; of each two errors at once the first; each
+ * platform state and each guest state, taken or refused; what is left
+ * afterwards. An error for which there is no change fails the test.
+ */
+#include "id-bench.h"
+#include "hw/snp/fw_table.h"
+
+#define PAGE2      0x014000ull
+#define HANDLE     1u
+
+/* ---- set-ups ---- */
+
+static void sev_guest_at(unsigned state, bool es)
+{
+    power_on();
+    init_snp();
+    init_sev(true);
+    set_page(TARGET, RMP_FIRMWARE, 0, 0);
+    put(4, 4, es ? 4 : 0);
+    expect(SEV_LAUNCH_START, FW_SUCCESS, "set-up");
+    fw.sev_guests[0].asid = es ? 3 : MIN_SEV;
+    fw.sev_guests[0].state = state;
+    put(0, 4, HANDLE);
+}
+
+static void arg_outbuf(void)
+{
+    put(8, 8, TARGET);
+    put(16, 4, 48);
+}
+
+static void init_ex_again(void)
+{
+    power_on();
+    init_snp();
+    put(0, 4, 8);
+    expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "set-up");
+    mem[LIST] = 1;
+    put_le(mem + LIST + 8, 8, PAGE2);
+    put_le(mem + LIST + 16, 4, 1);
+    set_page(CMDBUF, RMP_HYPERVISOR, 0, 0);
+    put(0, 4, 2);
+    put(8, 8, LIST);
+}
+
+static void dirty_asid(void)
+{
+    fw.asid_dirty[3] = true;
+    wbinvd_done = true;
+}
+
+/* All is well for the command; its buffer is in cb. */
+static void good(unsigned id)
+{
+    in_a_hurry = true;
+    memset(cb, 0, sizeof(cb));
+    switch (id) {
+    case SEV_INIT:
+        power_on();
+        init_snp();
+        for (int i = 0; i < 512; i++) {
+            set_page(TMR + i * 0x1000ull, RMP_FIRMWARE, 0, 0);
+        }
+        put(0, 4, 1);
+        put(8, 8, TMR);
+        put(16, 4, 0x200000);
+        break;
+    case SEV_SHUTDOWN:
+    case SEV_PLATFORM_STATUS:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        break;
+    case SEV_DF_FLUSH:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        dirty_asid();
+        break;
+    case SEV_GET_ID:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        put(0, 8, TARGET);
+        put(8, 4, 64);
+        break;
+    case SEV_ACTIVATE:
+        sev_guest_at(SEV_GUEST_LUPDATE, true);
+        fw.sev_guests[0].asid = 0;
+        put(4, 4, 3);
+        break;
+    case SEV_DECOMMISSION:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        fw.sev_guests[0].asid = 0;
+        break;
+    case SEV_DEACTIVATE:
+    case SEV_GUEST_STATUS:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        break;
+    case SEV_LAUNCH_START:
+        power_on();
+        init_snp();
+        init_sev(true);
+        put(4, 4, 4);
+        break;
+    case SEV_LAUNCH_UPDATE_DATA:
+        sev_guest_at(SEV_GUEST_LUPDATE, true);
+        arg_outbuf();
+        break;
+    case SEV_LAUNCH_UPDATE_VMSA:
+        sev_guest_at(SEV_GUEST_LUPDATE, true);
+        put(8, 8, TARGET);
+        put(16, 4, 4096);
+        break;
+    case SEV_LAUNCH_MEASURE:
+        sev_guest_at(SEV_GUEST_LUPDATE, true);
+        arg_outbuf();
+        break;
+    case SEV_LAUNCH_FINISH:
+        sev_guest_at(SEV_GUEST_LSECRET, true);
+        break;
+    case SEV_DBG_DECRYPT:
+    case SEV_DBG_ENCRYPT:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        put(8, 8, OUT);
+        put(16, 8, TARGET);
+        put(24, 4, 48);
+        break;
+    case SNP_INIT:
+        power_on();
+        break;
+    case SNP_INIT_EX:
+        init_ex_again();
+        break;
+    case SNP_SHUTDOWN:
+    case SNP_SHUTDOWN_EX:
+        power_on();
+        init_snp();
+        put(0, 4, id == SNP_SHUTDOWN_EX ? 8 : 0);
+        break;
+    case SNP_PLATFORM_STATUS:
+        power_on();
+        init_snp();
+        put(0, 8, OUT);
+        break;
+    case SNP_DF_FLUSH:
+        power_on();
+        init_snp();
+        dirty_asid();
+        break;
+    case SNP_GCTX_CREATE:
+        guest(G_NONE);
+        put(0, 8, GCTX);
+        break;
+    case SNP_LAUNCH_START:
+        guest(G_INIT);
+        arg_launch_start();
+        break;
+    case SNP_ACTIVATE:
+        guest(G_LAUNCH);
+        arg_activate(3);
+        break;
+    case SNP_LAUNCH_UPDATE:
+        guest(G_LAUNCH_ACTIVE);
+        arg_update(1, TARGET, false);
+        break;
+    case SNP_LAUNCH_FINISH:
+        blocked();
+        put(0, 8, GCTX);
+        put(8, 8, BLOCK);
+        put(16, 8, AUTH);
+        put(24, 1, 3);
+        break;
+    case SNP_GUEST_STATUS:
+        guest(G_RUNNING_ACTIVE);
+        put(0, 8, GCTX);
+        put(8, 8, OUT);
+        break;
+    case SNP_DECOMMISSION:
+        guest(G_RUNNING_ACTIVE);
+        put(0, 8, GCTX);
+        break;
+    case SNP_GUEST_REQUEST:
+        attested();
+        report_req(0, 0);
+        seal_as(0, 1, 5, 1, 0x60);
+        arg_request();
+        break;
+    case SNP_PAGE_RECLAIM:
+        power_on();
+        init_snp();
+        put(0, 8, OUT);
+        break;
+    case SNP_CONFIG:
+        power_on();
+        put(0, 8, TCB);
+        /* the low half of a TCB version overlaps nothing else */
+        break;
+    case SNP_COMMIT:
+        power_on();
+        put(0, 4, 4);
+        break;
+    default:
+        CHECK(false, "no set-up for 0x%x", id);
+    }
+    in_a_hurry = false;
+}
+
+/* ---- changes ---- */
+
+typedef struct Store {
+    void *at;
+    unsigned len;
+    uint64_t v;
+} Store;
+
+/* What provokes one error: stores, a page's state, a function */
+typedef struct Change {
+    uint16_t cmd, status;
+    const char *rule;
+    Store w[3];
+    uint64_t page;
+    RmpState state;
+    uint32_t asid;
+    void (*f)(void);
+} Change;
+
+#define ON(cmd, status, rule)  cmd, FW_##status, "FW-" rule
+#define CB(off, n, v)          { cb + (off), n, v }
+#define MEM(at, n, v)          { mem + (at), n, v }
+#define FW(field, v)           { &fw.field, sizeof(fw.field), v }
+#define PAGE(p, s)             .page = p, .state = s
+
+static void all_contexts_used(void)
+{
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        fw.guests[i].used = true;
+    }
+}
+
+static void all_handles_used(void)
+{
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        fw.sev_guests[i].used = true;
+    }
+}
+
+static void asid_owned(void)
+{
+    fw.guests[7].used = true;
+    fw.guests[7].asid = 3;
+}
+
+static void no_wbinvd(void)
+{
+    dirty_asid();
+    wbinvd_done = false;
+}
+
+static void cpus_not_ready(void)
+{
+    cpus_ready = false;
+}
+
+static void rmp_misaligned(void)
+{
+    rmp.end -= 0x1000;
+}
+
+static void size_4k(void)
+{
+    cb[8] &= ~1;
+}
+
+/* The target is a page of 4K, whatever it was */
+static void target_4k(void)
+{
+    size_4k();
+    put(16, 8, TARGET);
+}
+
+static void update_misaligned(void)
+{
+    cb[16] |= 0x10;
+}
+
+static void type_vmsa(void)
+{
+    cb[8] = (cb[8] & 1) | 2 << 1;
+}
+
+static void type_cpuid(void)
+{
+    cb[8] = (cb[8] & 1) | 6 << 1;
+}
+
+static void other_message(void)
+{
+    seal_as(0, 1, 9, 1, 0x60);
+}
+
+static void flip_tag(void)
+{
+    mem[REQ] ^= 1;
+}
+
+static void flip_signature(void)
+{
+    mem[AUTH + 0x40] ^= 1;
+}
+
+static void flip_author(void)
+{
+    mem[AUTH + 0x680] ^= 1;
+}
+
+static const Change changes[] = {
+    { ON(SEV_INIT, INVALID_PARAM, "SEV-INIT-RSVD"), .w = { CB(4, 4, 1) } },
+    { ON(SEV_INIT, INVALID_LEN, "SEV-INIT-TMR"), .w = { CB(16, 4, 0x1fffff) } },
+    { ON(SEV_INIT, INVALID_ADDRESS, "SEV-INIT-TMR"),
+      .w = { CB(8, 8, TMR + 0x100000) } },
+    { ON(SEV_INIT, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_INIT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TMR + 0x1ff000, RMP_RECLAIM) },
+    { ON(SEV_DF_FLUSH, WBINVD_REQUIRED, "DFFLUSH-WBINVD"), .f = no_wbinvd },
+    { ON(SEV_GET_ID, INVALID_LEN, "GET-ID-LEN"), .w = { CB(8, 4, 63) } },
+    { ON(SEV_GET_ID, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0, 8, NOWHERE) } },
+    { ON(SEV_GET_ID, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TARGET, RMP_RECLAIM) },
+    { ON(SEV_ACTIVATE, INVALID_ASID, "ASID-RANGE"),
+      .w = { CB(4, 4, MIN_SEV) } },
+    { ON(SEV_ACTIVATE, ASID_OWNED, "ASID-OWNED"), .f = asid_owned },
+    { ON(SEV_ACTIVATE, DFFLUSH_REQUIRED, "ASID-DIRTY"), .f = dirty_asid },
+    { ON(SEV_LAUNCH_START, INVALID_GUEST, "SEV-HANDLE"),
+      .w = { CB(0, 4, 0x1000) } },
+    { ON(SEV_LAUNCH_START, UNSUPPORTED, "SEV-START-SHARED"),
+      .w = { CB(0, 4, 2), FW(sev_guests[1].used, 1) } },
+    { ON(SEV_LAUNCH_START, POLICY_FAILURE, "SEV-POLICY"),
+      .w = { CB(4, 4, 0x40) } },
+    { ON(SEV_LAUNCH_START, UNSUPPORTED, "SEV-SESSION"),
+      .w = { CB(0x18, 8, TARGET) } },
+    { ON(SEV_LAUNCH_START, RESOURCE_LIMIT, "GUEST-LIMIT"),
+      .f = all_handles_used },
+    { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_LEN, "SEV-UPDATE-LEN"),
+      .w = { CB(16, 4, 17) } },
+    { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_ADDRESS, "SEV-UPDATE-ADDRESS"),
+      .w = { CB(8, 1, 8) } },
+    { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TARGET, RMP_PRE_GUEST) },
+    { ON(SEV_LAUNCH_UPDATE_VMSA, UNSUPPORTED, "SEV-UPDATE-VMSA"),
+      .w = { FW(sev_guests[0].policy, 0) } },
+    { ON(SEV_LAUNCH_UPDATE_VMSA, INVALID_LEN, "SEV-UPDATE-LEN"),
+      .w = { CB(16, 4, 4080) } },
+    { ON(SEV_LAUNCH_UPDATE_VMSA, INVALID_ADDRESS, "SEV-UPDATE-ADDRESS"),
+      .w = { CB(8, 1, 16) } },
+    { ON(SEV_LAUNCH_UPDATE_VMSA, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_LAUNCH_UPDATE_VMSA, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TARGET, RMP_PRE_GUEST) },
+    { ON(SEV_LAUNCH_MEASURE, INVALID_LEN, "SEV-MEASURE-LEN"),
+      .w = { CB(16, 4, 47) } },
+    { ON(SEV_LAUNCH_MEASURE, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_LAUNCH_MEASURE, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TARGET, RMP_HYPERVISOR) },
+#define SEV_DBG(cmd) \
+    { ON(cmd, POLICY_FAILURE, "SEV-DBG-POLICY"), \
+      .w = { FW(sev_guests[0].policy, 5) } }, \
+    { ON(cmd, INVALID_LEN, "SEV-DBG-LEN"), .w = { CB(24, 4, 24) } }, \
+    { ON(cmd, INVALID_ADDRESS, "SEV-DBG-ADDRESS"), .w = { CB(8, 1, 8) } }, \
+    { ON(cmd, INVALID_ADDRESS, "OUTPUT-ADDRESS"), \
+      .w = { CB(16, 8, NOWHERE) } }, \
+    { ON(cmd, INVALID_PAGE_STATE, "OUTPUT-STATE"), \
+      PAGE(TARGET, RMP_HYPERVISOR) }
+    SEV_DBG(SEV_DBG_DECRYPT),
+    SEV_DBG(SEV_DBG_ENCRYPT),
+
+    { ON(SNP_INIT, INVALID_CONFIG, "INIT-RMP-ALIGN"), .f = rmp_misaligned },
+    { ON(SNP_INIT, INVALID_CONFIG, "INIT-CPUS"), .f = cpus_not_ready },
+    { ON(SNP_INIT_EX, INVALID_PARAM, "INIT-RSVD"), .w = { CB(0x3f, 1, 1) } },
+    { ON(SNP_INIT_EX, INVALID_ADDRESS, "INIT-LIST-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SNP_INIT_EX, INVALID_PARAM, "INIT-LIST"),
+      .w = { MEM(LIST + 4, 4, 1) } },
+    { ON(SNP_INIT_EX, INVALID_CONFIG, "INIT-RMP-ALIGN"),
+      .f = rmp_misaligned },
+    { ON(SNP_INIT_EX, INVALID_CONFIG, "INIT-CPUS"), .f = cpus_not_ready },
+    { ON(SNP_INIT_EX, RMP_INIT_REQUIRED, "INIT-RMP-REQUIRED"),
+      .w = { FW(rmp_inited, 0) } },
+    { ON(SNP_INIT_EX, INVALID_PAGE_STATE, "INIT-LIST-STATE"),
+      PAGE(PAGE2, RMP_GUEST_INVALID), .asid = 3 },
+    { ON(SNP_SHUTDOWN, WBINVD_REQUIRED, "SHUTDOWN-DIRTY"), .f = no_wbinvd },
+    { ON(SNP_SHUTDOWN, DFFLUSH_REQUIRED, "SHUTDOWN-DIRTY"), .f = dirty_asid },
+    { ON(SNP_SHUTDOWN_EX, INVALID_LEN, "SHUTDOWN-LEN"), .w = { CB(0, 4, 12) } },
+    { ON(SNP_SHUTDOWN_EX, INVALID_PARAM, "SHUTDOWN-RSVD"),
+      .w = { CB(4, 4, 2) } },
+    { ON(SNP_SHUTDOWN_EX, WBINVD_REQUIRED, "SHUTDOWN-DIRTY"),
+      .f = no_wbinvd },
+    { ON(SNP_SHUTDOWN_EX, DFFLUSH_REQUIRED, "SHUTDOWN-DIRTY"),
+      .f = dirty_asid },
+    { ON(SNP_PLATFORM_STATUS, INVALID_ADDRESS, "STATUS-ADDRESS"),
+      .w = { CB(0, 8, OUT + 0xff0) } },
+    { ON(SNP_PLATFORM_STATUS, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0, 8, NOWHERE) } },
+    { ON(SNP_PLATFORM_STATUS, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_RECLAIM) },
+    { ON(SNP_DF_FLUSH, WBINVD_REQUIRED, "DFFLUSH-WBINVD"), .f = no_wbinvd },
+
+    { ON(SNP_ACTIVATE, INVALID_ASID, "ASID-RANGE"),
+      .w = { CB(8, 4, MIN_SEV) } },
+    { ON(SNP_ACTIVATE, ASID_OWNED, "ASID-OWNED"), .f = asid_owned },
+    { ON(SNP_ACTIVATE, DFFLUSH_REQUIRED, "ASID-DIRTY"), .f = dirty_asid },
+    { ON(SNP_GUEST_STATUS, INVALID_ADDRESS, "STATUS-ADDRESS"),
+      .w = { CB(8, 8, OUT + 0xff0) } },
+    { ON(SNP_GUEST_STATUS, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SNP_GUEST_STATUS, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_RECLAIM) },
+    { ON(SNP_GCTX_CREATE, INVALID_ADDRESS, "GCTX-CREATE-ADDRESS"),
+      .w = { CB(0, 1, 8) } },
+    { ON(SNP_GCTX_CREATE, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0, 8, NOWHERE) } },
+    { ON(SNP_GCTX_CREATE, INVALID_PAGE_STATE, "GCTX-CREATE-STATE"),
+      PAGE(GCTX, RMP_RECLAIM) },
+    { ON(SNP_GCTX_CREATE, RESOURCE_LIMIT, "GUEST-LIMIT"),
+      .f = all_contexts_used },
+    { ON(SNP_GUEST_REQUEST, INVALID_ADDRESS, "REQUEST-ADDRESS"),
+      .w = { CB(8, 8, REQ + 16) } },
+    { ON(SNP_GUEST_REQUEST, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(16, 8, NOWHERE) } },
+    { ON(SNP_GUEST_REQUEST, INVALID_PAGE_STATE, "REQUEST-RESPONSE"),
+      PAGE(RSP, RMP_HYPERVISOR) },
+    { ON(SNP_GUEST_REQUEST, INVALID_PARAM, "MSG-HEADER"),
+      .w = { MEM(REQ + 0x30, 1, 2) } },
+    { ON(SNP_GUEST_REQUEST, INVALID_PARAM, "MSG-RSVD"),
+      .w = { MEM(REQ + 0x28, 1, 2) } },
+    { ON(SNP_GUEST_REQUEST, INVALID_PARAM, "MSG-VMPCK"),
+      .w = { MEM(REQ + 0x3c, 1, 4) } },
+    { ON(SNP_GUEST_REQUEST, AEAD_OFLOW, "MSG-OVERFLOW"),
+      .w = { FW(guests[0].msg_count[0], UINT64_MAX - 1) } },
+    { ON(SNP_GUEST_REQUEST, INVALID_PARAM, "MSG-SEQNO"),
+      .w = { MEM(REQ + 0x20, 1, 2) } },
+    { ON(SNP_GUEST_REQUEST, BAD_MEASUREMENT, "MSG-AUTH"), .f = flip_tag },
+    { ON(SNP_GUEST_REQUEST, INVALID_PARAM, "MSG-TYPE"), .f = other_message },
+    { ON(SNP_LAUNCH_START, INVALID_PARAM, "LAUNCH-START-RSVD"),
+      .w = { CB(0x1b, 1, 1) } },
+    { ON(SNP_LAUNCH_START, INVALID_PARAM, "POLICY-RSVD"),
+      .w = { CB(15, 1, 0x80) } },
+    { ON(SNP_LAUNCH_START, POLICY_FAILURE, "POLICY-API"),
+      .w = { CB(9, 1, 2) } },
+    { ON(SNP_LAUNCH_START, POLICY_FAILURE, "POLICY-SMT"),
+      .w = { CB(10, 1, 2), FW(cfg.smt, 1) } },
+    { ON(SNP_LAUNCH_START, POLICY_FAILURE, "POLICY-FEATURES"),
+      .w = { CB(11, 1, 1) } },
+    { ON(SNP_LAUNCH_START, UNSUPPORTED, "LAUNCH-START-MA"),
+      .w = { CB(0x18, 1, 1) } },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PARAM, "UPDATE-RSVD"),
+      .w = { CB(0x1f, 1, 1) } },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PARAM, "UPDATE-TYPE"),
+      .w = { CB(8, 4, 14) } },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_ADDRESS, "UPDATE-ADDRESS"),
+      .f = update_misaligned },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PAGE_STATE, "UPDATE-PAGE-STATE"),
+      PAGE(TARGET, RMP_FIRMWARE), .f = target_4k },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PAGE_OWNER, "UPDATE-OWNER"),
+      PAGE(TARGET, RMP_PRE_GUEST), .asid = 4, .f = target_4k },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PAGE_SIZE, "UPDATE-SIZE"),
+      .w = { CB(16, 8, LARGE), CB(8, 4, 3) },
+      PAGE(LARGE, RMP_PRE_GUEST), .asid = 3 },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PARAM, "UPDATE-VMSA"), .f = type_vmsa },
+    { ON(SNP_LAUNCH_UPDATE, INVALID_PARAM, "UPDATE-CPUID"), .f = type_cpuid },
+    { ON(SNP_LAUNCH_FINISH, INVALID_PARAM, "FINISH-RSVD"),
+      .w = { CB(0x1f, 1, 1) } },
+    { ON(SNP_LAUNCH_FINISH, INVALID_ADDRESS, "ID-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SNP_LAUNCH_FINISH, INVALID_PARAM, "ID-FORMAT"),
+      .w = { MEM(BLOCK + 0x50, 1, 2) } },
+    { ON(SNP_LAUNCH_FINISH, BAD_SIGNATURE, "ID-SIGNATURE"),
+      .f = flip_signature },
+    { ON(SNP_LAUNCH_FINISH, BAD_SIGNATURE, "ID-AUTHOR"), .f = flip_author },
+    { ON(SNP_LAUNCH_FINISH, BAD_MEASUREMENT, "ID-MEASUREMENT"),
+      .w = { FW(guests[0].ld[0], 0) } },
+    { ON(SNP_LAUNCH_FINISH, POLICY_FAILURE, "ID-POLICY"),
+      .w = { FW(guests[0].policy, 0xb0000) } },
+
+    { ON(SNP_PAGE_RECLAIM, INVALID_ADDRESS, "RECLAIM-ADDRESS"),
+      .w = { CB(0, 1, 2) } },
+    { ON(SNP_PAGE_RECLAIM, INVALID_PAGE_STATE, "RECLAIM-PRIVATE"),
+      .w = { CB(0, 8, RMP_AT) } },
+    { ON(SNP_PAGE_RECLAIM, INVALID_PAGE_STATE, "RECLAIM-STATE"),
+      .w = { CB(0, 8, OUT) }, PAGE(OUT, RMP_HYPERVISOR) },
+    { ON(SNP_PAGE_RECLAIM, INVALID_PAGE_SIZE, "RECLAIM-SIZE"),
+      .w = { CB(0, 8, LARGE | 1) }, PAGE(LARGE, RMP_FIRMWARE) },
+    { ON(SNP_CONFIG, INVALID_PARAM, "CONFIG"), .w = { CB(7, 1, 0xff) } },
+    { ON(SNP_CONFIG, INVALID_PARAM, "CONFIG-RSVD"), .w = { CB(8, 4, 4) } },
+    { ON(SNP_COMMIT, INVALID_LEN, "COMMIT-LEN"), .w = { CB(0, 4, 8) } },
+};
+
+#define NCHANGES (sizeof(changes) / sizeof(changes[0]))
+
+/* ---- steps: changes, and what every command has in common ---- */
+
+typedef enum StepKind {
+    STEP_PLATFORM, STEP_NO_BUFFER, STEP_BUFFER_STATE, STEP_GUEST_ADDRESS,
+    STEP_NO_GUEST, STEP_GUEST_STATE, STEP_ACTIVE, STEP_CHANGE,
+} StepKind;
+
+static const char * const step_names[] = {
+    "platform state", "no buffer", "buffer's state", "guest's address",
+    "no guest", "guest state", "ASID",
+};
+
+typedef struct Step {
+    StepKind kind;
+    uint32_t status;
+    const char *name;
+    const Change *c;
+} Step;
+
+#define MAX_STEPS 24
+
+static uint64_t buf_at;
+
+/* In the low megabyte and the RMP is all that a set-up may be changed in. */
+#define LOW        0x20000u
+static uint8_t keep_low[LOW], keep_rmp[NPAGES * 16], keep_cb[sizeof(cb)];
+static SnpFw keep_fw;
+static Rmp keep_table;
+static bool keep_flags[2];
+
+static void keep(void)
+{
+    memcpy(keep_low, mem, LOW);
+    memcpy(keep_rmp, rmp.entries, sizeof(keep_rmp));
+    memcpy(keep_cb, cb, sizeof(cb));
+    keep_fw = fw;
+    keep_table = rmp;
+    keep_flags[0] = cpus_ready;
+    keep_flags[1] = wbinvd_done;
+}
+
+static void again(void)
+{
+    memcpy(mem, keep_low, LOW);
+    memcpy(keep_table.entries, keep_rmp, sizeof(keep_rmp));
+    memcpy(cb, keep_cb, sizeof(cb));
+    fw = keep_fw;
+    rmp = keep_table;
+    cpus_ready = keep_flags[0];
+    wbinvd_done = keep_flags[1];
+    buf_at = CMDBUF;
+}
+
+static uint32_t go(const FwCommand *c)
+{
+    uint32_t ret;
+
+    memcpy(mem + CMDBUF, cb, sizeof(cb));
+    ret = snp_fw_command(&fw, c->id, buf_at);
+    CHECK(!bad_writes, "%s wrote to a page that is not its own", c->name);
+    bad_writes = 0;
+    return ret;
+}
+
+static void set_platform(int sev, int snp)
+{
+    fw.sev_state = sev;
+    fw.snp_inited = snp;
+}
+
+static bool takes_platform(const FwCommand *c, int sev, int snp)
+{
+    return (c->platform & SEV_U << sev) && (c->platform & SNP_U << snp);
+}
+
+static uint8_t *guest_state(const FwCommand *c)
+{
+    return c->snp ? &fw.guests[0].state : &fw.sev_guests[0].state;
+}
+
+static uint32_t *guest_asid(const FwCommand *c)
+{
+    return c->snp ? &fw.guests[0].asid : &fw.sev_guests[0].asid;
+}
+
+static unsigned guest_states(const FwCommand *c)
+{
+    return c->snp ? c->snp : c->sev;
+}
+
+/* A state that the command does not take, or -1 */
+static int other_guest_state(const FwCommand *c)
+{
+    for (int s = c->snp ? SNP_GUEST_INIT : SEV_GUEST_LUPDATE;
+         s <= (c->snp ? (int)SNP_GUEST_RUNNING : (int)SEV_GUEST_RUNNING);
+         s++) {
+        if (!(guest_states(c) & 1u << s)) {
+            return s;
+        }
+    }
+    return -1;
+}
+
+static bool other_platform(const FwCommand *c, int *sev, int *snp)
+{
+    for (*snp = 0; *snp < 2; ++*snp) {
+        for (*sev = 0; *sev < 3; ++*sev) {
+            if (!takes_platform(c, *sev, *snp)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void do_change(const Change *x)
+{
+    for (unsigned i = 0; i < 3 && x->w[i].at; i++) {
+        put_le(x->w[i].at, x->w[i].len, x->w[i].v);
+    }
+    if (x->page) {
+        set_page(x->page, x->state, x->asid, 0x100000);
+    }
+    if (x->f) {
+        x->f();
+    }
+}
+
+static void take(const FwCommand *c, const Step *s)
+{
+    int sev, snp;
+
+    switch (s->kind) {
+    case STEP_PLATFORM:
+        other_platform(c, &sev, &snp);
+        set_platform(sev, snp);
+        break;
+    case STEP_NO_BUFFER:
+        buf_at = 0x3000 - c->len + 1;
+        break;
+    case STEP_BUFFER_STATE:
+        set_page(CMDBUF, RMP_RECLAIM, 0, 0);
+        break;
+    case STEP_GUEST_ADDRESS:
+        cb[0] |= 8;
+        break;
+    case STEP_NO_GUEST:
+        put(0, c->snp ? 8 : 4, c->snp ? PAGE2 : 9);
+        break;
+    case STEP_GUEST_STATE:
+        *guest_state(c) = other_guest_state(c);
+        break;
+    case STEP_ACTIVE:
+        *guest_asid(c) = c->active == FW_WITH_ASID ? 0 : 5;
+        break;
+    case STEP_CHANGE:
+        do_change(s->c);
+        break;
+    }
+}
+
+static const Change *find_change(const FwCommand *c, const FwError *e)
+{
+    for (unsigned i = 0; i < NCHANGES; i++) {
+        if (changes[i].cmd == c->id && changes[i].status == e->status &&
+            !strcmp(changes[i].rule, e->rule)) {
+            return &changes[i];
+        }
+    }
+    return NULL;
+}
+
+static unsigned list_steps(const FwCommand *c, Step *s)
+{
+    unsigned n = 0;
+    int sev, snp;
+
+#define STEP(KIND, STATUS) \
+    s[n++] = (Step){ KIND, STATUS, step_names[KIND], NULL }
+    if (other_platform(c, &sev, &snp)) {
+        STEP(STEP_PLATFORM, FW_INVALID_PLATFORM_STATE);
+    }
+    if (c->len) {
+        STEP(STEP_NO_BUFFER, FW_INVALID_ADDRESS);
+    }
+    if (c->writes) {
+        STEP(STEP_BUFFER_STATE, FW_INVALID_PAGE_STATE);
+    }
+    if (c->snp) {
+        STEP(STEP_GUEST_ADDRESS, FW_INVALID_ADDRESS);
+    }
+    if (c->snp || c->sev) {
+        STEP(STEP_NO_GUEST, FW_INVALID_GUEST);
+        if (other_guest_state(c) >= 0) {
+            STEP(STEP_GUEST_STATE, FW_INVALID_GUEST_STATE);
+        }
+    }
+    if (c->active) {
+        STEP(STEP_ACTIVE, c->active == FW_WITH_ASID ? FW_INACTIVE
+                                                    : FW_ACTIVE);
+    }
+    for (const FwError *e = c->errors; e->status; e++) {
+        const Change *x = find_change(c, e);
+
+        CHECK(x, "%s, %s: no case", snp_fw_status_name(e->status), e->rule);
+        if (x && n < MAX_STEPS) {
+            s[n++] = (Step){ STEP_CHANGE, e->status, e->rule, x };
+        }
+    }
+    CHECK(n < MAX_STEPS, "too many steps");
+    return n;
+}
+
+/* ---- the cases of one command ---- */
+
+typedef struct Count {
+    unsigned of, good;
+} Count;
+
+static void count(Count *n, bool ok)
+{
+    n->of++;
+    n->good += ok;
+}
+
+static void test_errors(const FwCommand *c, const Step *s, unsigned n,
+                        Count *errors, Count *order)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t ret;
+        bool ok;
+
+        again();
+        take(c, &s[i]);
+        memcpy(mem + CMDBUF, cb, sizeof(cb));
+        snap();
+        ret = go(c);
+        ok = ret == s[i].status && unchanged();
+        CHECK(ok, "%s: %s%s", s[i].name, snp_fw_status_name(ret),
+              ret == s[i].status ? ", but something changed" : "");
+        count(errors, ok);
+
+        for (unsigned j = i + 1; j < n; j++) {
+            if (s[j].status == s[i].status) {
+                continue;       /* who could tell */
+            }
+            again();
+            take(c, &s[j]);
+            take(c, &s[i]);
+            ret = go(c);
+            ok = ret == s[i].status;
+            CHECK(ok, "%s before %s: %s", s[i].name, s[j].name,
+                  snp_fw_status_name(ret));
+            count(order, ok);
+        }
+    }
+}
+
+static void test_states(const FwCommand *c, Count *n)
+{
+    for (int sev = 0; sev < 3; sev++) {
+        for (int snp = 0; snp < 2; snp++) {
+            uint32_t ret;
+            bool ok;
+
+            again();
+            set_platform(sev, snp);
+            memcpy(mem + CMDBUF, cb, sizeof(cb));
+            snap();
+            ret = go(c);
+            ok = takes_platform(c, sev, snp)
+                 ? ret != FW_INVALID_PLATFORM_STATE &&
+                   ret != FW_INVALID_COMMAND
+                 : ret == FW_INVALID_PLATFORM_STATE && unchanged();
+            CHECK(ok, "SEV %d, SNP %d: %s", sev, snp,
+                  snp_fw_status_name(ret));
+            count(n, ok);
+        }
+    }
+    if (!c->snp && !c->sev) {
+        return;
+    }
+    for (int s = c->snp ? SNP_GUEST_INIT : SEV_GUEST_LUPDATE;
+         s <= (c->snp ? (int)SNP_GUEST_RUNNING : (int)SEV_GUEST_RUNNING);
+         s++) {
+        bool takes = guest_states(c) & 1u << s;
+        uint32_t ret;
+
+        again();
+        *guest_state(c) = s;
+        ret = go(c);
+        CHECK(ret == (takes ? FW_SUCCESS : FW_INVALID_GUEST_STATE),
+              "guest state %d: %s", s, snp_fw_status_name(ret));
+        count(n, ret == (takes ? FW_SUCCESS : FW_INVALID_GUEST_STATE));
+    }
+}
+
+/* It succeeds, and leaves what the row says it leaves. */
+static void test_success(const FwCommand *c)
+{
+    unsigned sev = c->to_platform & SEV_ANY, snp = c->to_platform & SNP_ANY;
+    uint8_t was_state = 0;
+    uint32_t ret;
+
+    again();
+    if (c->snp || c->sev) {
+        was_state = *guest_state(c);
+    }
+    ret = go(c);
+    CHECK(ret == FW_SUCCESS, "%s", snp_fw_status_name(ret));
+    CHECK(sev ? SEV_U << fw.sev_state == sev
+              : fw.sev_state == keep_fw.sev_state, "SEV platform");
+    CHECK(snp ? fw.snp_inited == (snp == SNP_I)
+              : fw.snp_inited == keep_fw.snp_inited, "SNP platform");
+    if (c->to_guest) {
+        CHECK(1u << *guest_state(c) == c->to_guest, "guest");
+    } else if ((c->snp && fw.guests[0].used) ||
+               (c->sev && fw.sev_guests[0].used)) {
+        CHECK(*guest_state(c) == was_state, "guest");
+    }
+}
+
+/* "offset name bytes, ...": one field after the other, up to the length */
+static void test_layout(const FwCommand *c)
+{
+    const char *p = c->layout;
+    unsigned end = 0, at, len;
+    int used;
+
+    CHECK(!c->layout == !c->len, "layout");
+    while (p && *p) {
+        if (sscanf(p, "%x %*[a-z0-9_] %u%n", &at, &len, &used) != 2) {
+            CHECK(false, "layout at \"%s\"", p);
+            return;
+        }
+        CHECK(at == end, "field at %x, not %x", at, end);
+        end = at + len;
+        p += used;
+        p += *p == ',';
+        p += *p == ' ';
+    }
+    CHECK(end == c->len, "layout of %u, not %u bytes", end, c->len);
+}
+
+static void test_absent(const FwCommand *c)
+{
+    for (int sev = 0; sev < 3; sev++) {
+        for (int snp = 0; snp < 2; snp++) {
+            power_on();
+            set_platform(sev, snp);
+            snap();
+            CHECK(snp_fw_command(&fw, c->id, CMDBUF) == FW_INVALID_COMMAND &&
+                  unchanged(), "SEV %d, SNP %d", sev, snp);
+        }
+    }
+    CHECK(!c->errors && !c->effect, "a row that promises something");
+}
+
+static void test_command(const FwCommand *c)
+{
+    Count errors = { 0 }, order = { 0 }, states = { 0 };
+    Step steps[MAX_STEPS];
+    unsigned n;
+
+    CHECK(c == fw_commands || c[-1].id < c->id, "not in order");
+    test_layout(c);
+    if (!c->run) {
+        test_absent(c);
+        return;
+    }
+    n = list_steps(c, steps);
+    good(c->id);
+    keep();
+    test_success(c);
+    test_errors(c, steps, n, &errors, &order);
+    test_states(c, &states);
+    printf("# %s: errors %u of %u, in order %u of %u, states %u of %u\n",
+           c->name, errors.good, errors.of, order.good, order.of,
+           states.good, states.of);
+}
+
+static void test_next(void)
+{
+    static unsigned i;
+
+    test_command(&fw_commands[i++]);
+}
+
+/* A change for an error that no row has is out of date. */
+static void test_changes(void)
+{
+    for (unsigned i = 0; i < NCHANGES; i++) {
+        const FwCommand *c = fw_command(changes[i].cmd);
+        bool found = false;
+
+        for (const FwError *e = c->errors; e && e->status; e++) {
+            found |= find_change(c, e) == &changes[i];
+        }
+        CHECK(found, "%s: no error %s of %s", c->name, changes[i].rule,
+              snp_fw_status_name(changes[i].status));
+    }
+}
+
+/* ---- for the documentation ---- */
+
+static void list(void)
+{
+    for (unsigned i = 0; i < fw_ncommands; i++) {
+        const FwCommand *c = &fw_commands[i];
+
+        printf("%03x\t%s\t%u\t%d\t%s\t%x\t%x\t%x\t%u\t%x\t%x\t%s\t%d",
+               c->id, c->name, c->len, c->writes, c->layout ? c->layout : "",
+               c->platform, c->snp, c->sev, c->active, c->to_platform,
+               c->to_guest, c->effect ? c->effect : "", c->run != NULL);
+        for (const FwError *e = c->errors; e && e->status; e++) {
+            printf("\t%s %s", snp_fw_status_name(e->status), e->rule);
+        }
+        printf("\n");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static KtapCase cases[256];
+    static char names[256][48];
+    unsigned n = 0;
+
+    if (argc > 1 && !strcmp(argv[1], "--list")) {
+        list();
+        return 0;
+    }
+    for (; n < fw_ncommands && n < 255; n++) {
+        snprintf(names[n], sizeof(names[n]), "fw table: %03x %s",
+                 fw_commands[n].id, fw_commands[n].name);
+        cases[n] = (KtapCase){ names[n], test_next };
+    }
+    cases[n++] = (KtapCase){ "fw table: no case without its error",
+                             test_changes };
+    return run_with_keys(cases, n);
+}
