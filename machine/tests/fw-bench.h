@@ -78,7 +78,7 @@ static inline bool port_write(void *o, uint64_t spa, const void *buf,
         RmpState s = state_of(p);
 
         bad_writes += s != RMP_FIRMWARE && s != RMP_CONTEXT &&
-                      s != RMP_PRE_GUEST;
+                      s != RMP_PRE_GUEST && s != RMP_METADATA;
         bad_writes += p >= RMP_AT;
     }
     memcpy(mem + spa, buf, len);

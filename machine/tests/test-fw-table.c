@@ -10,9 +10,9 @@
  * afterwards. An error for which there is no change fails the test.
  */
 #include "id-bench.h"
+#include "swap-bench.h"
 #include "hw/snp/fw_table.h"
 
-#define PAGE2      0x014000ull
 #define HANDLE     1u
 
 /* ---- set-ups ---- */
@@ -187,6 +187,42 @@ static void good(unsigned id)
         seal_as(0, 1, 5, 1, 0x60);
         arg_request();
         break;
+    case SNP_DBG_DECRYPT:
+    case SNP_DBG_ENCRYPT:
+        guest(G_RUNNING_ACTIVE);
+        fw.guests[0].policy |= 1 << 19;
+        put(0, 8, GCTX);
+        put(8, 8, id == SNP_DBG_DECRYPT ? TARGET : OUT);
+        put(16, 8, id == SNP_DBG_DECRYPT ? OUT : TARGET);
+        break;
+    case SNP_PAGE_SWAP_OUT:
+        swappable();
+        arg_swap_out(TARGET, OUT, MDATA + 64, 0);
+        break;
+    case SNP_PAGE_SWAP_IN:
+        swappable();
+        arg_swap_out(TARGET, OUT, MDATA + 64, 0);
+        expect(SNP_PAGE_SWAP_OUT, FW_SUCCESS, "set-up");
+        set_page(TARGET, RMP_PRE_GUEST, 3, 0x100000);
+        arg_swap_in(OUT, TARGET, MDATA + 64, 0);
+        break;
+    case SNP_PAGE_MOVE:
+        swappable();
+        set_page(TARGET, RMP_PRE_GUEST, 3, 0x180000);
+        set_page(PAGE2, RMP_PRE_SWAP, 3, 0x180000);
+        arg_move(PAGE2, TARGET, false);
+        break;
+    case SNP_PAGE_MD_INIT:
+        swappable();
+        set_page(PAGE2, RMP_FIRMWARE, 0, 0);
+        put(0, 8, GCTX);
+        put(8, 8, PAGE2);
+        break;
+    case SNP_PAGE_UNSMASH:
+        swappable();
+        smashed(LARGE, RMP_PRE_GUEST);
+        put(0, 8, LARGE);
+        break;
     case SNP_PAGE_RECLAIM:
         power_on();
         init_snp();
@@ -313,6 +349,52 @@ static void flip_signature(void)
 static void flip_author(void)
 {
     mem[AUTH + 0x680] ^= 1;
+}
+
+static void flip_swapped(void)
+{
+    mem[OUT + 100] ^= 1;
+}
+
+/* A page of 2M where one of 4K is wanted */
+static void out_of_large(void)
+{
+    large(LARGE, RMP_PRE_GUEST);
+    put(8, 8, LARGE);
+}
+
+static void into_large(void)
+{
+    large(LARGE, RMP_PRE_GUEST);
+    put(16, 8, LARGE);
+}
+
+/* And the reverse */
+static void move_pieces(void)
+{
+    smashed(LARGE, RMP_PRE_SWAP);
+    smashed(TMR, RMP_PRE_GUEST);
+    arg_move(LARGE, TMR, true);
+}
+
+static void not_smashed(void)
+{
+    large(LARGE, RMP_PRE_GUEST);
+}
+
+static void one_of_firmware(void)
+{
+    set_page(LARGE + 0x5000, RMP_FIRMWARE, 0, 0);
+}
+
+static void one_of_another(void)
+{
+    set_page(LARGE + 0x1ff000, RMP_PRE_GUEST, 4, 0x401ff000);
+}
+
+static void one_elsewhere(void)
+{
+    set_page(LARGE + 0x7000, RMP_PRE_GUEST, 3, 0x40008000);
 }
 
 static const Change changes[] = {
@@ -488,6 +570,89 @@ static const Change changes[] = {
     { ON(SNP_LAUNCH_FINISH, POLICY_FAILURE, "ID-POLICY"),
       .w = { FW(guests[0].policy, 0xb0000) } },
 
+#define DBG(cmd) \
+    { ON(cmd, POLICY_FAILURE, "DBG-POLICY"), \
+      .w = { FW(guests[0].policy, 0x30000) } }, \
+    { ON(cmd, INVALID_ADDRESS, "DBG-ADDRESS"), .w = { CB(8, 1, 8) } }, \
+    { ON(cmd, INVALID_PAGE_OWNER, "DBG-OWNER"), \
+      PAGE(TARGET, RMP_PRE_GUEST), .asid = 4 }
+    DBG(SNP_DBG_DECRYPT),
+    { ON(SNP_DBG_DECRYPT, INVALID_PAGE_STATE, "DBG-SOURCE"),
+      PAGE(TARGET, RMP_FIRMWARE) },
+    { ON(SNP_DBG_DECRYPT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_HYPERVISOR) },
+    DBG(SNP_DBG_ENCRYPT),
+    { ON(SNP_DBG_ENCRYPT, INVALID_PAGE_STATE, "DBG-TARGET"),
+      PAGE(TARGET, RMP_GUEST_VALID), .asid = 3 },
+
+#define SWAP(cmd, flags) \
+    { ON(cmd, INVALID_PARAM, "SWAP-RSVD"), .w = { CB(flags + 4, 4, 1) } }, \
+    { ON(cmd, UNSUPPORTED, "SWAP-2M"), .w = { CB(flags, 1, 1) } }, \
+    { ON(cmd, POLICY_FAILURE, "SWAP-POLICY"), \
+      .w = { FW(guests[0].policy, 0x2030000) } }, \
+    { ON(cmd, INVALID_ADDRESS, "SWAP-ADDRESS"), .w = { CB(8, 1, 8) } }, \
+    { ON(cmd, INVALID_PAGE_STATE, "SWAP-MDATA"), \
+      PAGE(MDATA, RMP_HYPERVISOR) }, \
+    { ON(cmd, INVALID_PAGE_OWNER, "SWAP-MDATA-OWNER"), \
+      PAGE(MDATA, RMP_METADATA) }
+    SWAP(SNP_PAGE_SWAP_OUT, 0x28),
+    { ON(SNP_PAGE_SWAP_OUT, INVALID_PAGE_STATE, "SWAP-OUT-STATE"),
+      .w = { CB(8, 8, TARGET) }, PAGE(TARGET, RMP_GUEST_VALID), .asid = 3 },
+    { ON(SNP_PAGE_SWAP_OUT, INVALID_PAGE_OWNER, "SWAP-OUT-OWNER"),
+      .w = { CB(8, 8, TARGET) }, PAGE(TARGET, RMP_PRE_GUEST), .asid = 4 },
+    { ON(SNP_PAGE_SWAP_OUT, INVALID_PAGE_SIZE, "SWAP-OUT-SIZE"),
+      .f = out_of_large },
+    { ON(SNP_PAGE_SWAP_OUT, INVALID_PARAM, "SWAP-OUT-TYPE"),
+      .w = { CB(0x28, 1, 4) } },
+    { ON(SNP_PAGE_SWAP_OUT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_HYPERVISOR) },
+    { ON(SNP_PAGE_SWAP_OUT, INVALID_MDATA_ENTRY, "SWAP-OUT-ENTRY"),
+      .w = { MEM(MDATA + 64 + 0x20, 1, 1) } },
+    { ON(SNP_PAGE_SWAP_OUT, AEAD_OFLOW, "SWAP-OUT-OVERFLOW"),
+      .w = { FW(guests[0].oek_count, UINT64_MAX) } },
+    SWAP(SNP_PAGE_SWAP_IN, 0x20),
+    { ON(SNP_PAGE_SWAP_IN, INVALID_MDATA_ENTRY, "SWAP-IN-ENTRY"),
+      .w = { MEM(MDATA + 64 + 0x20, 1, 0) } },
+    { ON(SNP_PAGE_SWAP_IN, INVALID_PAGE_STATE, "SWAP-IN-STATE"),
+      .w = { CB(16, 8, TARGET) }, PAGE(TARGET, RMP_GUEST_VALID), .asid = 3 },
+    { ON(SNP_PAGE_SWAP_IN, INVALID_PAGE_OWNER, "SWAP-IN-OWNER"),
+      .w = { CB(16, 8, TARGET) }, PAGE(TARGET, RMP_PRE_GUEST), .asid = 4 },
+    { ON(SNP_PAGE_SWAP_IN, INVALID_PAGE_SIZE, "SWAP-IN-SIZE"),
+      .f = into_large },
+    { ON(SNP_PAGE_SWAP_IN, INVALID_PARAM, "SWAP-IN-GPA"),
+      .w = { MEM(MDATA + 64 + 0x22, 1, 0x20) } },
+    { ON(SNP_PAGE_SWAP_IN, BAD_MEASUREMENT, "SWAP-IN-AUTH"),
+      .f = flip_swapped },
+    { ON(SNP_PAGE_MOVE, INVALID_PARAM, "MOVE-RSVD"), .w = { CB(12, 4, 1) } },
+    { ON(SNP_PAGE_MOVE, POLICY_FAILURE, "SWAP-POLICY"),
+      .w = { FW(guests[0].policy, 0x2030000) } },
+    { ON(SNP_PAGE_MOVE, INVALID_ADDRESS, "MOVE-ADDRESS"),
+      .w = { CB(16, 1, 8) } },
+    { ON(SNP_PAGE_MOVE, INVALID_PAGE_STATE, "MOVE-STATE"),
+      .w = { CB(8, 4, 0), CB(16, 8, PAGE2), CB(24, 8, TARGET) },
+      PAGE(TARGET, RMP_GUEST_VALID), .asid = 3 },
+    { ON(SNP_PAGE_MOVE, INVALID_PAGE_OWNER, "MOVE-OWNER"),
+      .w = { CB(8, 4, 0), CB(16, 8, PAGE2), CB(24, 8, TARGET) },
+      PAGE(TARGET, RMP_PRE_GUEST), .asid = 4 },
+    { ON(SNP_PAGE_MOVE, INVALID_PAGE_SIZE, "MOVE-SIZE"), .f = move_pieces },
+    { ON(SNP_PAGE_MOVE, INVALID_PARAM, "MOVE-GPA"),
+      PAGE(TARGET, RMP_PRE_GUEST), .asid = 3 },
+    { ON(SNP_PAGE_MD_INIT, INVALID_ADDRESS, "MD-INIT-ADDRESS"),
+      .w = { CB(8, 1, 8) } },
+    { ON(SNP_PAGE_MD_INIT, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SNP_PAGE_MD_INIT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(PAGE2, RMP_RECLAIM) },
+    { ON(SNP_PAGE_UNSMASH, INVALID_ADDRESS, "UNSMASH-ADDRESS"),
+      .w = { CB(1, 1, 0x10) } },
+    { ON(SNP_PAGE_UNSMASH, INVALID_PAGE_SIZE, "UNSMASH-SIZE"),
+      .f = not_smashed },
+    { ON(SNP_PAGE_UNSMASH, INVALID_PAGE_STATE, "UNSMASH-STATE"),
+      .f = one_of_firmware },
+    { ON(SNP_PAGE_UNSMASH, INVALID_PAGE_OWNER, "UNSMASH-OWNER"),
+      .f = one_of_another },
+    { ON(SNP_PAGE_UNSMASH, INVALID_PARAM, "UNSMASH-GPA"),
+      .f = one_elsewhere },
     { ON(SNP_PAGE_RECLAIM, INVALID_ADDRESS, "RECLAIM-ADDRESS"),
       .w = { CB(0, 1, 2) } },
     { ON(SNP_PAGE_RECLAIM, INVALID_PAGE_STATE, "RECLAIM-PRIVATE"),

@@ -25,6 +25,10 @@
                          E(DFFLUSH_REQUIRED, "SHUTDOWN-DIRTY")
 #define E_CPUS           E(INVALID_CONFIG, "INIT-RMP-ALIGN"), \
                          E(INVALID_CONFIG, "INIT-CPUS")
+#define E_SWAP           E(INVALID_PARAM, "SWAP-RSVD"), \
+                         E(UNSUPPORTED, "SWAP-2M"), \
+                         E(POLICY_FAILURE, "SWAP-POLICY"), \
+                         E(INVALID_ADDRESS, "SWAP-ADDRESS")
 
 /* ID and name; platform states; buffer */
 #define COMMAND(ID)      .id = ID, .name = #ID
@@ -342,11 +346,26 @@ const FwCommand fw_commands[] = {
                      E(POLICY_FAILURE, "ID-POLICY")),
     .to_guest = SNPG_RUN, .run = fw_snp_launch_finish,
 }, {
-    COMMAND(SNP_DBG_DECRYPT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    COMMAND(SNP_DBG_DECRYPT), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN,  /* [FW-DBG-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-DBG-ACTIVE] */
     BUFFER(24, "0 gctx 8, 8 from 8, 10 to 8"),
+    .errors = ERRORS(E(POLICY_FAILURE, "DBG-POLICY"),
+                     E(INVALID_ADDRESS, "DBG-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "DBG-SOURCE"),
+                     E(INVALID_PAGE_OWNER, "DBG-OWNER"),
+                     E(INVALID_PAGE_STATE, "OUTPUT-STATE")),
+    .effect = "plaintext of the guest's page", .run = fw_snp_dbg_decrypt,
 }, {
-    COMMAND(SNP_DBG_ENCRYPT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    COMMAND(SNP_DBG_ENCRYPT), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITH_ASID,
     BUFFER(24, "0 gctx 8, 8 from 8, 10 to 8"),
+    .errors = ERRORS(E(POLICY_FAILURE, "DBG-POLICY"),
+                     E(INVALID_ADDRESS, "DBG-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "DBG-TARGET"),
+                     E(INVALID_PAGE_OWNER, "DBG-OWNER")),
+    .effect = "the guest's page is written; it stays Pre-guest",
+    .run = fw_snp_dbg_encrypt,
 }, {
     /* not of an ABI version that is announced */
     COMMAND(SNP_VERIFY_MITIGATION), .platform = ANY,
@@ -355,13 +374,58 @@ const FwCommand fw_commands[] = {
 /* ---- SNP: pages ---- */
 
 {
-    COMMAND(SNP_PAGE_SWAP_OUT), .platform = SEV_ANY | SNP_I, .snp = SNPG_RUN,
+    COMMAND(SNP_PAGE_SWAP_OUT), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN,  /* [FW-SWAP-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-SWAP-ACTIVE] */
+    BUFFER(48, "0 gctx 8, 8 page 8, 10 to 8, 18 mdata 8, 20 software 8, "
+               "28 flags 4, 2c rsvd 4"),
+    .errors = ERRORS(E_SWAP, E(INVALID_PAGE_STATE, "SWAP-OUT-STATE"),
+                     E(INVALID_PAGE_OWNER, "SWAP-OUT-OWNER"),
+                     E(INVALID_PAGE_SIZE, "SWAP-OUT-SIZE"),
+                     E(INVALID_PARAM, "SWAP-OUT-TYPE"),
+                     E(INVALID_PAGE_STATE, "OUTPUT-STATE"),
+                     E(INVALID_PAGE_STATE, "SWAP-MDATA"),
+                     E(INVALID_PAGE_OWNER, "SWAP-MDATA-OWNER"),
+                     E(INVALID_MDATA_ENTRY, "SWAP-OUT-ENTRY"),
+                     E(AEAD_OFLOW, "SWAP-OUT-OVERFLOW")),
+    .effect = "sealed content; the page: Pre-guest, Pre-swap or Metadata to "
+              "Firmware",
+    .run = fw_snp_page_swap_out,
 }, {
-    COMMAND(SNP_PAGE_SWAP_IN), .platform = SEV_ANY | SNP_I, .snp = SNPG_RUN,
+    COMMAND(SNP_PAGE_SWAP_IN), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITH_ASID,
+    BUFFER(40, "0 gctx 8, 8 from 8, 10 page 8, 18 mdata 8, 20 flags 4, "
+               "24 rsvd 4"),
+    .errors = ERRORS(E_SWAP, E(INVALID_PAGE_STATE, "SWAP-MDATA"),
+                     E(INVALID_PAGE_OWNER, "SWAP-MDATA-OWNER"),
+                     E(INVALID_MDATA_ENTRY, "SWAP-IN-ENTRY"),
+                     E(INVALID_PAGE_STATE, "SWAP-IN-STATE"),
+                     E(INVALID_PAGE_OWNER, "SWAP-IN-OWNER"),
+                     E(INVALID_PAGE_SIZE, "SWAP-IN-SIZE"),
+                     E(INVALID_PARAM, "SWAP-IN-GPA"),
+                     E(BAD_MEASUREMENT, "SWAP-IN-AUTH")),
+    .effect = "the page: Pre-guest to Guest-valid or Guest-invalid, as it "
+              "was; of metadata: Firmware to Metadata",
+    .run = fw_snp_page_swap_in,
 }, {
-    COMMAND(SNP_PAGE_MOVE), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    COMMAND(SNP_PAGE_MOVE), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITH_ASID,
+    BUFFER(32, "0 gctx 8, 8 flags 4, c rsvd 4, 10 from 8, 18 to 8"),
+    .errors = ERRORS(E(INVALID_PARAM, "MOVE-RSVD"),
+                     E(POLICY_FAILURE, "SWAP-POLICY"),
+                     E(INVALID_ADDRESS, "MOVE-ADDRESS"),
+                     E(INVALID_PAGE_STATE, "MOVE-STATE"),
+                     E(INVALID_PAGE_OWNER, "MOVE-OWNER"),
+                     E(INVALID_PAGE_SIZE, "MOVE-SIZE"),
+                     E(INVALID_PARAM, "MOVE-GPA")),
+    .effect = "one page: Pre-guest to Guest-valid or Guest-invalid; the "
+              "other: Pre-guest or Pre-swap to Firmware",
+    .run = fw_snp_page_move,
 }, {
     COMMAND(SNP_PAGE_MD_INIT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
+    BUFFER(16, "0 gctx 8, 8 page 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "MD-INIT-ADDRESS"), E_OUTPUT),
+    .effect = "the page: Firmware to Metadata", .run = fw_snp_page_md_init,
 }, {
     COMMAND(SNP_PAGE_SET_STATE), .platform = SEV_ANY | SNP_I,
 }, {
@@ -377,6 +441,13 @@ const FwCommand fw_commands[] = {
 }, {
     COMMAND(SNP_PAGE_UNSMASH), .platform = SEV_ANY | SNP_I,
     BUFFER(8, "0 page 8"),
+    .errors = ERRORS(E(INVALID_ADDRESS, "UNSMASH-ADDRESS"),
+                     E(INVALID_PAGE_SIZE, "UNSMASH-SIZE"),
+                     E(INVALID_PAGE_STATE, "UNSMASH-STATE"),
+                     E(INVALID_PAGE_OWNER, "UNSMASH-OWNER"),
+                     E(INVALID_PARAM, "UNSMASH-GPA")),
+    .effect = "512 entries of 4K, Pre-guest or Pre-swap, are one of 2M",
+    .run = fw_snp_page_unsmash,
 },
 
 /* ---- SNP: versions and features ---- */

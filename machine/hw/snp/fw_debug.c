@@ -1,5 +1,5 @@
 /*
- * Secure processor firmware: debugging of SEV and SEV-ES guests
+ * Secure processor firmware: debugging of guests
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -9,6 +9,7 @@
 #include "fw_int.h"
 
 #define SEV_POLICY_NODBG  (1u << 0)
+#define SNP_POLICY_DEBUG  (1ull << 19)
 
 static uint32_t copy(SnpFw *fw, FwBuf *c)
 {
@@ -59,4 +60,81 @@ uint32_t fw_sev_dbg_decrypt(SnpFw *fw, FwBuf *c)
 uint32_t fw_sev_dbg_encrypt(SnpFw *fw, FwBuf *c)
 {
     return copy(fw, c);
+}
+
+/* ---- SNP ---- */
+
+/* Pages that hold what belongs to a guest, one way or another */
+static bool guests(const RmpEntry *e)
+{
+    return e->assigned && e->asid;
+}
+
+static uint32_t check_snp_operand(SnpFw *fw, const FwBuf *c)
+{
+    uint64_t src = fw_get_addr(c->b + 8), dst = fw_get_addr(c->b + 0x10);
+
+    /* [FW-DBG-POLICY] */
+    if (!(c->g->policy & SNP_POLICY_DEBUG)) {
+        return FW_POLICY_FAILURE;
+    }
+    /* [FW-DBG-ADDRESS] */
+    if (!fw_page_aligned(src) || !fw_page_aligned(dst) ||
+        !fw_readable(fw, src, RMP_PAGE_SIZE) ||
+        !fw_readable(fw, dst, RMP_PAGE_SIZE)) {
+        return FW_INVALID_ADDRESS;
+    }
+    return FW_SUCCESS;
+}
+
+uint32_t fw_snp_dbg_decrypt(SnpFw *fw, FwBuf *c)
+{
+    uint64_t src = fw_get_addr(c->b + 8), dst = fw_get_addr(c->b + 0x10);
+    uint8_t page[RMP_PAGE_SIZE];
+    uint32_t status = check_snp_operand(fw, c);
+    RmpEntry e;
+
+    if (status) {
+        return status;
+    }
+    rmp_get(fw->rmp, src, &e);
+    /* [FW-DBG-SOURCE] */
+    if (!guests(&e)) {
+        return FW_INVALID_PAGE_STATE;
+    }
+    /* [FW-DBG-OWNER] */
+    if (e.asid != c->g->asid) {
+        return FW_INVALID_PAGE_OWNER;
+    }
+    status = fw_check_output(fw, dst, RMP_PAGE_SIZE);
+    if (status) {
+        return status;
+    }
+    fw_guest_read(fw, c->g->asid, src, page, sizeof(page));
+    fw->port.write(fw->port.opaque, dst, page, sizeof(page));
+    return FW_SUCCESS;
+}
+
+uint32_t fw_snp_dbg_encrypt(SnpFw *fw, FwBuf *c)
+{
+    uint64_t src = fw_get_addr(c->b + 8), dst = fw_get_addr(c->b + 0x10);
+    uint8_t page[RMP_PAGE_SIZE];
+    uint32_t status = check_snp_operand(fw, c);
+    RmpEntry e;
+
+    if (status) {
+        return status;
+    }
+    rmp_get(fw->rmp, dst, &e);
+    /* [FW-DBG-TARGET] written to while nobody else can */
+    if (rmp_state(&e) != RMP_PRE_GUEST) {
+        return FW_INVALID_PAGE_STATE;
+    }
+    /* [FW-DBG-OWNER] */
+    if (e.asid != c->g->asid) {
+        return FW_INVALID_PAGE_OWNER;
+    }
+    fw->port.read(fw->port.opaque, src, page, sizeof(page));
+    fw_guest_write(fw, c->g->asid, dst, page, sizeof(page));
+    return FW_SUCCESS;
 }

@@ -133,6 +133,7 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     fw->port.random(fw->port.opaque, g->vmpck, sizeof(g->vmpck));
     fw->port.random(fw->port.opaque, g->report_id, sizeof(g->report_id));
     fw->port.random(fw->port.opaque, g->vmrk, sizeof(g->vmrk));
+    fw->port.random(fw->port.opaque, g->oek, sizeof(g->oek));
     return FW_SUCCESS;
 }
 

@@ -88,6 +88,23 @@ static inline uint32_t fw_rest_of_page(uint64_t spa)
 {
     return RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
 }
+/*
+ * A guest's page, or part of one, as the guest sees it. It is memory; @asid
+ * is the guest's. The one place to put the guest's cipher.
+ */
+static inline void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa,
+                                 void *buf, size_t len)
+{
+    (void)asid;
+    fw->port.read(fw->port.opaque, spa, buf, len);
+}
+
+static inline void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
+                                  const void *buf, size_t len)
+{
+    (void)asid;
+    fw->port.write(fw->port.opaque, spa, buf, len);
+}
 /* Hypervisor to Context: a 4K entry that carries nothing but the state */
 RmpEntry fw_state_entry(RmpState s);
 void fw_set_state(SnpFw *fw, uint64_t spa, RmpState s);
@@ -132,5 +149,11 @@ FwHandler fw_sev_decommission;
 /* fw_debug.c */
 
 FwHandler fw_sev_dbg_decrypt, fw_sev_dbg_encrypt;
+FwHandler fw_snp_dbg_decrypt, fw_snp_dbg_encrypt;
+
+/* fw_swap.c */
+
+FwHandler fw_snp_page_move, fw_snp_page_md_init, fw_snp_page_swap_out;
+FwHandler fw_snp_page_swap_in, fw_snp_page_unsmash;
 
 #endif

@@ -46,6 +46,7 @@ enum SnpFwStatus {
     FW_RESOURCE_LIMIT = 0x17,
     FW_INVALID_PAGE_SIZE = 0x19,
     FW_INVALID_PAGE_STATE = 0x1a,
+    FW_INVALID_MDATA_ENTRY = 0x1b,
     FW_INVALID_PAGE_OWNER = 0x1c,
     FW_AEAD_OFLOW = 0x1d,
     FW_RMP_INIT_REQUIRED = 0x20,
@@ -181,6 +182,7 @@ typedef struct SnpFwConfig {
 #define FW_VMPCKS        4u
 #define FW_MEASURE_LEN   48u
 #define FW_LAUNCHES      64u
+#define FW_MD_ENTRY      64u
 
 typedef enum SevState { SEV_UNINIT, SEV_INITED, SEV_WORKING } SevState;
 typedef enum SnpGuestState {
@@ -207,6 +209,9 @@ typedef struct SnpFwGuest {
     uint8_t vmrk[32];           /* root key of its own, of this launch */
     uint8_t host_data[32];
     uint64_t msg_count[FW_VMPCKS];
+    uint8_t oek[GCM_KEY_LEN];   /* of pages that are swapped out */
+    uint64_t oek_count;
+    uint8_t root_md[FW_MD_ENTRY];
     /* of the ID block, or 0 */
     uint8_t family_id[16], image_id[16];
     uint32_t guest_svn;
