@@ -223,6 +223,21 @@ static void good(unsigned id)
         smashed(LARGE, RMP_PRE_GUEST);
         put(0, 8, LARGE);
         break;
+    case SNP_PAGE_SET_STATE:
+        power_on();
+        init_snp();
+        mem[LIST] = 1;
+        put_le(mem + LIST + 8, 8, PAGE2);
+        put_le(mem + LIST + 16, 4, 1);
+        put(0, 4, 16);
+        put(8, 8, LIST);
+        break;
+    case SNP_FEATURE_INFO:
+        power_on();
+        init_snp();
+        put(0, 4, 16);
+        put(8, 8, OUT);
+        break;
     case SNP_PAGE_RECLAIM:
         power_on();
         init_snp();
@@ -653,6 +668,26 @@ static const Change changes[] = {
       .f = one_of_another },
     { ON(SNP_PAGE_UNSMASH, INVALID_PARAM, "UNSMASH-GPA"),
       .f = one_elsewhere },
+    { ON(SNP_PAGE_SET_STATE, INVALID_LEN, "SET-STATE-LEN"),
+      .w = { CB(0, 4, 12) } },
+    { ON(SNP_PAGE_SET_STATE, INVALID_PARAM, "SET-STATE-RSVD"),
+      .w = { CB(4, 4, 1) } },
+    { ON(SNP_PAGE_SET_STATE, INVALID_ADDRESS, "INIT-LIST-ADDRESS"),
+      .w = { CB(8, 8, LIST + 16) } },
+    { ON(SNP_PAGE_SET_STATE, INVALID_PARAM, "INIT-LIST"),
+      .w = { MEM(LIST + 4, 4, 1) } },
+    { ON(SNP_PAGE_SET_STATE, INVALID_PAGE_STATE, "SET-STATE-STATE"),
+      PAGE(PAGE2, RMP_RECLAIM) },
+    { ON(SNP_FEATURE_INFO, INVALID_LEN, "FEATURE-LEN"),
+      .w = { CB(0, 4, 20) } },
+    { ON(SNP_FEATURE_INFO, INVALID_PARAM, "FEATURE-FUNCTION"),
+      .w = { CB(4, 4, 1) } },
+    { ON(SNP_FEATURE_INFO, INVALID_ADDRESS, "FEATURE-ADDRESS"),
+      .w = { CB(8, 8, OUT + 0xff1) } },
+    { ON(SNP_FEATURE_INFO, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SNP_FEATURE_INFO, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_RECLAIM) },
     { ON(SNP_PAGE_RECLAIM, INVALID_ADDRESS, "RECLAIM-ADDRESS"),
       .w = { CB(0, 1, 2) } },
     { ON(SNP_PAGE_RECLAIM, INVALID_PAGE_STATE, "RECLAIM-PRIVATE"),

@@ -48,10 +48,12 @@ by_abi[] = {
     { 0x0c1, U | I | W, I, "SNP_PAGE_SWAP_IN" },
     { 0x0c2, U | I | W, I, "SNP_PAGE_MOVE" },
     { 0x0c3, U | I | W, I, "SNP_PAGE_MD_INIT" },
+    { 0x0c6, U | I | W, I, "SNP_PAGE_SET_STATE" },
     { 0x0c7, U | I | W, I, "SNP_PAGE_RECLAIM" },
     { 0x0c8, U | I | W, I, "SNP_PAGE_UNSMASH" },
     { 0x0c9, U | I | W, U | I, "SNP_CONFIG" },
     { 0x0cb, U | I | W, U | I, "SNP_COMMIT" },
+    { 0x0ce, U | I | W, U | I, "SNP_FEATURE_INFO" },
 };
 #define NBY_ABI (sizeof(by_abi) / sizeof(by_abi[0]))
 
@@ -135,7 +137,8 @@ static void test_command_buffer(void)
         { 0x0a2, 64, false }, { 0x0c7, 8, false }, { 0x0c9, 64, false },
         { 0x0cb, 4, false }, { 0x0b0, 24, false }, { 0x0b1, 24, false },
         { 0x0c0, 48, false }, { 0x0c1, 40, false }, { 0x0c2, 32, false },
-        { 0x0c3, 16, false }, { 0x0c8, 8, false },
+        { 0x0c3, 16, false }, { 0x0c6, 16, false }, { 0x0c8, 8, false },
+        { 0x0ce, 16, false },
     };
 
     for (unsigned i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++) {
@@ -1550,8 +1553,8 @@ static void test_fuzz(void)
         0x001, 0x002, 0x004, 0x00a, 0x00c, 0x020, 0x021, 0x022, 0x023, 0x030,
         0x031, 0x032, 0x033, 0x035, 0x060, 0x061, 0x083, 0x084, 0x085, 0x086,
         0x090, 0x091, 0x092, 0x093, 0x093, 0x0a0, 0x0a0, 0x0a1, 0x0a1, 0x0a2,
-        0x0b0, 0x0b1, 0x0c0, 0x0c1, 0x0c2, 0x0c3, 0x0c7, 0x0c8, 0x0c9, 0x0cb,
-        0x0a1,
+        0x0b0, 0x0b1, 0x0c0, 0x0c1, 0x0c2, 0x0c3, 0x0c6, 0x0c7, 0x0c8, 0x0c9,
+        0x0cb, 0x0ce, 0x0a1,
     };
     const unsigned nids = sizeof(ids) / sizeof(ids[0]);
     unsigned long by_status[64] = { 0 };

@@ -277,6 +277,56 @@ static void test_debug(void)
     }
 }
 
+static void put_range(unsigned i, uint64_t base, uint32_t pages)
+{
+    for (int j = 0; j < 8; j++) {
+        mem[LIST + 8 + 16 * i + j] = base >> (8 * j);
+        mem[LIST + 16 + 16 * i + j] = j < 4 ? pages >> (8 * j) : 0;
+    }
+}
+
+/* All of the list or nothing; pages without an entry do not count. */
+static void test_set_state(void)
+{
+    for (int s = 0; s < RMP_NSTATES; s++) {
+        bool can = s == RMP_HYPERVISOR || s == RMP_HV_FIXED;
+
+        swappable();
+        mem[LIST] = 3;
+        put_range(0, PAGE2, 2);
+        put_range(1, NOWHERE, 0x300000);
+        put_range(2, PAGE3, 1);
+        set_page(PAGE2 + 0x1000, RMP_HYPERVISOR, 0, 0);
+        set_page(PAGE3, s, 3, 0x1000);
+        put(0, 4, 16);
+        put(8, 8, LIST);
+        expect(SNP_PAGE_SET_STATE, can ? FW_SUCCESS : FW_INVALID_PAGE_STATE,
+               rmp_state_name(s));
+        CHECK(!can || (state_of(PAGE2) == RMP_HV_FIXED &&
+                       state_of(PAGE2 + 0x1000) == RMP_HV_FIXED &&
+                       state_of(PAGE3) == RMP_HV_FIXED &&
+                       state_of(PAGE3 + 0x1000) == RMP_HYPERVISOR), "pages");
+    }
+}
+
+static void test_feature_info(void)
+{
+    for (int snp = 0; snp < 2; snp++) {
+        power_on();
+        if (snp) {
+            init_snp();
+        }
+        memset(mem + OUT, 0x5a, 64);
+        put(0, 4, 16);
+        put(8, 8, OUT + 8);
+        expect(SNP_FEATURE_INFO, FW_SUCCESS, "features");
+        for (int i = 0; i < 64; i++) {
+            CHECK(mem[OUT + i] == (i < 8 || i >= 24 ? 0x5a : 0), "byte %d",
+                  i);
+        }
+    }
+}
+
 int main(void)
 {
     static const KtapCase cases[] = {
@@ -286,6 +336,8 @@ int main(void)
         { "swap: PAGE_MOVE", test_move },
         { "swap: PAGE_UNSMASH", test_unsmash },
         { "swap: SNP_DBG_DECRYPT, SNP_DBG_ENCRYPT", test_debug },
+        { "swap: PAGE_SET_STATE", test_set_state },
+        { "swap: FEATURE_INFO", test_feature_info },
     };
 
     return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));

@@ -428,6 +428,14 @@ const FwCommand fw_commands[] = {
     .effect = "the page: Firmware to Metadata", .run = fw_snp_page_md_init,
 }, {
     COMMAND(SNP_PAGE_SET_STATE), .platform = SEV_ANY | SNP_I,
+    BUFFER(16, "0 length 4, 4 rsvd 4, 8 list 8"),
+    .errors = ERRORS(E(INVALID_LEN, "SET-STATE-LEN"),
+                     E(INVALID_PARAM, "SET-STATE-RSVD"),
+                     E(INVALID_ADDRESS, "INIT-LIST-ADDRESS"),
+                     E(INVALID_PARAM, "INIT-LIST"),
+                     E(INVALID_PAGE_STATE, "SET-STATE-STATE")),
+    .effect = "listed pages: Hypervisor to HV-fixed",
+    .run = fw_snp_page_set_state,
 }, {
     COMMAND(SNP_PAGE_RECLAIM), .platform = SEV_ANY | SNP_I,
     BUFFER(8, "0 page 8"),
@@ -473,6 +481,10 @@ const FwCommand fw_commands[] = {
 }, {
     COMMAND(SNP_FEATURE_INFO), .platform = ANY,
     BUFFER(16, "0 length 4, 4 function 4, 8 info 8"),
+    .errors = ERRORS(E(INVALID_LEN, "FEATURE-LEN"),
+                     E(INVALID_PARAM, "FEATURE-FUNCTION"),
+                     E(INVALID_ADDRESS, "FEATURE-ADDRESS"), E_OUTPUT),
+    .run = fw_snp_feature_info,
 },
 
 /* ---- trusted I/O ---- */

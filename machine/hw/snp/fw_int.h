@@ -124,6 +124,12 @@ FwHandler fw_df_flush;
 FwHandler fw_snp_init, fw_snp_init_ex, fw_snp_shutdown, fw_snp_shutdown_ex;
 FwHandler fw_snp_platform_status, fw_snp_config, fw_snp_commit;
 
+FwHandler fw_snp_page_set_state;
+
+/* fw_feature.c */
+
+FwHandler fw_snp_feature_info;
+
 /* fw_guest.c */
 
 /* The guest whose context the address at @arg is, or why there is none */

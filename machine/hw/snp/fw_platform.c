@@ -173,6 +173,47 @@ uint32_t fw_snp_init_ex(SnpFw *fw, FwBuf *c)
                     fw_get_addr(c->b + 8));
 }
 
+/* Pages that the hypervisor finds out later it will never give to a guest */
+uint32_t fw_snp_page_set_state(SnpFw *fw, FwBuf *c)
+{
+    SnpFwRange ranges[FW_MAX_RANGES];
+    unsigned nr = 0;
+    uint32_t status;
+
+    /* [FW-SET-STATE-LEN] */
+    if (fw_get(c->b, 4) != 16) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-SET-STATE-RSVD] */
+    if (fw_get(c->b + 4, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    status = read_ranges(fw, fw_get_addr(c->b + 8), ranges, &nr);
+    if (status) {
+        return status;
+    }
+    /* [FW-SET-STATE-STATE] */
+    for (unsigned i = 0; i < nr; i++) {
+        for (uint64_t j = 0; j < ranges[i].npages; j++) {
+            uint64_t spa = ranges[i].base + j * RMP_PAGE_SIZE;
+            RmpEntry e;
+
+            if (!rmp_covered(fw->rmp, spa)) {
+                break;
+            }
+            rmp_get(fw->rmp, spa, &e);
+            if (e.assigned) {
+                return FW_INVALID_PAGE_STATE;
+            }
+        }
+    }
+    for (unsigned i = 0; i < nr; i++) {
+        own_pages(fw, &ranges[i], RMP_HV_FIXED);
+    }
+    fw->port.rmp_changed(fw->port.opaque, 0, 0);
+    return FW_SUCCESS;
+}
+
 static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
 {
     /* [FW-SHUTDOWN-DIRTY] */

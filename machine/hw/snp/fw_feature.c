@@ -1,0 +1,38 @@
+/*
+ * Secure processor firmware: what it says of its features
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * SNP_FEATURE_INFO gives what CPUID Fn8000_0024 would. There is nothing to
+ * give: features that it announces are not there, and their commands and
+ * options are refused.
+ */
+#include "fw_int.h"
+
+#define INFO_LEN          16u
+
+uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
+{
+    const uint8_t none[INFO_LEN] = { 0 };
+    uint64_t addr = fw_get_addr(c->b + 8);
+    uint32_t status;
+
+    /* [FW-FEATURE-LEN] */
+    if (fw_get(c->b, 4) != 16) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-FEATURE-FUNCTION] none beyond the first */
+    if (fw_get(c->b + 4, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    /* [FW-FEATURE-ADDRESS] */
+    if (fw_rest_of_page(addr) < INFO_LEN) {
+        return FW_INVALID_ADDRESS;
+    }
+    status = fw_check_output(fw, addr, INFO_LEN);
+    if (status) {
+        return status;
+    }
+    fw->port.write(fw->port.opaque, addr, none, INFO_LEN);
+    return FW_SUCCESS;
+}
