@@ -17,6 +17,7 @@ by_abi[] = {
     { 0x004, U | I | W, U | I, "PLATFORM_STATUS" },
     { 0x00a, I | W, U | I, "DF_FLUSH" },
     { 0x00c, U | I | W, U | I, "GET_ID" },
+    { 0x00d, U, U | I, "INIT_EX" },
     { 0x020, I | W, U | I, "DECOMMISSION" },
     { 0x021, I | W, U | I, "ACTIVATE" },
     { 0x022, I | W, U | I, "DEACTIVATE" },
@@ -138,12 +139,12 @@ static void test_command_buffer(void)
         { 0x0cb, 4, false }, { 0x0b0, 24, false }, { 0x0b1, 24, false },
         { 0x0c0, 48, false }, { 0x0c1, 40, false }, { 0x0c2, 32, false },
         { 0x0c3, 16, false }, { 0x0c6, 16, false }, { 0x0c8, 8, false },
-        { 0x0ce, 16, false },
+        { 0x0ce, 16, false }, { 0x00d, 36, false },
     };
 
     for (unsigned i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++) {
-        bool unit = bufs[i].id == 0x001 || bufs[i].id == 0x085 ||
-                    bufs[i].id == 0x086;
+        bool unit = bufs[i].id == 0x001 || bufs[i].id == 0x00d ||
+                    bufs[i].id == 0x085 || bufs[i].id == 0x086;
         uint32_t ret;
 
         platform(unit ? 0 : 2, bufs[i].id != 0x085);
@@ -1550,7 +1551,8 @@ static uint64_t rnd_addr(void)
 static void test_fuzz(void)
 {
     static const uint16_t ids[] = {
-        0x001, 0x002, 0x004, 0x00a, 0x00c, 0x020, 0x021, 0x022, 0x023, 0x030,
+        0x001, 0x002, 0x004, 0x00a, 0x00c, 0x00d, 0x020, 0x021, 0x022, 0x023,
+        0x030,
         0x031, 0x032, 0x033, 0x035, 0x060, 0x061, 0x083, 0x084, 0x085, 0x086,
         0x090, 0x091, 0x092, 0x093, 0x093, 0x0a0, 0x0a0, 0x0a1, 0x0a1, 0x0a2,
         0x0b0, 0x0b1, 0x0c0, 0x0c1, 0x0c2, 0x0c3, 0x0c6, 0x0c7, 0x0c8, 0x0c9,

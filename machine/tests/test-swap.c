@@ -1,6 +1,6 @@
 /*
  * Unit test of the secure processor's firmware: pages that move, are swapped
- * out and in, or are looked into
+ * out and in, or are looked into; features; storage
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -327,6 +327,53 @@ static void test_feature_info(void)
     }
 }
 
+/* Storage is begun anew once, and then known again; only by this chip. */
+static void test_init_ex(void)
+{
+    for (int at = 0; at < 0x70; at++) {
+        const uint64_t nv = PAGE2 + 0x100;      /* anywhere */
+
+        power_on();
+        for (int turn = 0; turn < 4; turn++) {
+            put(0, 4, 36);
+            put(24, 8, nv);
+            put(32, 4, 0x8000);
+            if (!turn) {
+                memset(mem + nv, 0xff, 0x8000);
+            } else if (turn == 2) {
+                mem[nv + at] ^= 1;
+                in_a_hurry = true;
+                CHECK(run(SEV_INIT_EX) == FW_SECURE_DATA_INVALID, "%d", at);
+                in_a_hurry = false;
+                CHECK(fw.sev_state == SEV_UNINIT, "refused");
+                continue;
+            }
+            expect(SEV_INIT_EX, FW_SUCCESS, "init");
+            CHECK(fw.sev_state == SEV_INITED && !fw.sev_es, "init");
+            for (int i = 0x70; i < 0x8000; i++) {
+                if (mem[nv + i]) {
+                    CHECK(false, "byte %x", i);
+                    break;
+                }
+            }
+            expect(SEV_SHUTDOWN, FW_SUCCESS, "down");
+        }
+        fw.cfg.chip_secret[1] ^= 1;
+        put(0, 4, 36);
+        put(24, 8, nv);
+        put(32, 4, 0x8000);
+        CHECK(run(SEV_INIT_EX) == FW_SECURE_DATA_INVALID, "another chip");
+    }
+    power_on();
+    put(0, 4, 36);
+    put(4, 4, 1);
+    put(8, 8, TMR);
+    put(16, 4, 0x200000);
+    put(24, 8, TMR + 0x1ff000);
+    put(32, 4, 0x8000);
+    expect(SEV_INIT_EX, FW_INVALID_ADDRESS, "storage in the TMR");
+}
+
 int main(void)
 {
     static const KtapCase cases[] = {
@@ -336,8 +383,9 @@ int main(void)
         { "swap: PAGE_MOVE", test_move },
         { "swap: PAGE_UNSMASH", test_unsmash },
         { "swap: SNP_DBG_DECRYPT, SNP_DBG_ENCRYPT", test_debug },
-        { "swap: PAGE_SET_STATE", test_set_state },
-        { "swap: FEATURE_INFO", test_feature_info },
+        { "fw: PAGE_SET_STATE", test_set_state },
+        { "fw: FEATURE_INFO", test_feature_info },
+        { "fw: INIT_EX", test_init_ex },
     };
 
     return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));

@@ -93,6 +93,19 @@ const FwCommand fw_commands[] = {
     SEV_COMMAND(INIT_EX), .platform = SEV_U | SNP_ANY,
     BUFFER(36, "0 length 4, 4 flags 4, 8 tmr 8, 10 tmr_len 4, 14 rsvd 4, "
                "18 nv 8, 20 nv_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "INIT-EX-LEN"),
+                     E(INVALID_PARAM, "INIT-EX-RSVD"),
+                     E(INVALID_PARAM, "SEV-INIT-RSVD"),
+                     E(INVALID_LEN, "SEV-INIT-TMR"),
+                     E(INVALID_ADDRESS, "SEV-INIT-TMR"), E_OUTPUT,
+                     E(INVALID_LEN, "INIT-EX-NV"),
+                     E(INVALID_ADDRESS, "INIT-EX-NV-PAGES"),
+                     E(INVALID_PAGE_STATE, "INIT-EX-NV-PAGES"),
+                     E(SECURE_DATA_INVALID, "INIT-EX-DATA")),
+    .to_platform = SEV_I,
+    .effect = "flag 0: the TMR is the firmware's; storage that was blank or "
+              "is invalid begins anew",
+    .run = fw_sev_init_ex,
 },
 
 /* ---- SEV: guests ---- */

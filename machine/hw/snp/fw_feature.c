@@ -26,7 +26,7 @@ uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
         return FW_INVALID_PARAM;
     }
     /* [FW-FEATURE-ADDRESS] */
-    if (fw_rest_of_page(addr) < INFO_LEN) {
+    if (addr % 8 || fw_rest_of_page(addr) < INFO_LEN) {
         return FW_INVALID_ADDRESS;
     }
     status = fw_check_output(fw, addr, INFO_LEN);

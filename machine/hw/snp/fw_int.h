@@ -88,6 +88,8 @@ static inline uint32_t fw_rest_of_page(uint64_t spa)
 {
     return RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
 }
+/* The same the other way; to memory, as fw_check_output() found */
+void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len);
 /*
  * A guest's page, or part of one, as the guest sees it. It is memory; @asid
  * is the guest's. The one place to put the guest's cipher.
@@ -105,6 +107,7 @@ static inline void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
     (void)asid;
     fw->port.write(fw->port.opaque, spa, buf, len);
 }
+
 /* Hypervisor to Context: a 4K entry that carries nothing but the state */
 RmpEntry fw_state_entry(RmpState s);
 void fw_set_state(SnpFw *fw, uint64_t spa, RmpState s);
@@ -146,11 +149,19 @@ FwHandler fw_snp_launch_finish, fw_snp_guest_request;
 
 /* The guest whose handle the buffer begins with, or NULL */
 SevFwGuest *fw_sev_find_guest(SnpFw *fw, const FwBuf *c);
+/* What INIT and INIT_EX share: may SEV start; it does */
+uint32_t fw_sev_check_init(SnpFw *fw, uint32_t flags, uint64_t tmr,
+                           uint32_t len);
+void fw_sev_start(SnpFw *fw, uint32_t flags, uint64_t tmr, uint32_t len);
 FwHandler fw_sev_init, fw_sev_shutdown, fw_sev_platform_status, fw_sev_get_id;
 FwHandler fw_sev_launch_start, fw_sev_activate, fw_sev_deactivate;
 FwHandler fw_sev_launch_update_data, fw_sev_launch_update_vmsa;
 FwHandler fw_sev_launch_measure, fw_sev_launch_finish, fw_sev_guest_status;
 FwHandler fw_sev_decommission;
+
+/* fw_nv.c */
+
+FwHandler fw_sev_init_ex;
 
 /* fw_debug.c */
 

@@ -15,36 +15,54 @@
 #define SEV_POLICY_ES     (1u << 2)
 #define SEV_POLICY_RSVD   0xffc0u
 
-uint32_t fw_sev_init(SnpFw *fw, FwBuf *c)
+uint32_t fw_sev_check_init(SnpFw *fw, uint32_t flags, uint64_t tmr,
+                           uint32_t len)
 {
-    uint32_t flags = fw_get(c->b, 4);
-    uint64_t tmr = fw_get_addr(c->b + 8);
-    uint32_t len = fw_get(c->b + 0x10, 4);
     uint32_t need = fw->snp_inited ? TMR_LEN_SNP : TMR_LEN;
-    uint32_t status;
 
     /* [FW-SEV-INIT-RSVD] */
-    if ((flags & ~INIT_ES) || fw_get(c->b + 4, 4)) {
+    if (flags & ~INIT_ES) {
         return FW_INVALID_PARAM;
     }
+    if (!(flags & INIT_ES)) {
+        return FW_SUCCESS;
+    }
+    /* [FW-SEV-INIT-TMR] */
+    if (len < need) {
+        return FW_INVALID_LEN;
+    }
+    if (tmr & (need - 1)) {
+        return FW_INVALID_ADDRESS;
+    }
+    return fw_check_output(fw, tmr, len);
+}
+
+void fw_sev_start(SnpFw *fw, uint32_t flags, uint64_t tmr, uint32_t len)
+{
     if (flags & INIT_ES) {
-        /* [FW-SEV-INIT-TMR] */
-        if (len < need) {
-            return FW_INVALID_LEN;
-        }
-        if (tmr & (need - 1)) {
-            return FW_INVALID_ADDRESS;
-        }
-        status = fw_check_output(fw, tmr, len);
-        if (status) {
-            return status;
-        }
         fw->tmr.base = tmr;
         fw->tmr.npages = (len + RMP_PAGE_SIZE - 1) / RMP_PAGE_SIZE;
     }
     fw->sev_es = flags & INIT_ES;
     fw->sev_state = SEV_INITED;
-    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_init(SnpFw *fw, FwBuf *c)
+{
+    uint32_t flags = fw_get(c->b, 4);
+    uint64_t tmr = fw_get_addr(c->b + 8);
+    uint32_t len = fw_get(c->b + 0x10, 4);
+    uint32_t status;
+
+    /* as the flags' */
+    if (fw_get(c->b + 4, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    status = fw_sev_check_init(fw, flags, tmr, len);
+    if (!status) {
+        fw_sev_start(fw, flags, tmr, len);
+    }
+    return status;
 }
 
 uint32_t fw_sev_shutdown(SnpFw *fw, FwBuf *c)

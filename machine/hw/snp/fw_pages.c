@@ -72,6 +72,21 @@ bool fw_read(SnpFw *fw, uint64_t spa, void *buf, uint64_t len)
     return true;
 }
 
+void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len)
+{
+    const uint8_t *from = buf;
+
+    while (len) {
+        uint32_t n = fw_rest_of_page(spa);
+
+        n = n < len ? n : len;
+        fw->port.write(fw->port.opaque, spa, from, n);
+        spa += n;
+        from += n;
+        len -= n;
+    }
+}
+
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
 {
     /* [FW-OUTPUT-ADDRESS] */

@@ -1,0 +1,100 @@
+/*
+ * Secure processor firmware: INIT_EX, with storage that the host keeps
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What SEV's platform has to remember lies in 32 KiB that the host reads from
+ * a file before INIT_EX and writes back afterwards. Nothing is remembered yet
+ * but whose storage it is: commands that make keys and certificates are not
+ * implemented. Its form is the firmware's own affair.
+ */
+#include <stddef.h>
+#include "fw_int.h"
+
+#define INIT_EX_LEN       36u
+#define NV_LEN            0x8000u
+#define NV_MAGIC          0x564e5645534d4353ull
+#define NV_VERSION        1u
+
+typedef struct FwStorage {
+    uint8_t magic[8];
+    uint8_t version[4];
+    uint8_t rsvd_c[4];
+    uint8_t chip_id[64];
+    uint8_t mac[SHA256_LEN];    /* of all before it */
+} FwStorage;
+
+static void fill(const SnpFw *fw, FwStorage *s)
+{
+    memset(s, 0, sizeof(*s));
+    fw_put(s->magic, 8, NV_MAGIC);
+    fw_put(s->version, 4, NV_VERSION);
+    memcpy(s->chip_id, fw->cfg.chip_id, sizeof(s->chip_id));
+    hmac_sha256(fw->cfg.chip_secret, sizeof(fw->cfg.chip_secret), s,
+                offsetof(FwStorage, mac), s->mac);
+}
+
+/* As it comes from flash that was erased, or from a file that is not there */
+static bool blank(const FwStorage *s)
+{
+    const uint8_t *p = (const uint8_t *)s;
+    uint8_t all = 0xff;
+
+    for (unsigned i = 0; i < sizeof(*s); i++) {
+        all &= p[i];
+    }
+    return all == 0xff;
+}
+
+uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
+{
+    uint32_t flags = fw_get(c->b + 4, 4);
+    uint64_t tmr = fw_get_addr(c->b + 8);
+    uint32_t tmr_len = fw_get(c->b + 0x10, 4);
+    uint64_t nv = fw_get_addr(c->b + 0x18);
+    FwStorage have, want;
+    uint32_t status;
+
+    /* [FW-INIT-EX-LEN] */
+    if (fw_get(c->b, 4) != INIT_EX_LEN) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-INIT-EX-RSVD] */
+    if (fw_get(c->b + 0x14, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    status = fw_sev_check_init(fw, flags, tmr, tmr_len);
+    if (status) {
+        return status;
+    }
+    /* [FW-INIT-EX-NV] */
+    if (fw_get(c->b + 0x20, 4) < NV_LEN) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-INIT-EX-NV-PAGES] as any output; the TMR's pages are taken */
+    status = fw_check_output(fw, nv, NV_LEN);
+    if (!status && (flags & 1) && nv < tmr + tmr_len && tmr < nv + NV_LEN) {
+        status = FW_INVALID_ADDRESS;
+    }
+    if (status) {
+        return status;
+    }
+
+    fw_read(fw, nv, &have, sizeof(have));
+    fill(fw, &want);
+    if (memcmp(&have, &want, sizeof(have))) {
+        uint8_t page[RMP_PAGE_SIZE] = { 0 };
+
+        /* begin anew, whatever is to be said of what was there */
+        for (unsigned i = 0; i < NV_LEN / RMP_PAGE_SIZE; i++) {
+            fw_write(fw, nv + i * RMP_PAGE_SIZE, page, sizeof(page));
+        }
+        fw_write(fw, nv, &want, sizeof(want));
+        /* [FW-INIT-EX-DATA] who tries again succeeds */
+        if (!blank(&have)) {
+            return FW_SECURE_DATA_INVALID;
+        }
+    }
+    fw_sev_start(fw, flags, tmr, tmr_len);
+    return FW_SUCCESS;
+}
