@@ -1099,6 +1099,15 @@ static void test_absent(const FwCommand *c)
     CHECK(!c->errors && !c->effect, "a row that promises something");
 }
 
+/* Of all commands */
+static Count all_errors, all_order, all_states;
+
+static void add(Count *to, const Count *n)
+{
+    to->of += n->of;
+    to->good += n->good;
+}
+
 static void test_command(const FwCommand *c)
 {
     Count errors = { 0 }, order = { 0 }, states = { 0 };
@@ -1120,6 +1129,9 @@ static void test_command(const FwCommand *c)
     printf("# %s: errors %u of %u, in order %u of %u, states %u of %u\n",
            c->name, errors.good, errors.of, order.good, order.of,
            states.good, states.of);
+    add(&all_errors, &errors);
+    add(&all_order, &order);
+    add(&all_states, &states);
 }
 
 static void test_next(void)
@@ -1142,6 +1154,9 @@ static void test_changes(void)
         CHECK(found, "%s: no error %s of %s", c->name, changes[i].rule,
               snp_fw_status_name(changes[i].status));
     }
+    printf("# all commands: errors %u of %u, in order %u of %u, states %u of "
+           "%u\n", all_errors.good, all_errors.of, all_order.good,
+           all_order.of, all_states.good, all_states.of);
 }
 
 /* ---- for the documentation ---- */
