@@ -29,7 +29,8 @@ HEAD = """\
 <!-- written by `lab/snp list --firmware --write` from {code} -->
 
 A command is refused with the first of these that applies, and nothing has
-changed then (a LEN field may have been set to the length needed):
+changed then (but a LEN field may have been set to the length needed, and
+INIT_EX has begun the host's storage anew if that was not valid):
 
 | | status |
 |---|---|

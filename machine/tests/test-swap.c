@@ -174,6 +174,110 @@ static void test_metadata(void)
     CHECK(state_of(TARGET) == RMP_GUEST_INVALID, "not validated before");
 }
 
+/*
+ * Pages that come and go in any order: content is found where the guest had
+ * it, comes back once, and only with the entry it left with.
+ */
+#define NGPAS      4
+#define POOL       0x400000ull      /* pages to be in */
+#define STORE      0x500000ull      /* where the host keeps what is out */
+#define ROUNDS     4000
+
+typedef struct Where {
+    bool out;
+    uint64_t spa;               /* in */
+    unsigned entry, slot;       /* out */
+    uint8_t mark;
+} Where;
+
+static unsigned rnd(unsigned n)
+{
+    static uint64_t x = 0x2545f4914f6cdd1dull;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return (x >> 20) % n;
+}
+
+static uint64_t gpa_of(unsigned i)
+{
+    return 0x100000 + i * 0x1000ull;
+}
+
+static void test_any_order(void)
+{
+    Where w[NGPAS];
+    bool used[64] = { false };
+    unsigned next = NGPAS, done[4] = { 0 };
+
+    swappable();
+    in_a_hurry = true;
+    for (unsigned i = 0; i < NGPAS; i++) {
+        w[i] = (Where){ .spa = POOL + i * 0x1000, .mark = 0x10 + i };
+        memset(mem + w[i].spa, w[i].mark, 4096);
+        set_page(w[i].spa, RMP_PRE_GUEST, 3, gpa_of(i));
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned i = rnd(NGPAS), j = rnd(NGPAS), e = rnd(64);
+        uint64_t fresh = POOL + (next++ % 128) * 0x1000;
+
+        for (unsigned k = 0; k < NGPAS; k++) {
+            if (!w[k].out && w[k].spa == fresh) {
+                fresh = 0;
+            }
+        }
+        if (!fresh) {
+            continue;
+        }
+        set_page(fresh, RMP_PRE_GUEST, 3, gpa_of(i));
+        if (!w[i].out && rnd(3)) {
+            /* out, into an entry that must be free */
+            set_page(w[i].spa, RMP_PRE_GUEST, 3, gpa_of(i));
+            arg_swap_out(w[i].spa, OUT, MDATA + e * 64, 0);
+            expect(SNP_PAGE_SWAP_OUT,
+                   used[e] ? FW_INVALID_MDATA_ENTRY : FW_SUCCESS, "out");
+            if (used[e]) {
+                done[0]++;
+                continue;
+            }
+            used[e] = true;
+            w[i] = (Where){ .out = true, .entry = e, .mark = w[i].mark,
+                            .slot = i * 16 + round % 16 };
+            memcpy(mem + STORE + w[i].slot * 4096, mem + OUT, 4096);
+            done[1]++;
+        } else if (!w[i].out) {
+            set_page(w[i].spa, RMP_PRE_GUEST, 3, gpa_of(i));
+            arg_move(w[i].spa, fresh, false);
+            expect(SNP_PAGE_MOVE, FW_SUCCESS, "move");
+            w[i].spa = fresh;
+            done[2]++;
+        } else if (w[j].out) {
+            /* back, with what one of those left that are out */
+            arg_swap_in(STORE + w[j].slot * 4096, fresh,
+                        MDATA + w[i].entry * 64, 0);
+            if (j != i) {
+                expect(SNP_PAGE_SWAP_IN, FW_BAD_MEASUREMENT, "another's");
+                continue;
+            }
+            expect(SNP_PAGE_SWAP_IN, FW_SUCCESS, "in");
+            used[w[i].entry] = false;
+            w[i] = (Where){ .spa = fresh, .mark = w[i].mark };
+            done[3]++;
+        }
+        for (unsigned k = 0; k < NGPAS; k++) {
+            const uint8_t *p = mem + w[k].spa;
+
+            CHECK(w[k].out || (p[0] == w[k].mark && !memcmp(p, p + 1, 4095)),
+                  "content of %u", k);
+        }
+    }
+    in_a_hurry = false;
+    for (unsigned k = 0; k < 4; k++) {
+        CHECK(done[k] > 20, "%u of kind %u", done[k], k);
+    }
+}
+
 static void test_move(void)
 {
     for (int validated = 0; validated < 2; validated++) {
@@ -380,6 +484,7 @@ int main(void)
         { "swap: out and in", test_round_trip },
         { "swap: authenticated", test_authentic },
         { "swap: metadata", test_metadata },
+        { "swap: in any order", test_any_order },
         { "swap: PAGE_MOVE", test_move },
         { "swap: PAGE_UNSMASH", test_unsmash },
         { "swap: SNP_DBG_DECRYPT, SNP_DBG_ENCRYPT", test_debug },

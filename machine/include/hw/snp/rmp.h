@@ -27,16 +27,20 @@
  *
  *  state          may write            leaves by
  *  Hypervisor     host, plain guests,  update; SNP_INIT_EX -> HV-fixed or
- *                 C=0 accesses         Firmware
+ *                 C=0 accesses         Firmware; PAGE_SET_STATE -> HV-fixed
  *  HV-fixed       as Hypervisor        SNP shutdown
  *  Reclaim        nobody               update
- *  Firmware       firmware             GCTX_CREATE -> Context; PAGE_RECLAIM or
- *                                      SNP_PLATFORM_STATUS -> Reclaim
+ *  Firmware       firmware             GCTX_CREATE -> Context; PAGE_MD_INIT or
+ *                                      PAGE_SWAP_IN -> Metadata; PAGE_RECLAIM
+ *                                      or SNP_PLATFORM_STATUS -> Reclaim
  *  Context        firmware             DECOMMISSION -> Firmware
- *  Metadata       firmware             PAGE_RECLAIM -> Reclaim
- *  Pre-guest      firmware             LAUNCH_UPDATE -> Guest-valid;
+ *  Metadata       firmware             PAGE_SWAP_OUT -> Firmware;
  *                                      PAGE_RECLAIM -> Reclaim
- *  Pre-swap       firmware             PAGE_RECLAIM -> Reclaim
+ *  Pre-guest      firmware             LAUNCH_UPDATE -> Guest-valid; PAGE_MOVE,
+ *                                      PAGE_SWAP_IN -> Guest-valid or -invalid;
+ *                                      as Pre-swap
+ *  Pre-swap       firmware             PAGE_MOVE, PAGE_SWAP_OUT -> Firmware;
+ *                                      PAGE_RECLAIM -> Reclaim
  *  Guest-invalid  nobody               update; PVALIDATE -> Guest-valid
  *  Guest-valid    its guest, within    update; PVALIDATE -> Guest-invalid
  *                 the VMPL's rights
