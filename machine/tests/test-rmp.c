@@ -502,6 +502,28 @@ static void test_get_2m(void)
     rmp_get(&rmp, PG(R + 9), &e);
     CHECK(e.size_2m && e.gpa == GPA + PG(9), "made");
     CHECK(rest_unchanged(R, 512), "neighbours");
+
+    /* in one of the firmware's all pages are in one state */
+    for (int kind = 0; kind < 2; kind++) {
+        static const RmpState want[] = { RMP_FIRMWARE, RMP_METADATA };
+        RmpEntry one = { .assigned = true, .immutable = true, .vmsa = true };
+
+        e = (RmpEntry){ .assigned = true, .size_2m = true,
+                        .immutable = true, .gpa = kind ? GPA : 0 };
+        rmp_fw_set(&rmp, PG(R), &e);
+        for (int i = 0; i < 512; i++) {
+            rmp_get(&rmp, PG(R + i), &e);
+            CHECK(rmp_state(&e) == want[kind] && e.size_2m &&
+                  e.gpa == (kind ? GPA : 0), "page %d", i);
+        }
+        rmp_fw_set(&rmp, PG(R + 9), &one);
+        for (int i = 0; i < 512; i++) {
+            rmp_get(&rmp, PG(R + i), &e);
+            CHECK(rmp_state(&e) == (i == 9 ? RMP_CONTEXT : want[kind]) &&
+                  !e.size_2m && e.gpa == (kind && i != 9 ? GPA : 0),
+                  "page %d, broken up", i);
+        }
+    }
 }
 
 /* ---- PVALIDATE and RMPADJUST ---- */

@@ -194,17 +194,27 @@ static void clear_region(Rmp *r, uint64_t pfn)
     }
 }
 
+/*
+ * [RMP-2M-FIRMWARE] The guest address of a page in a 2M entry. In one of the
+ * firmware's it is none, but tells Firmware from Metadata: all 512 pages are
+ * in the entry's state.
+ */
+static uint64_t page_gpa(const RmpEntry *e, uint64_t i)
+{
+    return e->immutable && !e->asid
+           ? e->gpa : (e->gpa + i * RMP_PAGE_SIZE) & RMP_GPA_MASK;
+}
+
 /* With the lock. The first slot goes last: until then it governs all. */
 static void smash(Rmp *r, uint64_t base)
 {
     uint64_t lo = load_lo(r, base) & ~LO_SIZE_2M;
     uint64_t hi = load_hi(r, base) & ~HI_IN_USE;
-    uint64_t gpa = lo & RMP_GPA_MASK;
+    RmpEntry e;
 
+    decode(lo, hi, &e);
     for (unsigned i = RMP_2M_PAGES; i-- > 0;) {
-        uint64_t page_gpa = (gpa + i * RMP_PAGE_SIZE) & RMP_GPA_MASK;
-
-        write_slot(r, base + i, (lo & ~RMP_GPA_MASK) | page_gpa, hi);
+        write_slot(r, base + i, (lo & ~RMP_GPA_MASK) | page_gpa(&e, i), hi);
     }
 }
 
@@ -231,7 +241,7 @@ void rmp_get(const Rmp *r, uint64_t spa, RmpEntry *e)
         read_slot(r, base, &b);
         if (b.size_2m) {
             *e = b;
-            e->gpa = (b.gpa + (pfn - base) * RMP_PAGE_SIZE) & RMP_GPA_MASK;
+            e->gpa = page_gpa(&b, pfn - base);
             e->in_use = load_hi(r, pfn) & HI_IN_USE;
             return;
         }
