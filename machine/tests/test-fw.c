@@ -8,53 +8,68 @@
 
 /* ---- every command against every platform state ---- */
 
+/* What the specifications say; the table is compared with this, whole. */
 enum { U = 1, I = 2, W = 4 };
+/* guest states, by their numbers there */
+enum { UPD = 1 << 1, SEC = 1 << 2, RUN = 1 << 3 };
+enum { NEW = 1 << 0, LAU = 1 << 1, LIVE = 1 << 2 };
+enum { ANYHOW, ON, OFF };       /* the guest's ASID */
 
-static const struct { uint16_t id; uint8_t sev, snp; const char *name; }
-by_abi[] = {
-    { 0x001, U, U | I, "INIT" },
-    { 0x002, U | I | W, U | I, "SHUTDOWN" },
-    { 0x004, U | I | W, U | I, "PLATFORM_STATUS" },
-    { 0x00a, I | W, U | I, "DF_FLUSH" },
-    { 0x00c, U | I | W, U | I, "GET_ID" },
-    { 0x00d, U, U | I, "INIT_EX" },
-    { 0x020, I | W, U | I, "DECOMMISSION" },
-    { 0x021, I | W, U | I, "ACTIVATE" },
-    { 0x022, I | W, U | I, "DEACTIVATE" },
-    { 0x023, I | W, U | I, "GUEST_STATUS" },
-    { 0x030, I | W, U | I, "LAUNCH_START" },
-    { 0x031, I | W, U | I, "LAUNCH_UPDATE_DATA" },
-    { 0x032, I | W, U | I, "LAUNCH_UPDATE_VMSA" },
-    { 0x033, I | W, U | I, "LAUNCH_MEASURE" },
-    { 0x035, I | W, U | I, "LAUNCH_FINISH" },
-    { 0x060, W, U | I, "DBG_DECRYPT" },
-    { 0x061, W, U | I, "DBG_ENCRYPT" },
-    { 0x081, U, U, "SNP_INIT" },
-    { 0x082, U, I, "SNP_SHUTDOWN" },
-    { 0x083, U | I | W, U | I, "SNP_PLATFORM_STATUS" },
-    { 0x084, U | I | W, I, "SNP_DF_FLUSH" },
-    { 0x085, U, U, "SNP_INIT_EX" },
-    { 0x086, U, I, "SNP_SHUTDOWN_EX" },
-    { 0x090, U | I | W, I, "SNP_DECOMMISSION" },
-    { 0x091, U | I | W, I, "SNP_ACTIVATE" },
-    { 0x092, U | I | W, I, "SNP_GUEST_STATUS" },
-    { 0x093, U | I | W, I, "SNP_GCTX_CREATE" },
-    { 0x094, U | I | W, I, "SNP_GUEST_REQUEST" },
-    { 0x0a0, U | I | W, I, "SNP_LAUNCH_START" },
-    { 0x0a1, U | I | W, I, "SNP_LAUNCH_UPDATE" },
-    { 0x0a2, U | I | W, I, "SNP_LAUNCH_FINISH" },
-    { 0x0b0, U | I | W, I, "SNP_DBG_DECRYPT" },
-    { 0x0b1, U | I | W, I, "SNP_DBG_ENCRYPT" },
-    { 0x0c0, U | I | W, I, "SNP_PAGE_SWAP_OUT" },
-    { 0x0c1, U | I | W, I, "SNP_PAGE_SWAP_IN" },
-    { 0x0c2, U | I | W, I, "SNP_PAGE_MOVE" },
-    { 0x0c3, U | I | W, I, "SNP_PAGE_MD_INIT" },
-    { 0x0c6, U | I | W, I, "SNP_PAGE_SET_STATE" },
-    { 0x0c7, U | I | W, I, "SNP_PAGE_RECLAIM" },
-    { 0x0c8, U | I | W, I, "SNP_PAGE_UNSMASH" },
-    { 0x0c9, U | I | W, U | I, "SNP_CONFIG" },
-    { 0x0cb, U | I | W, U | I, "SNP_COMMIT" },
-    { 0x0ce, U | I | W, U | I, "SNP_FEATURE_INFO" },
+#define G_SEV(states)  states, 0
+#define G_SNP(states)  0, states
+#define NO_GUEST       0, 0, ANYHOW
+
+static const struct {
+    uint16_t id;
+    uint8_t sev, snp, sev_guest, snp_guest, active;
+    const char *name;
+} by_abi[] = {
+    { 0x001, U, U | I, NO_GUEST, "INIT" },
+    { 0x002, U | I | W, U | I, NO_GUEST, "SHUTDOWN" },
+    { 0x004, U | I | W, U | I, NO_GUEST, "PLATFORM_STATUS" },
+    { 0x00a, I | W, U | I, NO_GUEST, "DF_FLUSH" },
+    { 0x00c, U | I | W, U | I, NO_GUEST, "GET_ID" },
+    { 0x00d, U, U | I, NO_GUEST, "INIT_EX" },
+    { 0x020, I | W, U | I, G_SEV(UPD | SEC | RUN), OFF, "DECOMMISSION" },
+    { 0x021, I | W, U | I, G_SEV(UPD | SEC | RUN), OFF, "ACTIVATE" },
+    { 0x022, I | W, U | I, G_SEV(UPD | SEC | RUN), ON, "DEACTIVATE" },
+    { 0x023, I | W, U | I, G_SEV(UPD | SEC | RUN), ANYHOW, "GUEST_STATUS" },
+    { 0x030, I | W, U | I, NO_GUEST, "LAUNCH_START" },
+    { 0x031, I | W, U | I, G_SEV(UPD), ON, "LAUNCH_UPDATE_DATA" },
+    { 0x032, I | W, U | I, G_SEV(UPD), ON, "LAUNCH_UPDATE_VMSA" },
+    { 0x033, I | W, U | I, G_SEV(UPD), ANYHOW, "LAUNCH_MEASURE" },
+    { 0x035, I | W, U | I, G_SEV(SEC), ANYHOW, "LAUNCH_FINISH" },
+    { 0x060, W, U | I, G_SEV(RUN), ON, "DBG_DECRYPT" },
+    { 0x061, W, U | I, G_SEV(RUN), ON, "DBG_ENCRYPT" },
+    { 0x081, U, U, NO_GUEST, "SNP_INIT" },
+    { 0x082, U, I, NO_GUEST, "SNP_SHUTDOWN" },
+    { 0x083, U | I | W, U | I, NO_GUEST, "SNP_PLATFORM_STATUS" },
+    { 0x084, U | I | W, I, NO_GUEST, "SNP_DF_FLUSH" },
+    { 0x085, U, U, NO_GUEST, "SNP_INIT_EX" },
+    { 0x086, U, I, NO_GUEST, "SNP_SHUTDOWN_EX" },
+    { 0x090, U | I | W, I, G_SNP(NEW | LAU | LIVE), ANYHOW,
+      "SNP_DECOMMISSION" },
+    { 0x091, U | I | W, I, G_SNP(LAU | LIVE), OFF, "SNP_ACTIVATE" },
+    { 0x092, U | I | W, I, G_SNP(NEW | LAU | LIVE), ANYHOW,
+      "SNP_GUEST_STATUS" },
+    { 0x093, U | I | W, I, NO_GUEST, "SNP_GCTX_CREATE" },
+    { 0x094, U | I | W, I, G_SNP(LIVE), ANYHOW, "SNP_GUEST_REQUEST" },
+    { 0x0a0, U | I | W, I, G_SNP(NEW), ANYHOW, "SNP_LAUNCH_START" },
+    { 0x0a1, U | I | W, I, G_SNP(LAU), ON, "SNP_LAUNCH_UPDATE" },
+    { 0x0a2, U | I | W, I, G_SNP(LAU), ANYHOW, "SNP_LAUNCH_FINISH" },
+    { 0x0b0, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_DBG_DECRYPT" },
+    { 0x0b1, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_DBG_ENCRYPT" },
+    { 0x0c0, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_PAGE_SWAP_OUT" },
+    { 0x0c1, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_PAGE_SWAP_IN" },
+    { 0x0c2, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_PAGE_MOVE" },
+    { 0x0c3, U | I | W, I, G_SNP(NEW | LAU | LIVE), ANYHOW,
+      "SNP_PAGE_MD_INIT" },
+    { 0x0c6, U | I | W, I, NO_GUEST, "SNP_PAGE_SET_STATE" },
+    { 0x0c7, U | I | W, I, NO_GUEST, "SNP_PAGE_RECLAIM" },
+    { 0x0c8, U | I | W, I, NO_GUEST, "SNP_PAGE_UNSMASH" },
+    { 0x0c9, U | I | W, U | I, NO_GUEST, "SNP_CONFIG" },
+    { 0x0cb, U | I | W, U | I, NO_GUEST, "SNP_COMMIT" },
+    { 0x0ce, U | I | W, U | I, NO_GUEST, "SNP_FEATURE_INFO" },
 };
 #define NBY_ABI (sizeof(by_abi) / sizeof(by_abi[0]))
 
@@ -119,6 +134,31 @@ static void test_platform_states(void)
             }
         }
     }
+}
+
+/* By the numbers, and not only as the rows have it (fw_table.c checks them) */
+static void test_guest_columns(void)
+{
+    unsigned have = 0;
+
+    for (unsigned k = 0; k < NBY_ABI; k++) {
+        const FwCommand *c = fw_command(by_abi[k].id);
+
+        CHECK(c && c->run, "0x%x", by_abi[k].id);
+        if (!c) {
+            continue;
+        }
+        CHECK(c->sev == by_abi[k].sev_guest && c->snp == by_abi[k].snp_guest,
+              "%s: guest states %x, %x", c->name, c->sev, c->snp);
+        CHECK(c->active == (by_abi[k].active == ON ? FW_WITH_ASID :
+                            by_abi[k].active == OFF ? FW_WITHOUT_ASID
+                                                    : FW_EITHER),
+              "%s: ASID %u", c->name, c->active);
+    }
+    for (unsigned i = 0; i < fw_ncommands; i++) {
+        have += fw_commands[i].run != NULL;
+    }
+    CHECK(have == NBY_ABI, "%u commands, not %zu", have, NBY_ABI);
 }
 
 /* ---- command buffers that are not memory, or not the firmware's ---- */
@@ -1641,6 +1681,7 @@ int main(void)
 {
     static const KtapCase cases[] = {
         { "fw: command x platform state", test_platform_states },
+        { "fw: each command's guest states and ASID", test_guest_columns },
         { "fw: command buffers", test_command_buffer },
         { "fw: SNP command x guest state", test_guest_states },
         { "fw: guest contexts", test_guest_context },
