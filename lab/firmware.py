@@ -30,7 +30,7 @@ HEAD = """\
 
 A command is refused with the first of these that applies, and nothing has
 changed then (but a LEN field may have been set to the length needed, and
-INIT_EX has begun the host's storage anew if that was not valid):
+INIT_EX that answers SECURE_DATA_INVALID has begun the host's storage anew):
 
 | | status |
 |---|---|

@@ -431,29 +431,64 @@ static void test_feature_info(void)
     }
 }
 
+/* A list costs the firmware no more than all pages once. */
+static void test_long_list(void)
+{
+    static const struct { uint64_t base, pages; uint32_t want; } more[] = {
+        { NOWHERE, 0x300000, FW_INVALID_PAGE_STATE },
+        { MEM_SIZE, 1, FW_INVALID_PAGE_STATE },
+        { MEM_SIZE - 0x1000, 1, FW_INVALID_PARAM },
+        { MEM_SIZE - 0x1000, 0x300000, FW_INVALID_PARAM },
+        { 0, 0, FW_INVALID_PAGE_STATE },
+        { 0, 1, FW_INVALID_PARAM },
+        { 0, 0x300000, FW_INVALID_PARAM },
+    };
+
+    for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+        swappable();
+        mem[LIST] = 2;
+        put_range(0, 0, NPAGES);
+        put_range(1, more[i].base, more[i].pages);
+        put(0, 4, 16);
+        put(8, 8, LIST);
+        expect(SNP_PAGE_SET_STATE, more[i].want, "all pages, and more");
+    }
+}
+
 /* Storage is begun anew once, and then known again; only by this chip. */
 static void test_init_ex(void)
 {
-    for (int at = 0; at < 0x70; at++) {
+    static const unsigned after[] = { 0x70, 0xfff, 0x1000, 0x5678, 0x7fff };
+
+    for (unsigned j = 0; j < 0x70 + sizeof(after) / sizeof(after[0]); j++) {
         const uint64_t nv = PAGE2 + 0x100;      /* anywhere */
+        const unsigned at = j < 0x70 ? j : after[j - 0x70];
 
         power_on();
-        for (int turn = 0; turn < 4; turn++) {
+        for (int turn = 0; turn < 6; turn++) {
             put(0, 4, 36);
+            put(4, 4, 1);
+            put(8, 8, TMR);
+            put(16, 4, 0x200000);
             put(24, 8, nv);
             put(32, 4, 0x8000);
-            if (!turn) {
+            if (turn == 0 || turn == 4) {
                 memset(mem + nv, 0xff, 0x8000);
-            } else if (turn == 2) {
+            }
+            if (turn == 2 || turn == 4) {
                 mem[nv + at] ^= 1;
-                in_a_hurry = true;
-                CHECK(run(SEV_INIT_EX) == FW_SECURE_DATA_INVALID, "%d", at);
-                in_a_hurry = false;
-                CHECK(fw.sev_state == SEV_UNINIT, "refused");
+                memset(mem + nv + 0x8000, 0xee, 0x1000);
+                memcpy(mem + CMDBUF, cb, sizeof(cb));
+                snap();
+                CHECK(run(SEV_INIT_EX) == FW_SECURE_DATA_INVALID, "%x", at);
+                CHECK(memcmp(old_mem + nv, mem + nv, 0x8000), "begun anew");
+                memcpy(old_mem + nv, mem + nv, 0x8000);
+                CHECK(unchanged() && fw.sev_state == SEV_UNINIT &&
+                      !fw.tmr.npages, "refused, and more changed");
                 continue;
             }
             expect(SEV_INIT_EX, FW_SUCCESS, "init");
-            CHECK(fw.sev_state == SEV_INITED && !fw.sev_es, "init");
+            CHECK(fw.sev_state == SEV_INITED && fw.sev_es, "init");
             for (int i = 0x70; i < 0x8000; i++) {
                 if (mem[nv + i]) {
                     CHECK(false, "byte %x", i);
@@ -489,6 +524,7 @@ int main(void)
         { "swap: PAGE_UNSMASH", test_unsmash },
         { "swap: SNP_DBG_DECRYPT, SNP_DBG_ENCRYPT", test_debug },
         { "fw: PAGE_SET_STATE", test_set_state },
+        { "fw: long lists of pages", test_long_list },
         { "fw: FEATURE_INFO", test_feature_info },
         { "fw: INIT_EX", test_init_ex },
     };

@@ -5,7 +5,7 @@
  *
  * What the columns mean, and which errors come before those listed here:
  * include/hw/snp/fw_table.h. A row without a handler is a command that this
- * firmware does not have; its buffer is as Linux sends it.
+ * firmware does not have: it has no states, its buffer is as Linux sends it.
  *
  * Ids and buffers: SEV API (55766), SNP firmware ABI (56860).
  */
@@ -25,6 +25,9 @@
                          E(DFFLUSH_REQUIRED, "SHUTDOWN-DIRTY")
 #define E_CPUS           E(INVALID_CONFIG, "INIT-RMP-ALIGN"), \
                          E(INVALID_CONFIG, "INIT-CPUS")
+#define E_LIST           E(INVALID_ADDRESS, "INIT-LIST-ADDRESS"), \
+                         E(INVALID_PARAM, "INIT-LIST"), \
+                         E(INVALID_PARAM, "INIT-LIST-PAGES")
 #define E_SWAP           E(INVALID_PARAM, "SWAP-RSVD"), \
                          E(UNSUPPORTED, "SWAP-2M"), \
                          E(POLICY_FAILURE, "SWAP-POLICY"), \
@@ -33,8 +36,11 @@
 /* ID and name; platform states; buffer */
 #define COMMAND(ID)      .id = ID, .name = #ID
 #define SEV_COMMAND(N)   .id = SEV_##N, .name = #N
-#define BUFFER(n, text)  .len = n, .layout = text
-#define OUTBUF(n, text)  .len = n, .layout = text, .writes = true
+/* All of a buffer is copied: none is larger than FwBuf's. */
+#define LEN(n)           ((n) + 0 * sizeof(struct { \
+                             int fits : (n) <= FW_BUF_MAX ? 1 : -1; }))
+#define BUFFER(n, text)  .len = LEN(n), .layout = text
+#define OUTBUF(n, text)  .len = LEN(n), .layout = text, .writes = true
 #define PACKET           "0 handle 4, 4 rsvd 4, 8 header 8, 10 header_len 4, " \
                          "14 rsvd 4, 18 guest 8, 20 guest_len 4, 24 rsvd 4, " \
                          "28 packet 8, 30 packet_len 4"
@@ -58,31 +64,31 @@ const FwCommand fw_commands[] = {
     .effect = "no SEV guest is left, their ASIDs are dirty, the TMR is free",
     .run = fw_sev_shutdown,
 }, {
-    SEV_COMMAND(FACTORY_RESET), .platform = SEV_U | SNP_ANY,
+    SEV_COMMAND(FACTORY_RESET),
 }, {
     SEV_COMMAND(PLATFORM_STATUS), .platform = ANY,
     OUTBUF(12, "0 major 1, 1 minor 1, 2 state 1, 3 flags 4, 7 build 1, "
                "8 guests 4"),
     .errors = NONE, .run = fw_sev_platform_status,
 }, {
-    SEV_COMMAND(PEK_GEN), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(PEK_GEN),
 }, {
-    SEV_COMMAND(PEK_CSR), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(PEK_CSR),
     OUTBUF(12, "0 csr 8, 8 csr_len 4"),
 }, {
-    SEV_COMMAND(PEK_CERT_IMPORT), .platform = SEV_I | SNP_ANY,
+    SEV_COMMAND(PEK_CERT_IMPORT),
     BUFFER(28, "0 pek 8, 8 pek_len 4, c rsvd 4, 10 oca 8, 18 oca_len 4"),
 }, {
-    SEV_COMMAND(PDH_CERT_EXPORT), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(PDH_CERT_EXPORT),
     OUTBUF(28, "0 pdh 8, 8 pdh_len 4, c rsvd 4, 10 chain 8, 18 chain_len 4"),
 }, {
-    SEV_COMMAND(PDH_GEN), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(PDH_GEN),
 }, {
     SEV_COMMAND(DF_FLUSH), .platform = SEV_ON | SNP_ANY,
     .errors = ERRORS(E(WBINVD_REQUIRED, "DFFLUSH-WBINVD")),
     .effect = "no ASID is dirty", .run = fw_df_flush,
 }, {
-    SEV_COMMAND(DOWNLOAD_FIRMWARE), .platform = SEV_U | SNP_U,
+    SEV_COMMAND(DOWNLOAD_FIRMWARE),
     BUFFER(12, "0 image 8, 8 image_len 4"),
 }, {
     SEV_COMMAND(GET_ID), .platform = ANY,
@@ -104,7 +110,8 @@ const FwCommand fw_commands[] = {
                      E(SECURE_DATA_INVALID, "INIT-EX-DATA")),
     .to_platform = SEV_I,
     .effect = "flag 0: the TMR is the firmware's; storage that was blank or "
-              "is invalid begins anew",
+              "is invalid (SECURE_DATA_INVALID, nothing else is changed then) "
+              "begins anew",
     .run = fw_sev_init_ex,
 },
 
@@ -164,47 +171,45 @@ const FwCommand fw_commands[] = {
     .errors = ERRORS(E(INVALID_LEN, "SEV-MEASURE-LEN"), E_OUTPUT),
     .to_guest = SEVG_SECRET, .run = fw_sev_launch_measure,
 }, {
-    SEV_COMMAND(LAUNCH_UPDATE_SECRET), .platform = SEV_ON | SNP_ANY,
-    .sev = SEVG_SECRET, .active = FW_WITH_ASID, BUFFER(52, PACKET),
+    SEV_COMMAND(LAUNCH_UPDATE_SECRET), BUFFER(52, PACKET),
 }, {
     SEV_COMMAND(LAUNCH_FINISH), .platform = SEV_ON | SNP_ANY,
     .sev = SEVG_SECRET,                /* [FW-SEV-FINISH-STATE] */
     BUFFER(4, "0 handle 4"), .errors = NONE, .to_guest = SEVG_RUN,
     .run = fw_sev_launch_finish,
 }, {
-    SEV_COMMAND(ATTESTATION_REPORT), .platform = SEV_ON | SNP_ANY,
-    .sev = SEVG_SECRET | SEVG_RUN,
+    SEV_COMMAND(ATTESTATION_REPORT),
     OUTBUF(36, "0 handle 4, 4 rsvd 4, 8 report 8, 10 nonce 16, "
                "20 report_len 4"),
 }, {
-    SEV_COMMAND(SEND_START), .platform = SEV_ON | SNP_ANY, .sev = SEVG_RUN,
+    SEV_COMMAND(SEND_START),
     OUTBUF(68, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "
                "18 platform 8, 20 platform_len 4, 24 rsvd 4, 28 amd 8, "
                "30 amd_len 4, 34 rsvd 4, 38 session 8, 40 session_len 4"),
 }, {
-    SEV_COMMAND(SEND_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(SEND_UPDATE_DATA),
     OUTBUF(52, PACKET),
 }, {
-    SEV_COMMAND(SEND_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(SEND_UPDATE_VMSA),
     OUTBUF(52, PACKET),
 }, {
-    SEV_COMMAND(SEND_FINISH), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(SEND_FINISH),
     BUFFER(4, "0 handle 4"),
 }, {
-    SEV_COMMAND(SEND_CANCEL), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(SEND_CANCEL),
     BUFFER(4, "0 handle 4"),
 }, {
-    SEV_COMMAND(RECEIVE_START), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(RECEIVE_START),
     OUTBUF(36, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "
                "18 session 8, 20 session_len 4"),
 }, {
-    SEV_COMMAND(RECEIVE_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(RECEIVE_UPDATE_DATA),
     BUFFER(52, PACKET),
 }, {
-    SEV_COMMAND(RECEIVE_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(RECEIVE_UPDATE_VMSA),
     BUFFER(52, PACKET),
 }, {
-    SEV_COMMAND(RECEIVE_FINISH), .platform = SEV_ON | SNP_ANY,
+    SEV_COMMAND(RECEIVE_FINISH),
     BUFFER(4, "0 handle 4"),
 }, {
     SEV_COMMAND(DBG_DECRYPT), .platform = SEV_W | SNP_ANY,
@@ -251,8 +256,7 @@ const FwCommand fw_commands[] = {
     BUFFER(64, "0 flags 4, 4 rsvd 4, 8 list 8, 10 max_snp_asid 2, "
                "12 rsvd 46"),
     .errors = ERRORS(E(INVALID_PARAM, "INIT-RSVD"),
-                     E(INVALID_ADDRESS, "INIT-LIST-ADDRESS"),
-                     E(INVALID_PARAM, "INIT-LIST"), E_CPUS,
+                     E_LIST, E_CPUS,
                      E(RMP_INIT_REQUIRED, "INIT-RMP-REQUIRED"),
                      E(INVALID_PAGE_STATE, "INIT-LIST-STATE")),
     .to_platform = SNP_I,
@@ -311,12 +315,12 @@ const FwCommand fw_commands[] = {
                      E(AEAD_OFLOW, "MSG-OVERFLOW"),
                      E(INVALID_PARAM, "MSG-SEQNO"),
                      E(BAD_MEASUREMENT, "MSG-AUTH"),
-                     E(INVALID_PARAM, "MSG-TYPE")),
+                     E(INVALID_PARAM, "MSG-TYPE"),
+                     E(HWERROR_PLATFORM, "CRYPTO")),
     .effect = "the response, and two messages more of this VMPCK",
     .run = fw_snp_guest_request,
 }, {
-    COMMAND(SNP_ACTIVATE_EX), .platform = SEV_ANY | SNP_I,
-    .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITHOUT_ASID,
+    COMMAND(SNP_ACTIVATE_EX),
 }, {
     COMMAND(SNP_LAUNCH_START), .platform = SEV_ANY | SNP_I,
     .snp = SNPG_INIT,                  /* [FW-LAUNCH-START-STATE] */
@@ -381,7 +385,7 @@ const FwCommand fw_commands[] = {
     .run = fw_snp_dbg_encrypt,
 }, {
     /* not of an ABI version that is announced */
-    COMMAND(SNP_VERIFY_MITIGATION), .platform = ANY,
+    COMMAND(SNP_VERIFY_MITIGATION),
 },
 
 /* ---- SNP: pages ---- */
@@ -400,7 +404,8 @@ const FwCommand fw_commands[] = {
                      E(INVALID_PAGE_STATE, "SWAP-MDATA"),
                      E(INVALID_PAGE_OWNER, "SWAP-MDATA-OWNER"),
                      E(INVALID_MDATA_ENTRY, "SWAP-OUT-ENTRY"),
-                     E(AEAD_OFLOW, "SWAP-OUT-OVERFLOW")),
+                     E(AEAD_OFLOW, "SWAP-OUT-OVERFLOW"),
+                     E(HWERROR_PLATFORM, "CRYPTO")),
     .effect = "sealed content; the page: Pre-guest, Pre-swap or Metadata to "
               "Firmware",
     .run = fw_snp_page_swap_out,
@@ -444,8 +449,7 @@ const FwCommand fw_commands[] = {
     BUFFER(16, "0 length 4, 4 rsvd 4, 8 list 8"),
     .errors = ERRORS(E(INVALID_LEN, "SET-STATE-LEN"),
                      E(INVALID_PARAM, "SET-STATE-RSVD"),
-                     E(INVALID_ADDRESS, "INIT-LIST-ADDRESS"),
-                     E(INVALID_PARAM, "INIT-LIST"),
+                     E_LIST,
                      E(INVALID_PAGE_STATE, "SET-STATE-STATE")),
     .effect = "listed pages: Hypervisor to HV-fixed",
     .run = fw_snp_page_set_state,
@@ -481,7 +485,7 @@ const FwCommand fw_commands[] = {
     .effect = "the TCB version reported; chip id and key masked",
     .run = fw_snp_config,
 }, {
-    COMMAND(SNP_DOWNLOAD_FIRMWARE_EX), .platform = ANY,
+    COMMAND(SNP_DOWNLOAD_FIRMWARE_EX),
     BUFFER(24, "0 length 4, 4 rsvd 4, 8 image 8, 10 image_len 4, 14 flags 4"),
 }, {
     COMMAND(SNP_COMMIT), .platform = ANY, BUFFER(4, "0 length 4"),
@@ -489,7 +493,7 @@ const FwCommand fw_commands[] = {
     .effect = "the version that runs is the one committed and reported",
     .run = fw_snp_commit,
 }, {
-    COMMAND(SNP_VLEK_LOAD), .platform = ANY,
+    COMMAND(SNP_VLEK_LOAD),
     BUFFER(16, "0 length 4, 4 version 1, 5 rsvd 3, 8 hashstick 8"),
 }, {
     COMMAND(SNP_FEATURE_INFO), .platform = ANY,
@@ -503,17 +507,17 @@ const FwCommand fw_commands[] = {
 /* ---- trusted I/O ---- */
 
 {
-    COMMAND(TIO_STATUS), .platform = SEV_ANY | SNP_I,
+    COMMAND(TIO_STATUS),
 }, {
-    COMMAND(TIO_INIT), .platform = SEV_ANY | SNP_I,
+    COMMAND(TIO_INIT),
 }, {
-    COMMAND(TIO_DEV_CREATE), .platform = SEV_ANY | SNP_I,
+    COMMAND(TIO_DEV_CREATE),
 }, {
-    COMMAND(TIO_DEV_RECLAIM), .platform = SEV_ANY | SNP_I,
+    COMMAND(TIO_DEV_RECLAIM),
 }, {
-    COMMAND(TIO_DEV_CONNECT), .platform = SEV_ANY | SNP_I,
+    COMMAND(TIO_DEV_CONNECT),
 }, {
-    COMMAND(TIO_DEV_DISCONNECT), .platform = SEV_ANY | SNP_I,
+    COMMAND(TIO_DEV_DISCONNECT),
 },
 };
 

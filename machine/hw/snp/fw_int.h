@@ -9,8 +9,6 @@
 #include <string.h>
 #include "hw/snp/fw_table.h"
 
-#define FW_BUF_MAX 68u
-
 /*
  * The command buffer: copied in once; copied out if the handler says so. The
  * guest is there for commands whose row says what states of it they take.

@@ -6,7 +6,8 @@
  * What SEV's platform has to remember lies in 32 KiB that the host reads from
  * a file before INIT_EX and writes back afterwards. Nothing is remembered yet
  * but whose storage it is: commands that make keys and certificates are not
- * implemented. Its form is the firmware's own affair.
+ * implemented: 112 bytes, the rest is zero. Its form is the firmware's own
+ * affair.
  */
 #include <stddef.h>
 #include "fw_int.h"
@@ -34,16 +35,27 @@ static void fill(const SnpFw *fw, FwStorage *s)
                 offsetof(FwStorage, mac), s->mac);
 }
 
-/* As it comes from flash that was erased, or from a file that is not there */
-static bool blank(const FwStorage *s)
+/*
+ * Is all of the storage as it should be, @want and zeros? Is it @blank, as it
+ * comes from flash that was erased, or from a file that is not there?
+ */
+static bool known(SnpFw *fw, uint64_t nv, const FwStorage *want, bool *blank)
 {
-    const uint8_t *p = (const uint8_t *)s;
-    uint8_t all = 0xff;
+    uint8_t have[RMP_PAGE_SIZE], zeros = 0, ones = 0xff;
+    bool same = true;
 
-    for (unsigned i = 0; i < sizeof(*s); i++) {
-        all &= p[i];
+    for (uint64_t at = 0; at < NV_LEN; at += sizeof(have)) {
+        unsigned head = at ? 0 : sizeof(*want);
+
+        fw_read(fw, nv + at, have, sizeof(have));
+        same &= !head || !memcmp(have, want, head);
+        for (unsigned i = 0; i < sizeof(have); i++) {
+            zeros |= i < head ? 0 : have[i];
+            ones &= have[i];
+        }
     }
-    return all == 0xff;
+    *blank = ones == 0xff;
+    return same && !zeros;
 }
 
 uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
@@ -52,8 +64,9 @@ uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
     uint64_t tmr = fw_get_addr(c->b + 8);
     uint32_t tmr_len = fw_get(c->b + 0x10, 4);
     uint64_t nv = fw_get_addr(c->b + 0x18);
-    FwStorage have, want;
+    FwStorage want;
     uint32_t status;
+    bool blank;
 
     /* [FW-INIT-EX-LEN] */
     if (fw_get(c->b, 4) != INIT_EX_LEN) {
@@ -80,9 +93,8 @@ uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
         return status;
     }
 
-    fw_read(fw, nv, &have, sizeof(have));
     fill(fw, &want);
-    if (memcmp(&have, &want, sizeof(have))) {
+    if (!known(fw, nv, &want, &blank)) {
         uint8_t page[RMP_PAGE_SIZE] = { 0 };
 
         /* begin anew, whatever is to be said of what was there */
@@ -91,7 +103,7 @@ uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
         }
         fw_write(fw, nv, &want, sizeof(want));
         /* [FW-INIT-EX-DATA] who tries again succeeds */
-        if (!blank(&have)) {
+        if (!blank) {
             return FW_SECURE_DATA_INVALID;
         }
     }

@@ -15,7 +15,7 @@
 #define RANGE_HEADER       8u
 #define RANGE_SIZE         16u
 
-/* Without telling the port: the caller does, once */
+/* Without telling the port: the caller does, once. Ends at the last entry. */
 static void own_pages(SnpFw *fw, const SnpFwRange *r, RmpState s)
 {
     const RmpEntry e = fw_state_entry(s);
@@ -43,6 +43,7 @@ static uint32_t read_ranges(SnpFw *fw, uint64_t list, SnpFwRange *r,
                             unsigned *nr)
 {
     uint8_t page[RMP_PAGE_SIZE];
+    uint64_t left = fw->rmp->npages;
     uint32_t n;
 
     /* [FW-INIT-LIST-ADDRESS] */
@@ -67,6 +68,20 @@ static uint32_t read_ranges(SnpFw *fw, uint64_t list, SnpFwRange *r,
         }
     }
     *nr = n;
+    /*
+     * [FW-INIT-LIST-PAGES] pages without an entry cost nothing; of the others,
+     * a list that names them again and again would keep the firmware busy
+     */
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t first = r[i].base / RMP_PAGE_SIZE;
+        uint64_t have = first < fw->rmp->npages ? fw->rmp->npages - first : 0;
+
+        have = have < r[i].npages ? have : r[i].npages;
+        if (have > left) {
+            return FW_INVALID_PARAM;
+        }
+        left -= have;
+    }
     return FW_SUCCESS;
 }
 

@@ -102,6 +102,7 @@ static uint32_t answer(SnpFw *fw, SnpFwGuest *g, uint8_t *page)
     if (!kind || fw_get(h.size, 2) != kind->req) {
         return FW_INVALID_PARAM;
     }
+    /* [FW-CRYPTO] whatever fails, the guest may ask again */
     if (!kind->run(fw, g, h.vmpck, req, rsp)) {
         return FW_HWERROR_PLATFORM;
     }

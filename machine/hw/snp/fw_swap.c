@@ -298,6 +298,7 @@ uint32_t fw_snp_page_swap_out(SnpFw *fw, FwBuf *c)
         fw_guest_read(fw, s.g->asid, s.src, page, sizeof(page));
     }
     aad(&s.entry, &known, iv);
+    /* [FW-CRYPTO] */
     if (!gcm_seal(s.g->oek, iv, &known, sizeof(known), page, sizeof(page),
                   out, s.entry.tag)) {
         return FW_HWERROR_PLATFORM;

@@ -7,7 +7,8 @@
  * through SnpFwPort only; all that it remembers is in SnpFw, plain data.
  * A command that fails has changed nothing, except where the ABI says so:
  * LEN fields of buffers that are too small carry the length needed, and
- * storage that INIT_EX finds invalid begins anew.
+ * the 32 KiB of storage that INIT_EX finds invalid (SECURE_DATA_INVALID) begin
+ * anew.
  *
  * Commands are the rows of fw_commands.c; those without a handler there answer
  * INVALID_COMMAND. Options of a command that are not implemented (migration

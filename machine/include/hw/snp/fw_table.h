@@ -46,6 +46,9 @@
 #define SEVG_RUN     (1u << SEV_GUEST_RUNNING)
 #define SEVG_ANY     (SEVG_UPDATE | SEVG_SECRET | SEVG_RUN)
 
+/* Bytes of the largest command buffer */
+#define FW_BUF_MAX   68u
+
 typedef enum FwActive { FW_EITHER, FW_WITH_ASID, FW_WITHOUT_ASID } FwActive;
 
 /* One way to fail; the rule, of machine/rules.tsv, is named at the check */
@@ -70,7 +73,7 @@ typedef struct FwCommand {
     const char *layout;         /* "offset name bytes, ...", offset in hex */
     const char *effect;
     const FwError *errors;      /* its own, in the order of their checks */
-    FwHandler *run;             /* NULL: INVALID_COMMAND, always */
+    FwHandler *run;             /* NULL: INVALID_COMMAND, always; no states */
 } FwCommand;
 
 /* In the order of their ids */
