@@ -13,13 +13,16 @@ CODE = "machine/hw/snp/fw_commands.c"
 
 Command = collections.namedtuple(
     "Command", "id name len writes layout platform snp sev active to_platform "
-    "to_guest effect run errors")
+    "to_guest effect run ours errors")
 
 SEV = {1: "UNINIT", 2: "INIT", 4: "WORKING"}
 SNP = {0x10: "UNINIT", 0x20: "INIT"}
 SNP_GUEST = {1: "INIT", 2: "LAUNCH", 4: "RUNNING"}
 SEV_GUEST = {2: "LUPDATE", 4: "LSECRET", 8: "RUNNING"}
 ACTIVE = ["", "with an ASID", "without an ASID"]
+
+ABSENT = "Commands that answer INVALID_COMMAND:"
+OURS = "silent; layout ours"
 
 STATUSES = re.compile(r": [A-Z]+(_[A-Z]+)*(, [A-Z]+(_[A-Z]+)*)*$")
 
@@ -45,7 +48,10 @@ page is not Firmware |
 | 8 | the command's own errors, in the order given |
 
 Buffers: offset in hex, length in bytes; all numbers little-endian. Rules in
-brackets have their source in `machine/rules.tsv`.
+brackets have their source in `machine/rules.tsv`. "Layout ours": no source at
+hand has the buffer, its options or the checks; they are this firmware's own.
+Errors that answer alike are numbered, too: that shows how the code goes, and
+nothing that a caller could see.
 """
 
 
@@ -60,12 +66,13 @@ def commands():
     rows = []
     for line in say.log_path("firmware-list").read_text().splitlines():
         part = line.split("\t")
-        if len(part) >= 13:
+        if len(part) >= 14:
             n = [int(x, 16) for x in part[5:8] + part[9:11]]
             rows.append(Command(
                 part[0], part[1], int(part[2]), part[3] == "1", part[4],
                 n[0], n[1], n[2], int(part[8]), n[3], n[4], part[11],
-                part[12] == "1", [e.split() for e in part[13:]]))
+                part[12] == "1", part[13] == "1",
+                [e.split() for e in part[14:]]))
     if not rows:
         raise say.Failed("the firmware's table came out empty")
     return rows
@@ -105,7 +112,8 @@ def _one(c, known):
     if not c.run:
         out.append("Not implemented: INVALID_COMMAND.\n")
     if c.len:
-        out.append(f"- buffer, {c.len} bytes{', written' * c.writes}: "
+        out.append(f"- buffer, {c.len} bytes{', written' * c.writes}"
+                   f"{', layout ours' * c.ours}: "
                    f"{c.layout}")
     if c.run:
         out.append(f"- platform: SEV {_names(c.platform & 7, SEV)}; SNP "
@@ -120,16 +128,43 @@ def _one(c, known):
     return "\n".join(out).rstrip("\n") + "\n"
 
 
+def absent(text):
+    """The commands of the one bullet that says they are not implemented."""
+    bullets = [b for b in re.split(r"^- ", text, flags=re.M)
+               if b.startswith(ABSENT)]
+    if len(bullets) != 1:
+        raise say.Failed(f"CAVEATS.md: {len(bullets)} points, not one, begin "
+                         f"with \"{ABSENT}\"")
+    return set(re.findall(r"`([A-Z][A-Z0-9_]*)`", bullets[0]))
+
+
+def used(rows):
+    return {rule for c in rows for _, rule in c.errors}
+
+
+def own_rules(rows):
+    """Rules that only commands have whose layout is ours"""
+    mine, others = (used([c for c in rows if c.ours == ours])
+                    for ours in (True, False))
+    return mine - others
+
+
 def page():
     """The whole page, or say.Failed if table, rules and caveats disagree."""
     rows, known = commands(), {r.id: r.rule for r in rules.table()}
-    caveats = rules.CAVEATS.read_text()
+    caveats, ours = absent(rules.CAVEATS.read_text()), own_rules(rows)
+    names = {c.name for c in rows}
     bad = [f"{c.name}: {rule} has no row in {paths.shown(rules.FILE)}"
            for c in rows for _, rule in c.errors if rule not in known]
     bad += [f"{c.name} is not implemented, and CAVEATS.md does not say so"
-            for c in rows if not c.run and f"`{c.name}`" not in caveats]
+            for c in rows if not c.run and c.name not in caveats]
     bad += [f"{c.name} is implemented, and CAVEATS.md says it is not"
-            for c in rows if c.run and f"`{c.name}`" in caveats]
+            for c in rows if c.run and c.name in caveats]
+    bad += [f"CAVEATS.md says that {name} is not implemented: no such command"
+            for name in sorted(caveats - names)]
+    bad += [f"{r.id}: its source is not \"{OURS}\", or should not be"
+            for r in rules.table() if r.id in used(rows) and
+            (r.source == OURS) != (r.id in ours)]
     if bad:
         raise say.Failed("\n".join(bad))
     have = sum(c.run for c in rows)

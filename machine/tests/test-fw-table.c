@@ -1210,10 +1210,11 @@ static void list(void)
     for (unsigned i = 0; i < fw_ncommands; i++) {
         const FwCommand *c = &fw_commands[i];
 
-        printf("%03x\t%s\t%u\t%d\t%s\t%x\t%x\t%x\t%u\t%x\t%x\t%s\t%d",
+        printf("%03x\t%s\t%u\t%d\t%s\t%x\t%x\t%x\t%u\t%x\t%x\t%s\t%d\t%d",
                c->id, c->name, c->len, c->writes, c->layout ? c->layout : "",
                c->platform, c->snp, c->sev, c->active, c->to_platform,
-               c->to_guest, c->effect ? c->effect : "", c->run != NULL);
+               c->to_guest, c->effect ? c->effect : "", c->run != NULL,
+               c->ours);
         for (const FwError *e = c->errors; e && e->status; e++) {
             printf("\t%s %s", snp_fw_status_name(e->status), e->rule);
         }

@@ -41,6 +41,7 @@
                              int fits : (n) <= FW_BUF_MAX ? 1 : -1; }))
 #define BUFFER(n, text)  .len = LEN(n), .layout = text
 #define OUTBUF(n, text)  .len = LEN(n), .layout = text, .writes = true
+#define OUR_BUF(n, text) BUFFER(n, text), .ours = true
 #define PACKET           "0 handle 4, 4 rsvd 4, 8 header 8, 10 header_len 4, " \
                          "14 rsvd 4, 18 guest 8, 20 guest_len 4, 24 rsvd 4, " \
                          "28 packet 8, 30 packet_len 4"
@@ -394,8 +395,8 @@ const FwCommand fw_commands[] = {
     COMMAND(SNP_PAGE_SWAP_OUT), .platform = SEV_ANY | SNP_I,
     .snp = SNPG_LAUNCH | SNPG_RUN,  /* [FW-SWAP-STATE] */
     .active = FW_WITH_ASID,         /* [FW-SWAP-ACTIVE] */
-    BUFFER(48, "0 gctx 8, 8 page 8, 10 to 8, 18 mdata 8, 20 software 8, "
-               "28 flags 4, 2c rsvd 4"),
+    OUR_BUF(48, "0 gctx 8, 8 page 8, 10 to 8, 18 mdata 8, 20 software 8, "
+                "28 flags 4, 2c rsvd 4"),
     .errors = ERRORS(E_SWAP, E(INVALID_PAGE_STATE, "SWAP-OUT-STATE"),
                      E(INVALID_PAGE_OWNER, "SWAP-OUT-OWNER"),
                      E(INVALID_PAGE_SIZE, "SWAP-OUT-SIZE"),
@@ -412,8 +413,8 @@ const FwCommand fw_commands[] = {
 }, {
     COMMAND(SNP_PAGE_SWAP_IN), .platform = SEV_ANY | SNP_I,
     .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITH_ASID,
-    BUFFER(40, "0 gctx 8, 8 from 8, 10 page 8, 18 mdata 8, 20 flags 4, "
-               "24 rsvd 4"),
+    OUR_BUF(40, "0 gctx 8, 8 from 8, 10 page 8, 18 mdata 8, 20 flags 4, "
+                "24 rsvd 4"),
     .errors = ERRORS(E_SWAP, E(INVALID_PAGE_STATE, "SWAP-MDATA"),
                      E(INVALID_PAGE_OWNER, "SWAP-MDATA-OWNER"),
                      E(INVALID_MDATA_ENTRY, "SWAP-IN-ENTRY"),
@@ -428,7 +429,7 @@ const FwCommand fw_commands[] = {
 }, {
     COMMAND(SNP_PAGE_MOVE), .platform = SEV_ANY | SNP_I,
     .snp = SNPG_LAUNCH | SNPG_RUN, .active = FW_WITH_ASID,
-    BUFFER(32, "0 gctx 8, 8 flags 4, c rsvd 4, 10 from 8, 18 to 8"),
+    OUR_BUF(32, "0 gctx 8, 8 flags 4, c rsvd 4, 10 from 8, 18 to 8"),
     .errors = ERRORS(E(INVALID_PARAM, "MOVE-RSVD"),
                      E(POLICY_FAILURE, "SWAP-POLICY"),
                      E(INVALID_ADDRESS, "MOVE-ADDRESS"),
@@ -441,12 +442,12 @@ const FwCommand fw_commands[] = {
     .run = fw_snp_page_move,
 }, {
     COMMAND(SNP_PAGE_MD_INIT), .platform = SEV_ANY | SNP_I, .snp = SNPG_ANY,
-    BUFFER(16, "0 gctx 8, 8 page 8"),
+    OUR_BUF(16, "0 gctx 8, 8 page 8"),
     .errors = ERRORS(E(INVALID_ADDRESS, "MD-INIT-ADDRESS"), E_OUTPUT),
     .effect = "the page: Firmware to Metadata", .run = fw_snp_page_md_init,
 }, {
     COMMAND(SNP_PAGE_SET_STATE), .platform = SEV_ANY | SNP_I,
-    BUFFER(16, "0 length 4, 4 rsvd 4, 8 list 8"),
+    OUR_BUF(16, "0 length 4, 4 rsvd 4, 8 list 8"),
     .errors = ERRORS(E(INVALID_LEN, "SET-STATE-LEN"),
                      E(INVALID_PARAM, "SET-STATE-RSVD"),
                      E_LIST,

@@ -63,6 +63,7 @@ typedef uint32_t FwHandler(SnpFw *fw, struct FwBuf *c);
 typedef struct FwCommand {
     uint16_t id;
     uint8_t len;                /* of the buffer, in bytes; 0: none */
+    bool ours;                  /* no source has its layout and its order */
     bool writes;                /* to the buffer itself */
     uint8_t platform;           /* states it runs in */
     uint8_t snp, sev;           /* the guest's; at most one is not 0 */
