@@ -51,8 +51,8 @@ static void init_ex_again(void)
     put(8, 8, LIST);
 }
 
-/* The library that seals can be made to fail; the test's own use is not. */
-static bool crypto_fails, in_command;
+/* The library can be made to fail, but not for the test's own use of it. */
+static bool crypto_fails, sign_fails, in_command;
 
 bool __real_gcm_seal(const uint8_t *key, const uint8_t *iv, const void *aad,
                      size_t aad_len, const void *in, size_t len, uint8_t *out,
@@ -67,6 +67,18 @@ bool __wrap_gcm_seal(const uint8_t *key, const uint8_t *iv, const void *aad,
 {
     return !(crypto_fails && in_command) &&
            __real_gcm_seal(key, iv, aad, aad_len, in, len, out, tag);
+}
+
+bool __real_p384_sign(const P384Key *key, const void *msg, size_t len,
+                      P384Sig *out);
+bool __wrap_p384_sign(const P384Key *key, const void *msg, size_t len,
+                      P384Sig *out);
+
+bool __wrap_p384_sign(const P384Key *key, const void *msg, size_t len,
+                      P384Sig *out)
+{
+    return !(sign_fails && in_command) &&
+           __real_p384_sign(key, msg, len, out);
 }
 
 static void break_crypto(void)
@@ -828,7 +840,7 @@ static void again(void)
     cpus_ready = keep_flags[0];
     wbinvd_done = keep_flags[1];
     buf_at = CMDBUF;
-    crypto_fails = false;
+    crypto_fails = sign_fails = false;
 }
 
 static uint32_t go(const FwCommand *c)
@@ -1203,6 +1215,27 @@ static void test_changes(void)
            all_order.of, all_states.good, all_states.of);
 }
 
+/* [FW-CRYPTO] the other half: a report that cannot be signed */
+static void test_no_signature(void)
+{
+    const FwCommand *c = fw_command(SNP_GUEST_REQUEST);
+
+    good(c->id);
+    keep();
+    for (int fails = 1; fails >= 0; fails--) {
+        uint32_t ret;
+
+        again();
+        sign_fails = fails;
+        memcpy(mem + CMDBUF, cb, sizeof(cb));
+        snap();
+        ret = go(c);
+        CHECK(ret == (fails ? FW_HWERROR_PLATFORM : FW_SUCCESS), "%s",
+              snp_fw_status_name(ret));
+        CHECK(unchanged() == fails, "changed");
+    }
+}
+
 /* ---- for the documentation ---- */
 
 static void list(void)
@@ -1232,11 +1265,13 @@ int main(int argc, char **argv)
         list();
         return 0;
     }
-    for (; n < fw_ncommands && n < 255; n++) {
+    for (; n < fw_ncommands && n < 254; n++) {
         snprintf(names[n], sizeof(names[n]), "fw table: %03x %s",
                  fw_commands[n].id, fw_commands[n].name);
         cases[n] = (KtapCase){ names[n], test_next };
     }
+    cases[n++] = (KtapCase){ "fw table: a report that cannot be signed",
+                             test_no_signature };
     cases[n++] = (KtapCase){ "fw table: no case without its error",
                              test_changes };
     return run_with_keys(cases, n);
