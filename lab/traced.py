@@ -22,7 +22,7 @@ def arguments():
 
 
 def _word(text, key):
-    return re.search(rf"\b{key} (\S+)", text).group(1)
+    return re.search(rf"(?<!\S){key} (\S+)", text).group(1)
 
 
 def _owner(text):

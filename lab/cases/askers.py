@@ -203,15 +203,19 @@ snp_rmpupdate spa 0x1 assigned 1 asid 3 gpa 0x0 2M 0 immutable 0 -> 4
 snp_rmpupdate spa 0x1 assigned 1 asid 3 gpa 0x0 2M 0 immutable 1 -> 0
 snp_rmpupdate spa 0x1 assigned 1 asid 0 gpa 0x0 2M 0 immutable 1 -> 0
 snp_rmpupdate spa 0x1 assigned 0 asid 0 gpa 0x0 2M 0 immutable 0 -> 0
+snp_psmash spa 0x200000 -> 0
+snp_rmpadjust asid 3 gpa 0x1 spa 0x2 2M 0 rdx 0x10001 -> v 0 code 0
+snp_vc asid 3 #VC 0x72 info1 0x0
+snp_vmgexit_msr asid 3 ghcb 0x1006
 amd_psp_command 0x081 SNP_INIT buffer 0x0 -> 0x0 SUCCESS
 """
 COUNTED = {
     "vmexit": 2, "vmexit-code": {"0x403": 1, "0x400": 1},
-    "vmexit-asid": {"0x3": 2}, "vmgexit": {"0x72": 1}, "vmgexit-msr": {},
-    "vc": {}, "npf": 1, "npf-private": 1, "npf-rmp": 0, "npf-sizem": 0,
+    "vmexit-asid": {"0x3": 2}, "vmgexit": {"0x72": 1}, "vmgexit-msr": {"0x6": 1},
+    "vc": {"0x72": 1}, "npf": 1, "npf-private": 1, "npf-rmp": 0, "npf-sizem": 0,
     "npf-vmpl": 0, "pvalidate-validated": 1, "pvalidate-faulted": 1,
     "pvalidate-rescinded": 0, "pvalidate-unchanged": 0, "pvalidate-failed": 0,
-    "rmpadjust": 0, "psmash": 0, "rmpupdate": {"fail-overlap": 1, "success": 3},
+    "rmpadjust": 1, "psmash": 1, "rmpupdate": {"fail-overlap": 1, "success": 3},
     "rmpupdate-to-guest": 0, "rmpupdate-to-pre-guest": 1,
     "rmpupdate-to-firmware": 1, "rmpupdate-to-shared": 1,
     "psp-commands": 1, "firmware": {"SNP_INIT": {"SUCCESS": 1}}}
