@@ -141,7 +141,8 @@ def mailbox(new):
     check(m.word(BUFFER) & 0xFFFFFF == 0x003701, "API 1.55, uninitialised")
     check(m.word(BUFFER + 4) >> 24 == 24, "build")
     check(m.command(0x7FF) == 0x87FF0011, "INVALID_COMMAND")
-    check(m.command(0xCE, BUFFER) == 0x80CE0011, "FEATURE_INFO: none")
+    check(m.command(0xCD, BUFFER) == 0x80CD0011, "VLEK_LOAD: none")
+    check(m.command(0xCE, BUFFER) == 0x80CE0004, "FEATURE_INFO of no length")
     check(m.command(4, 0xFEE00000) == 0x80040009, "a device is no buffer")
     check(m.command(4, 0xFFFF0000) == 0x80040009, "ROM is no buffer")
     check(m.command(4, 1 << 40) == 0x80040009, "nor is nothing")
@@ -150,7 +151,7 @@ def mailbox(new):
     check(m.reg(CMDRESP, 0x80040000) == 0x80040000, "written back")
     check(m.get("stats")["firmware"]["PLATFORM_STATUS"] ==
           {"SUCCESS": 1, "INVALID_ADDRESS": 3}, "counted")
-    check(m.get("stats")["psp-commands"] == 7, "counted")
+    check(m.get("stats")["psp-commands"] == 8, "counted")
     # no CPU has set SNP_EN
     check(m.command(0x81) == 0x80810003, "SNP_INIT: INVALID_CONFIG")
     check(m.get("guests")["snp-state"] == "uninit", "still uninitialised")
