@@ -41,7 +41,10 @@ Entry entry_of(uint64_t spa, bool *size_2m)
     }
     *size_2m = true;
     e = r->e[0];
-    e.gpa += index_of(spa) * PAGE;
+    /* RMP-2M-FIRMWARE: there it is no address */
+    if (!e.immutable || e.asid) {
+        e.gpa += index_of(spa) * PAGE;
+    }
     return e;
 }
 
