@@ -12,6 +12,7 @@
 
 #include <string.h>
 #include "hw/snp/fw_table.h"
+#include "hw/snp/view.h"
 #include "ktap.h"
 
 #define MEM_SIZE   0x800000ull
@@ -37,6 +38,8 @@
 static uint8_t mem[MEM_SIZE] __attribute__((aligned(4096)));
 static uint8_t old_mem[MEM_SIZE];
 static Rmp rmp;
+static SnpView view;
+static bool in_the_clear;       /* from power_on(): nothing is enciphered */
 static SnpFw fw, old_fw;
 static bool cpus_ready, wbinvd_done, list_iommu, aliased;
 static unsigned random_at, bad_writes, armed, changed, logged;
@@ -47,14 +50,51 @@ static inline bool port_ok(uint64_t spa, size_t len)
     return spa < MEM_SIZE && len <= 0x1000 - (spa & 0xfff);
 }
 
+static inline void *view_map(void *o, uint64_t spa)
+{
+    (void)o;
+    return spa < MEM_SIZE ? mem + spa : NULL;
+}
+
+static inline void view_unmap(void *o, void *page, bool written)
+{
+    (void)o;
+    (void)page;
+    (void)written;
+}
+
 static inline bool port_read(void *o, uint64_t spa, void *buf, size_t len)
 {
     (void)o;
-    if (!port_ok(spa, len)) {
-        return false;
-    }
-    memcpy(buf, mem + spa, len);
-    return true;
+    return port_ok(spa, len) && snp_view_read(&view, spa, buf, len);
+}
+
+static inline void port_load_key(void *o, uint32_t asid,
+                                 const uint8_t key[CIPHER_KEY_LEN])
+{
+    (void)o;
+    snp_view_load_key(&view, asid, key);
+}
+
+static inline void port_drop_keys(void *o,
+                                  const bool asids[RMP_ASID_LIMIT + 1])
+{
+    (void)o;
+    snp_view_drop_keys(&view, asids);
+}
+
+static inline void port_encrypt(void *o, uint32_t asid, uint64_t spa,
+                                void *buf, size_t len)
+{
+    (void)o;
+    snp_view_encrypt(&view, asid, spa, buf, len);
+}
+
+static inline void port_decrypt(void *o, uint32_t asid, uint64_t spa,
+                                void *buf, size_t len)
+{
+    (void)o;
+    snp_view_decrypt(&view, asid, spa, buf, len);
 }
 
 static inline RmpState state_of(uint64_t spa)
@@ -149,6 +189,8 @@ static inline void power_on(void)
 {
     static const SnpFwPort port = {
         .read = port_read, .write = port_write, .random = port_random,
+        .load_key = port_load_key, .drop_keys = port_drop_keys,
+        .encrypt = port_encrypt, .decrypt = port_decrypt,
         .cpus_ready = port_ready, .wbinvd_arm = port_arm,
         .wbinvd_done = port_done, .rmp_changed = port_changed,
         .iommu_buffers = port_iommu, .aliased = port_aliased,
@@ -164,6 +206,9 @@ static inline void power_on(void)
     for (int i = 0; i < 64; i++) {
         cfg.chip_id[i] = 200 - i;
     }
+    if (view.rmp) {
+        snp_view_fini(&view);
+    }
     memset(mem, 0, sizeof(mem));
     memset(&rmp, 0, sizeof(rmp));
     rmp.entries = mem + RMP_AT + RMP_BOOKKEEPING;
@@ -172,10 +217,14 @@ static inline void power_on(void)
     rmp.end = MEM_SIZE - 1;
     rmp.max_asid = MAX_ASID;
     rmp.nvmpls = 4;
+    view = (SnpView){ .rmp = &rmp, .off = in_the_clear, .map = view_map,
+                      .unmap = view_unmap };
+    snp_view_init(&view);
     cpus_ready = wbinvd_done = true;
     list_iommu = aliased = false;
     random_at = bad_writes = armed = changed = logged = 0;
     snp_fw_init(&fw, &rmp, &port, &cfg);
+    random_at = 0;      /* tests compute with what comes next */
 }
 
 /* ---- command buffers ---- */

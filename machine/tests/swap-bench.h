@@ -25,6 +25,17 @@ static inline void swappable(void)
     set_page(MDATA, RMP_METADATA, 0, GCTX);
 }
 
+/* What ASID 3 has there; where it cannot look yet, what it would see */
+static inline void look(uint64_t spa, unsigned pages, uint8_t *to)
+{
+    for (; pages--; spa += 0x1000, to += 0x1000) {
+        memcpy(to, mem + spa, 0x1000);
+        if (state_of(spa) == RMP_PRE_GUEST) {
+            snp_view_decrypt(&view, 3, spa, to, 0x1000);
+        }
+    }
+}
+
 static inline void arg_swap_out(uint64_t page, uint64_t to, uint64_t md,
                                 unsigned flags)
 {

@@ -5,6 +5,7 @@
  *
  * An ASID is free, bound to one guest of either kind, or dirty: caches may
  * still hold lines of its last guest, until WBINVD on all CPUs and DF_FLUSH.
+ * So long the memory controller keeps the key, too.
  */
 #include "fw_int.h"
 
@@ -62,6 +63,8 @@ uint32_t fw_df_flush(SnpFw *fw, FwBuf *c)
     if (fw_asid_any_dirty(fw) && !fw->port.wbinvd_done(fw->port.opaque)) {
         return FW_WBINVD_REQUIRED;
     }
+    /* [FW-DFFLUSH-KEY] */
+    fw->port.drop_keys(fw->port.opaque, fw->asid_dirty);
     memset(fw->asid_dirty, 0, sizeof(fw->asid_dirty));
     return FW_SUCCESS;
 }

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Memory encryption is not modelled: both directions copy as it is. Policy,
- * states and page states are checked as if it were.
+ * Memory of guests without SNP is not enciphered: both directions copy as it
+ * is. Policy, states and page states are checked as if it were.
  */
 #include "fw_int.h"
 
@@ -110,7 +110,7 @@ uint32_t fw_snp_dbg_decrypt(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    fw_guest_read(fw, c->g->asid, src, page, sizeof(page));
+    fw_guest_read(fw, c->g->asid, src, page);
     fw->port.write(fw->port.opaque, dst, page, sizeof(page));
     return FW_SUCCESS;
 }
@@ -135,6 +135,6 @@ uint32_t fw_snp_dbg_encrypt(SnpFw *fw, FwBuf *c)
         return FW_INVALID_PAGE_OWNER;
     }
     fw->port.read(fw->port.opaque, src, page, sizeof(page));
-    fw_guest_write(fw, c->g->asid, dst, page, sizeof(page));
+    fw_guest_write(fw, c->g->asid, dst, page);
     return FW_SUCCESS;
 }

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A guest is known by its Context page. What hardware keeps in that page,
- * encrypted, is in SnpFw.guests; the page itself holds a number that is
- * compared at every command.
+ * encrypted, is in SnpFw.guests; the page itself holds a number, enciphered
+ * with the firmware's own key, that is compared at every command.
  */
 #include "fw_int.h"
 
@@ -18,11 +18,40 @@
 #define POLICY_CTH        (1ull << 24)
 #define POLICY_RSVD       (~0ull << 26)
 
+#define PAGE_BLOCKS       (RMP_PAGE_SIZE / CIPHER_BLOCK)
+
+/* The first block of a Context page, as the firmware sees it */
+static bool read_head(SnpFw *fw, uint64_t spa, uint8_t head[CIPHER_BLOCK])
+{
+    SnpCipher *c;
+
+    if (!fw->port.read(fw->port.opaque, spa, head, CIPHER_BLOCK)) {
+        return false;
+    }
+    c = snp_cipher_new(fw->mem_key);
+    snp_cipher_decrypt(c, spa, 0, 1, head);
+    snp_cipher_free(c);
+    return true;
+}
+
+/* [FW-GCTX-CIPHER] nobody reads, or writes, a Context page in the clear */
+static void write_context(SnpFw *fw, uint64_t spa, const SnpFwGuest *g)
+{
+    SnpCipher *c = snp_cipher_new(fw->mem_key);
+    uint8_t page[RMP_PAGE_SIZE] = { 0 };
+
+    fw_put(page, 8, GCTX_MAGIC);
+    fw_put(page + 8, 8, g->id);
+    snp_cipher_encrypt(c, spa, 0, PAGE_BLOCKS, page);
+    snp_cipher_free(c);
+    fw->port.write(fw->port.opaque, spa, page, sizeof(page));
+}
+
 /* [FW-GCTX] */
 uint32_t fw_find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out)
 {
     uint64_t spa = fw_get_addr(arg);
-    uint8_t head[16];
+    uint8_t head[CIPHER_BLOCK];
     RmpEntry e;
 
     if (!fw_page_aligned(spa) || !rmp_covered(fw->rmp, spa)) {
@@ -30,7 +59,7 @@ uint32_t fw_find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out)
     }
     rmp_get(fw->rmp, spa, &e);
     if (rmp_state(&e) != RMP_CONTEXT ||
-        !fw->port.read(fw->port.opaque, spa, head, sizeof(head)) ||
+        !read_head(fw, spa, head) ||
         fw_get(head, 8) != GCTX_MAGIC) {
         return FW_INVALID_GUEST;
     }
@@ -48,7 +77,6 @@ uint32_t fw_find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out)
 uint32_t fw_gctx_create(SnpFw *fw, FwBuf *c)
 {
     uint64_t spa = fw_get_addr(c->b);
-    uint8_t page[RMP_PAGE_SIZE] = { 0 };
     uint32_t status;
 
     /* [FW-GCTX-CREATE-ADDRESS] */
@@ -70,9 +98,7 @@ uint32_t fw_gctx_create(SnpFw *fw, FwBuf *c)
         g->used = true;
         g->gctx = spa;
         g->id = fw->next_id++;
-        fw_put(page, 8, GCTX_MAGIC);
-        fw_put(page + 8, 8, g->id);
-        fw->port.write(fw->port.opaque, spa, page, sizeof(page));
+        write_context(fw, spa, g);
         fw_set_state(fw, spa, RMP_CONTEXT);
         return FW_SUCCESS;
     }
@@ -134,6 +160,7 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     fw->port.random(fw->port.opaque, g->report_id, sizeof(g->report_id));
     fw->port.random(fw->port.opaque, g->vmrk, sizeof(g->vmrk));
     fw->port.random(fw->port.opaque, g->oek, sizeof(g->oek));
+    fw->port.random(fw->port.opaque, g->vek, sizeof(g->vek));
     return FW_SUCCESS;
 }
 
@@ -144,6 +171,8 @@ uint32_t fw_snp_activate(SnpFw *fw, FwBuf *c)
 
     if (!status) {
         c->g->asid = asid;
+        /* [FW-ACTIVATE-KEY] */
+        fw->port.load_key(fw->port.opaque, asid, c->g->vek);
     }
     return status;
 }
@@ -275,12 +304,12 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
         if (type == PAGE_SECRETS) {
             fill_secrets(fw, g, page);
         }
-        if (type == PAGE_SECRETS || type == PAGE_ZERO) {
-            fw->port.write(fw->port.opaque, at, page, sizeof(page));
-        } else {
+        if (type != PAGE_SECRETS && type != PAGE_ZERO) {
             fw->port.read(fw->port.opaque, at, page, sizeof(page));
         }
         extend_digest(g, page, type, e.gpa + i * RMP_PAGE_SIZE, arg_perms);
+        /* [FW-UPDATE-CIPHER] what was read as it is becomes the guest's */
+        fw_guest_write(fw, g->asid, at, page);
     }
     memcpy(e.perms, arg_perms, sizeof(e.perms));
     e.perms[0] = RMP_PERM_ALL;

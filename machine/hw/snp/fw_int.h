@@ -89,22 +89,14 @@ static inline uint32_t fw_rest_of_page(uint64_t spa)
 /* The same the other way; to memory, as fw_check_output() found */
 void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len);
 /*
- * A guest's page, or part of one, as the guest sees it. It is memory; @asid
- * is the guest's. The one place to put the guest's cipher.
+ * A page as the guest of this ASID sees it, or will. It is memory, and to be
+ * written to, in a state with no key: Pre-guest. So write first, then give the
+ * page to the guest: the entry's change lets the guest see what was meant.
  */
-static inline void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa,
-                                 void *buf, size_t len)
-{
-    (void)asid;
-    fw->port.read(fw->port.opaque, spa, buf, len);
-}
-
-static inline void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
-                                  const void *buf, size_t len)
-{
-    (void)asid;
-    fw->port.write(fw->port.opaque, spa, buf, len);
-}
+void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa,
+                   uint8_t page[RMP_PAGE_SIZE]);
+void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
+                    const uint8_t page[RMP_PAGE_SIZE]);
 
 /* Hypervisor to Context: a 4K entry that carries nothing but the state */
 RmpEntry fw_state_entry(RmpState s);

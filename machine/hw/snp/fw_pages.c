@@ -87,6 +87,24 @@ void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len)
     }
 }
 
+/* [FW-GUEST-CIPHER] */
+void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa,
+                   uint8_t page[RMP_PAGE_SIZE])
+{
+    fw->port.read(fw->port.opaque, spa, page, RMP_PAGE_SIZE);
+    fw->port.decrypt(fw->port.opaque, asid, spa, page, RMP_PAGE_SIZE);
+}
+
+void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
+                    const uint8_t page[RMP_PAGE_SIZE])
+{
+    uint8_t raw[RMP_PAGE_SIZE];
+
+    memcpy(raw, page, sizeof(raw));
+    fw->port.encrypt(fw->port.opaque, asid, spa, raw, sizeof(raw));
+    fw->port.write(fw->port.opaque, spa, raw, sizeof(raw));
+}
+
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
 {
     /* [FW-OUTPUT-ADDRESS] */

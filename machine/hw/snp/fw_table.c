@@ -150,12 +150,17 @@ void snp_fw_reset(SnpFw *fw)
     SnpFwPort port = fw->port;
     SnpFwConfig cfg = fw->cfg;
     Rmp *rmp = fw->rmp;
+    bool all[RMP_ASID_LIMIT + 1];
 
+    /* [RESET-KEYS] what guests leave in memory is ciphertext for ever */
+    memset(all, true, sizeof(all));
+    port.drop_keys(port.opaque, all);
     memset(fw, 0, sizeof(*fw));
     fw->port = port;
     fw->cfg = cfg;
     fw->rmp = rmp;
     fw->next_id = 1;
+    fw->port.random(fw->port.opaque, fw->mem_key, sizeof(fw->mem_key));
 }
 
 void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,

@@ -58,16 +58,28 @@ static void *ram_at(uint64_t spa, size_t len, bool write)
     return p;
 }
 
+static void *view_map(void *opaque, uint64_t spa)
+{
+    return ram_at(spa, RMP_PAGE_SIZE, true);
+}
+
+/* Code translated from bytes that are no more goes, too. */
+static void view_unmap(void *opaque, void *page, bool written)
+{
+    address_space_unmap(&address_space_memory, page, RMP_PAGE_SIZE, written,
+                        written ? RMP_PAGE_SIZE : 0);
+}
+
 static bool port_read(void *opaque, uint64_t spa, void *buf, size_t len)
 {
-    void *p = ram_at(spa, len, false);
+    SnpPlatform *p = opaque;
+    void *ram = ram_at(spa, len, false);
 
-    if (!p) {
+    if (!ram) {
         return false;
     }
-    memcpy(buf, p, len);
-    address_space_unmap(&address_space_memory, p, len, false, 0);
-    return true;
+    address_space_unmap(&address_space_memory, ram, len, false, 0);
+    return snp_view_read(&p->view, spa, buf, len);
 }
 
 static bool port_write(void *opaque, uint64_t spa, const void *buf,
@@ -118,6 +130,40 @@ static void port_wbinvd_arm(void *opaque)
 static bool port_wbinvd_done(void *opaque)
 {
     return x86_snp_wbinvd_done();
+}
+
+static void port_load_key(void *opaque, uint32_t asid,
+                          const uint8_t key[CIPHER_KEY_LEN])
+{
+    SnpPlatform *p = opaque;
+
+    snp_view_load_key(&p->view, asid, key);
+    x86_snp_flush_all();
+}
+
+static void port_drop_keys(void *opaque, const bool asids[RMP_ASID_LIMIT + 1])
+{
+    SnpPlatform *p = opaque;
+
+    if (snp_view_drop_keys(&p->view, asids)) {
+        x86_snp_flush_all();
+    }
+}
+
+static void port_encrypt(void *opaque, uint32_t asid, uint64_t spa, void *buf,
+                         size_t len)
+{
+    SnpPlatform *p = opaque;
+
+    snp_view_encrypt(&p->view, asid, spa, buf, len);
+}
+
+static void port_decrypt(void *opaque, uint32_t asid, uint64_t spa, void *buf,
+                         size_t len)
+{
+    SnpPlatform *p = opaque;
+
+    snp_view_decrypt(&p->view, asid, spa, buf, len);
 }
 
 static void port_rmp_changed(void *opaque, uint64_t spa, uint64_t npages)
@@ -312,6 +358,10 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .cpus_ready = port_cpus_ready,
         .wbinvd_arm = port_wbinvd_arm,
         .wbinvd_done = port_wbinvd_done,
+        .load_key = port_load_key,
+        .drop_keys = port_drop_keys,
+        .encrypt = port_encrypt,
+        .decrypt = port_decrypt,
         .rmp_changed = port_rmp_changed,
         .iommu_buffers = port_iommu_buffers,
         .aliased = port_aliased,
@@ -335,6 +385,13 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
     p->rmp.max_asid = cfg->max_asid;
     p->rmp.nvmpls = RMP_VMPLS;
     p->rmp.loose_size = loose_size;
+    p->view = (SnpView){
+        .rmp = &p->rmp,
+        .off = !p->encrypt,
+        .map = view_map,
+        .unmap = view_unmap,
+    };
+    snp_view_init(&p->view);
     describe_machine(p, &full);
     snp_fw_init(&p->fw, &p->rmp, &port, &full);
     snp_platform_singleton = p;
@@ -344,6 +401,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
 void snp_platform_unrealize(SnpPlatform *p)
 {
     if (snp_platform_singleton == p) {
+        snp_view_fini(&p->view);
         snp_platform_singleton = NULL;
     }
 }

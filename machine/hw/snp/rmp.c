@@ -58,7 +58,7 @@ static void store_hi(Rmp *r, uint64_t pfn, uint64_t v)
     __atomic_store_n(slot_word(r, pfn, 1), from_le(v), __ATOMIC_SEQ_CST);
 }
 
-static void lock(Rmp *r)
+void rmp_lock(Rmp *r)
 {
     while (__atomic_exchange_n(&r->lock, 1, __ATOMIC_ACQUIRE)) {
         while (__atomic_load_n(&r->lock, __ATOMIC_RELAXED)) {
@@ -67,7 +67,7 @@ static void lock(Rmp *r)
     }
 }
 
-static void unlock(Rmp *r)
+void rmp_unlock(Rmp *r)
 {
     __atomic_store_n(&r->lock, 0, __ATOMIC_RELEASE);
 }
@@ -269,6 +269,26 @@ RmpState rmp_state(const RmpEntry *e)
     return e->gpa ? RMP_METADATA : RMP_FIRMWARE;
 }
 
+uint32_t rmp_key(const RmpEntry *e)
+{
+    /* [RMP-KEY] */
+    return e->assigned && (!e->immutable || e->validated) ? e->asid : 0;
+}
+
+/* With the lock: @n pages are about to become @to. */
+static void rekey(Rmp *r, uint64_t pfn, uint64_t n, const RmpEntry *to)
+{
+    RmpEntry old;
+
+    for (; r->rekey && n; n--, pfn++) {
+        rmp_get(r, pfn * RMP_PAGE_SIZE, &old);
+        if (rmp_key(&old) != rmp_key(to)) {
+            r->rekey(r->rekey_opaque, pfn * RMP_PAGE_SIZE, rmp_key(&old),
+                     rmp_key(to));
+        }
+    }
+}
+
 const char *rmp_state_name(RmpState s)
 {
     static const char * const names[RMP_NSTATES] = {
@@ -385,9 +405,10 @@ int rmp_update(Rmp *r, uint64_t spa, const RmpUpdate *u)
         return RMP_FAIL_INPUT;
     }
 
-    lock(r);
+    rmp_lock(r);
     ret = update_allowed(r, spa, u);
     if (ret == RMP_SUCCESS) {
+        rekey(r, pfn, u->pagesize ? RMP_2M_PAGES : 1, &e);
         if (u->assigned) {
             write_entry(r, pfn, encode_lo(&e), encode_hi(&e));
         } else if (u->pagesize) {
@@ -396,7 +417,7 @@ int rmp_update(Rmp *r, uint64_t spa, const RmpUpdate *u)
             write_slot(r, pfn, 0, 0);
         }
     }
-    unlock(r);
+    rmp_unlock(r);
     return ret;
 }
 
@@ -425,12 +446,12 @@ int rmp_psmash(Rmp *r, uint64_t spa)
     if (!is_2m_aligned(spa) || !region_covered(r, pfn)) {
         return RMP_FAIL_INPUT;
     }
-    lock(r);
+    rmp_lock(r);
     ret = psmash_allowed(r, pfn);
     if (ret == RMP_SUCCESS) {
         smash(r, pfn);
     }
-    unlock(r);
+    rmp_unlock(r);
     return ret;
 }
 
@@ -491,7 +512,7 @@ RmpVerdict rmp_pvalidate(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
     RmpVerdict verdict;
     RmpEntry e;
 
-    lock(r);
+    rmp_lock(r);
     rmp_get(r, spa, &e);
     if (guest_insn_refused(r, &e, spa, gpa, asid, leaf_2m, size_2m,
                            &verdict, code)) {
@@ -510,7 +531,7 @@ RmpVerdict rmp_pvalidate(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
         store_lo(r, pfn, validate ? lo | LO_VALIDATED : lo & ~LO_VALIDATED);
     }
 out:
-    unlock(r);
+    rmp_unlock(r);
     return verdict;
 }
 
@@ -554,7 +575,7 @@ RmpVerdict rmp_adjust(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
         *code = RMP_FAIL_INPUT;
         return RMP_ALLOW;
     }
-    lock(r);
+    rmp_lock(r);
     rmp_get(r, spa, &e);
     if (guest_insn_refused(r, &e, spa, gpa, asid, leaf_2m, size_2m,
                            &verdict, code)) {
@@ -577,7 +598,7 @@ RmpVerdict rmp_adjust(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
         write_slot(r, pfn, encode_lo(&e), encode_hi(&e));
     }
 out:
-    unlock(r);
+    rmp_unlock(r);
     return verdict;
 }
 
@@ -684,12 +705,12 @@ bool rmp_try_in_use(Rmp *r, uint64_t spa)
     if (!covered_pfn(r, pfn)) {
         return true;
     }
-    lock(r);
+    rmp_lock(r);
     was = load_hi(r, pfn) & HI_IN_USE;
     if (!was) {
         store_hi(r, pfn, load_hi(r, pfn) | HI_IN_USE);
     }
-    unlock(r);
+    rmp_unlock(r);
     return !was;
 }
 
@@ -701,10 +722,10 @@ void rmp_set_in_use(Rmp *r, uint64_t spa, bool in_use)
     if (!covered_pfn(r, pfn)) {
         return;
     }
-    lock(r);
+    rmp_lock(r);
     hi = load_hi(r, pfn) & ~HI_IN_USE;
     store_hi(r, pfn, hi | (in_use ? HI_IN_USE : 0));
-    unlock(r);
+    rmp_unlock(r);
 }
 
 void rmp_fw_set(Rmp *r, uint64_t spa, const RmpEntry *e)
@@ -714,22 +735,28 @@ void rmp_fw_set(Rmp *r, uint64_t spa, const RmpEntry *e)
     if (e->size_2m ? !region_covered(r, pfn) : !covered_pfn(r, pfn)) {
         return;
     }
-    lock(r);
+    rmp_lock(r);
     if (!e->size_2m && region_covered(r, pfn) &&
         lo_is_2m(load_lo(r, base_of(pfn)))) {
         smash(r, base_of(pfn));
     }
-    write_entry(r, e->size_2m ? base_of(pfn) : pfn, encode_lo(e),
-                encode_hi(e));
-    unlock(r);
+    if (e->size_2m) {
+        pfn = base_of(pfn);
+    }
+    rekey(r, pfn, e->size_2m ? RMP_2M_PAGES : 1, e);
+    write_entry(r, pfn, encode_lo(e), encode_hi(e));
+    rmp_unlock(r);
 }
 
 void rmp_clear(Rmp *r)
 {
-    lock(r);
+    const RmpEntry free = { 0 };
+
+    rmp_lock(r);
+    rekey(r, 0, r->npages, &free);
     for (uint64_t pfn = 0; pfn < r->npages; pfn++) {
         store_hi(r, pfn, 0);
         store_lo(r, pfn, 0);
     }
-    unlock(r);
+    rmp_unlock(r);
 }

@@ -250,6 +250,20 @@ static QDict *firmware_dict(void)
     return d;
 }
 
+/* Pages enciphered or deciphered in place; reads that got ciphertext */
+static QDict *view_dict(void)
+{
+    SnpPlatform *p = snp_platform();
+    SnpViewStats none = { 0 };
+    const SnpViewStats *s = p ? &p->view.stats : &none;
+    QDict *d = qdict_new();
+
+    qdict_put_int(d, "pages-to-owner", qatomic_read(&s->to_owner));
+    qdict_put_int(d, "pages-to-raw", qatomic_read(&s->to_raw));
+    qdict_put_int(d, "outside-reads", qatomic_read(&s->reads));
+    return d;
+}
+
 char *snp_stats_json(void)
 {
     static const char * const codes[8] = {
@@ -273,6 +287,7 @@ char *snp_stats_json(void)
     }
     qdict_put(d, "vmexit-code", tally_dict(&vmexit_codes));
     qdict_put(d, "vmexit-asid", tally_dict(&vmexit_asids));
+    qdict_put(d, "cipher", view_dict());
     qdict_put(d, "vmgexit", tally_dict(&vmgexit_events));
     qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
     qdict_put(d, "vc", tally_dict(&vc_codes));

@@ -20,6 +20,7 @@
 #ifndef HW_SNP_FW_H
 #define HW_SNP_FW_H
 
+#include "hw/snp/cipher.h"
 #include "hw/snp/crypto.h"
 #include "hw/snp/rmp.h"
 #include "hw/snp/sha2.h"
@@ -136,7 +137,10 @@ typedef struct SnpFwRange {
 
 typedef struct SnpFwPort {
     void *opaque;
-    /* False: not all of it is memory; then nothing was written. */
+    /*
+     * Memory without any key: of pages that are a guest's, ciphertext. False:
+     * not all of it is memory; then nothing was written.
+     */
     bool (*read)(void *opaque, uint64_t spa, void *buf, size_t len);
     bool (*write)(void *opaque, uint64_t spa, const void *buf, size_t len);
     void (*random)(void *opaque, void *buf, size_t len);
@@ -145,6 +149,15 @@ typedef struct SnpFwPort {
     /* From now on note which CPU executes WBINVD; did all, since armed? */
     void (*wbinvd_arm)(void *opaque);
     bool (*wbinvd_done)(void *opaque);
+    /* The memory controller's keys: see hw/snp/view.h */
+    void (*load_key)(void *opaque, uint32_t asid,
+                     const uint8_t key[CIPHER_KEY_LEN]);
+    void (*drop_keys)(void *opaque, const bool asids[RMP_ASID_LIMIT + 1]);
+    /* Plaintext of an ASID to what memory without its key is, and back: pages */
+    void (*encrypt)(void *opaque, uint32_t asid, uint64_t spa, void *buf,
+                    size_t len);
+    void (*decrypt)(void *opaque, uint32_t asid, uint64_t spa, void *buf,
+                    size_t len);
     /* Entries of these pages changed; npages 0: possibly all */
     void (*rmp_changed)(void *opaque, uint64_t spa, uint64_t npages);
     /* Log buffers and completion-wait page of the IOMMUs; at most @max */
@@ -210,6 +223,7 @@ typedef struct SnpFwGuest {
     uint8_t vmpck[FW_VMPCKS][32];
     uint8_t report_id[32];
     uint8_t vmrk[32];           /* root key of its own, of this launch */
+    uint8_t vek[CIPHER_KEY_LEN];        /* its memory's */
     uint8_t host_data[32];
     uint64_t msg_count[FW_VMPCKS];
     uint8_t oek[GCM_KEY_LEN];   /* of pages that are swapped out */
@@ -243,6 +257,7 @@ typedef struct SnpFw {
     bool rmp_inited;            /* since reset */
     bool alias_checked;         /* the same, and there are none */
     uint64_t next_id;
+    uint8_t mem_key[CIPHER_KEY_LEN];    /* of the firmware's own pages */
     uint64_t reported_tcb;      /* 0: follow the committed one */
     uint32_t config_flags;
     SnpFwRange iommu[FW_MAX_IOMMU];

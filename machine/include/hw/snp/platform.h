@@ -10,12 +10,15 @@
 #define HW_SNP_PLATFORM_H
 
 #include "hw/snp/fw.h"
+#include "hw/snp/view.h"
 
 typedef struct SnpPlatform {
     Rmp rmp;
     SnpFw fw;
+    SnpView view;
     uint64_t seed;              /* 0: real randomness */
     uint64_t random_count;
+    bool encrypt;               /* others see ciphertext of a guest's pages */
     bool self_check;            /* compare cached translations with the RMP */
 } SnpPlatform;
 

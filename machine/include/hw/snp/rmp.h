@@ -50,8 +50,9 @@
  * never has the size bit.
  *
  * Concurrency: every function that changes the table takes Rmp.lock for a
- * bounded time and calls nobody while holding it. Readers take no lock: at
- * any moment a reader gets either state, or one that permits less than both.
+ * bounded time and calls nobody but Rmp.rekey while holding it. Readers take
+ * no lock: at any moment a reader gets either state, or one that permits less
+ * than both.
  *
  * This file and rmp.c include nothing of QEMU, so that the same code is
  * linked into the unit tests. spa and gpa are in bytes throughout.
@@ -116,8 +117,21 @@ typedef struct Rmp {
      * ignored, every access is judged as one of 4K. Default: strict.
      */
     bool loose_size;
-    uint32_t lock;      /* of the writers; rmp.c only */
+    uint32_t lock;      /* of the writers; see rmp_lock() */
+    /*
+     * If set: told of every 4K page that is about to change from one key to
+     * another (see rmp_key()), with the lock held. Must not take it.
+     */
+    void (*rekey)(void *opaque, uint64_t spa, uint32_t from, uint32_t to);
+    void *rekey_opaque;
 } Rmp;
+
+/*
+ * Nothing changes the table meanwhile. Not recursive; while it is held call
+ * only what reads (rmp_get() and the like), for a bounded time.
+ */
+void rmp_lock(Rmp *r);
+void rmp_unlock(Rmp *r);
 
 /* Is there an entry for this page? Without one it is Hypervisor for ever. */
 bool rmp_covered(const Rmp *r, uint64_t spa);
@@ -133,6 +147,14 @@ void rmp_get(const Rmp *r, uint64_t spa, RmpEntry *e);
 void rmp_get_raw(const Rmp *r, uint64_t spa, RmpEntry *e);
 
 RmpState rmp_state(const RmpEntry *e);
+
+/*
+ * The ASID with whose key the page's content is enciphered for all others.
+ * 0: with none. A Pre-guest page is not yet the guest's: what LAUNCH_UPDATE
+ * makes private is what the host left there.
+ */
+uint32_t rmp_key(const RmpEntry *e);
+
 const char *rmp_state_name(RmpState s);
 
 /* EAX of the RMP instructions */

@@ -1,0 +1,94 @@
+/*
+ * Memory encryption: who sees what of a page
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A memory controller keeps DRAM enciphered and shows each page through the
+ * key of whoever asks. Here it is the other way round: RAM holds what the
+ * page's owner sees, so that owners run at full speed, and outsiders are shown
+ * what DRAM would hold.
+ *
+ *   state of the page             RAM holds              outsiders see
+ *   Guest-invalid, -valid,        plaintext of the       RAM, enciphered with
+ *   Pre-swap                      entry's ASID           that ASID's key
+ *   all others                    what DRAM would hold   the same
+ *
+ * A page that changes hands is transformed in place: what DRAM would hold
+ * stays as it is, and RAM shows it as the new owner sees it. So content put
+ * into a page before it is given away is rubbish to its new owner, and what a
+ * guest leaves behind is ciphertext to the host, for good.
+ *
+ * An ASID without a key enciphers nothing. A key comes with the activation of
+ * a guest. It goes not with the guest, but with the flush that frees the ASID,
+ * because its pages are given back in between; nobody can tell.
+ *
+ * Concurrency: all functions take the RMP's lock, for a page's time (about
+ * 3 us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
+ * table. So no reader sees a page on its way. A CPU that writes to a page
+ * while its owner changes has its write enciphered, deciphered or neither.
+ *
+ * Nothing here reaches QEMU but through the callbacks. spa is in bytes.
+ */
+#ifndef HW_SNP_VIEW_H
+#define HW_SNP_VIEW_H
+
+#include "hw/snp/cipher.h"
+#include "hw/snp/rmp.h"
+
+typedef struct SnpViewStats {
+    uint64_t to_owner, to_raw;  /* pages transformed in place */
+    uint64_t reads;             /* of outsiders, that got ciphertext */
+} SnpViewStats;
+
+typedef struct SnpView {
+    Rmp *rmp;
+    bool off;               /* no key is ever loaded: nothing is enciphered */
+    void *opaque;
+    /*
+     * The 4K page of RAM at @spa, or NULL if there is none; then it has no
+     * content to transform. unmap: @written, its bytes changed. Both are
+     * called with the RMP's lock held and must not come back here.
+     */
+    void *(*map)(void *opaque, uint64_t spa);
+    void (*unmap)(void *opaque, void *page, bool written);
+    SnpViewStats stats;     /* read without a lock: may be a little behind */
+    SnpCipher *key[RMP_ASID_LIMIT + 1];
+} SnpView;
+
+/*
+ * @v's rmp, map, unmap, opaque and off are set; from now on the RMP tells the
+ * view of every page that changes hands.
+ */
+void snp_view_init(SnpView *v);
+/* Drops all keys, and the RMP forgets the view. */
+void snp_view_fini(SnpView *v);
+
+/* @asid, up to RMP_ASID_LIMIT, gets a key; one that it had is dropped. */
+void snp_view_load_key(SnpView *v, uint32_t asid,
+                       const uint8_t key[CIPHER_KEY_LEN]);
+/*
+ * These ASIDs (indices into @asids; NULL: all) have no key from now on. Pages
+ * that are theirs still show what DRAM would hold. True if there was any key.
+ */
+bool snp_view_drop_keys(SnpView *v, const bool *asids);
+
+/* Do others than its owner see something else than RAM? */
+bool snp_view_enciphered(const SnpView *v, uint64_t spa);
+
+/*
+ * As outsiders see it: @len bytes at any @spa. False: not all of it is memory;
+ * @buf then has what is.
+ */
+bool snp_view_read(SnpView *v, uint64_t spa, void *buf, size_t len);
+
+/*
+ * What the memory controller would do to @len bytes at @buf on their way to or
+ * from @spa for this ASID; as they are if it has no key. Whole blocks of 16,
+ * within a page.
+ */
+void snp_view_encrypt(SnpView *v, uint32_t asid, uint64_t spa, void *buf,
+                      size_t len);
+void snp_view_decrypt(SnpView *v, uint32_t asid, uint64_t spa, void *buf,
+                      size_t len);
+
+#endif
