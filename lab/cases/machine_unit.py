@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves the machine without a kernel: its pure logic on the build machine,
 with sanitizers, from the same source files that QEMU links; its PCI function
-through QEMU's qtest protocol; two CPUs by a ROM of a page."""
+through QEMU's qtest protocol; two CPUs by a ROM of a page; memory encryption by
+a bare host."""
 
 import sys
 
-from lab import machine, paths, say
+from lab import machine, paths, platform, say
 from lab.cases import Case, CaseFailed
 
 
@@ -54,6 +55,17 @@ def two_cpus():
                   f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
+def outside():
+    binary = machine.build().binary
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    computer = platform.arguments(binary, smp=1, thread="single",
+                                  psp=["self-check=on", "encrypt=on"])
+    script = paths.ROOT / "machine" / "tests" / "outside.py"
+    return report("machine-outside",
+                  [sys.executable, script, binary, *computer, *where],
+                  f"{paths.shown(script)} {paths.shown(binary)} ...")
+
+
 CASES = [
     Case("machine.unit", "the page-state table, the firmware's commands and "
          "the event tables hold for every transition, under sanitizers",
@@ -65,4 +77,8 @@ CASES = [
          "that another has modified and told it about, nor loses flags, nor "
          "leaves its pages",
          two_cpus, order=10),
+    Case("machine.outside", "what a bare host, another guest or the guest "
+         "itself without the C-bit reads of an SNP guest's page is ciphertext "
+         "that depends on key, address and content, and what the owner reads "
+         "is not", outside, order=10),
 ]

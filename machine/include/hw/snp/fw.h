@@ -275,7 +275,10 @@ typedef struct SnpFw {
 void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,
                  const SnpFwConfig *cfg);
 
-/* As after power-on, but for port and configuration. Memory is not touched. */
+/*
+ * As after power-on, but for port and configuration. No key is left; memory is
+ * not written to but to show guests' pages as they are without one.
+ */
 void snp_fw_reset(SnpFw *fw);
 
 /* One command, with the address of its buffer; returns an SnpFwStatus. */

@@ -54,7 +54,8 @@ static vaddr entry_addr(const CPUTLBEntry *te, int prot)
     return addr & TARGET_PAGE_MASK;
 }
 
-static bool combined_is_stale(CPUX86State *env, hwaddr spa, int prot)
+static bool combined_is_stale(CPUX86State *env, hwaddr spa, int prot,
+                              bool outside)
 {
     bool own;
     RmpEntry e;
@@ -67,6 +68,11 @@ static bool combined_is_stale(CPUX86State *env, hwaddr spa, int prot)
           e.asid == env->snp.asid && e.validated && !e.immutable;
     /* An SNP guest executes private pages only. */
     if (env->snp.guest & SNP_GUEST_SNP && prot & PAGE_EXEC && !own) {
+        return true;
+    }
+    /* Plaintext to the owner, ciphertext to all others */
+    if (outside ? !x86_snp_is_outside(env, spa)
+                : !own && x86_snp_is_outside(env, spa)) {
         return true;
     }
     /* Only its owner, once it validated the page, writes to it. */
@@ -87,7 +93,7 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         fill.gpa = addr & ~SNP_C_MASK;
         fill.cbit = addr & x86_snp_c_mask(env, true);
     } else if (env->hflags & HF_GUEST_MASK) {
-        return combined_is_stale(env, fill.spa, prot);
+        return combined_is_stale(env, fill.spa, prot, full->attrs.space);
     }
     for (access = MMU_DATA_LOAD; access <= MMU_INST_FETCH; access++) {
         X86SnpFill f = fill;
@@ -97,6 +103,9 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         }
         if (mmu_idx == MMU_NESTED_IDX ? x86_snp_check_nested(env, &f, access)
                                       : x86_snp_check_host(env, &f, access)) {
+            return true;
+        }
+        if (f.outside != full->attrs.space) {
             return true;
         }
     }

@@ -100,7 +100,16 @@ uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
         .leaf_2m = fill->page_size >= 0x200000,
     };
 
-    return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
+    uint64_t refused;
+
+    fill->outside = false;
+    if (!x86_snp_enabled(env)) {
+        return 0;
+    }
+    refused = check(env, fill, &a, access);
+    /* [MEM-SHARED-READ] private accesses are allowed to the owner only */
+    fill->outside = !(a.snp && a.cbit) && x86_snp_is_outside(env, a.spa);
+    return refused;
 }
 
 uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
@@ -111,7 +120,15 @@ uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
         .leaf_2m = fill->page_size >= 0x200000,
     };
 
+    /* [MEM-HOST-READ] */
+    fill->outside = x86_snp_is_outside(env, a.spa);
     return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
+}
+
+bool x86_snp_is_outside(CPUX86State *env, hwaddr spa)
+{
+    return x86_snp_enabled(env) &&
+           snp_view_enciphered(&snp_platform()->view, spa);
 }
 
 bool x86_snp_host_owned(hwaddr spa)

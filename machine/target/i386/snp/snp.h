@@ -84,6 +84,7 @@ typedef struct X86SnpFill {
     uint64_t page_size;       /* bytes the leaf maps */
     bool cbit;
     int prot;                 /* in: by the page tables; out: less the RMP's */
+    bool outside;             /* out: who reads has not the page's key */
 } X86SnpFill;
 /*
  * The RMP checks of a translation about to be cached. Returns 0, or the bits
@@ -93,6 +94,8 @@ uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
                               MMUAccessType access);
 uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access);
+/* Would the host, or a page walk, see ciphertext there? */
+bool x86_snp_is_outside(CPUX86State *env, hwaddr spa);
 /* Is this page one the processor itself may write on behalf of the host? */
 bool x86_snp_host_owned(hwaddr spa);
 void x86_snp_flush_all(void);
@@ -107,6 +110,19 @@ void x86_snp_translate(CPUX86State *env, vaddr addr, X86SnpXlate *out,
                        uintptr_t retaddr);
 G_NORETURN void x86_snp_raise_npf(CPUX86State *env, hwaddr gpa, uint64_t bits,
                                   vaddr addr, uintptr_t retaddr);
+
+/* outside.c */
+
+/* The address space in which a page shows what it is without its key */
+#define X86_SNP_ASIDX_OUTSIDE 2
+
+static inline int x86_snp_asidx_from_attrs(CPUState *cs, MemTxAttrs attrs)
+{
+    return attrs.space ? X86_SNP_ASIDX_OUTSIDE : !!attrs.secure;
+}
+
+/* One for all CPUs, never freed */
+MemoryRegion *x86_snp_outside_root(void);
 
 /* vmsa.c */
 

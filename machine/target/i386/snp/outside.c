@@ -1,0 +1,56 @@
+/*
+ * SEV-SNP: memory as those see it who have not its key
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An address space of each CPU beside its memory. A translation leads there
+ * instead of to RAM if who asked is not the page's owner; then the access is
+ * one to a device, and this is the device. So RAM accesses cost nothing, and
+ * nothing of accel/tcg knows.
+ *
+ * Who may write is not decided here: a write that the RMP refuses never comes.
+ * What comes are the accessed and dirty bits of a page table that lies in
+ * another's page, where hardware would fault; they are dropped.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "cpu.h"
+#include "exec/memory.h"
+#include "hw/snp/platform.h"
+#include "snp.h"
+
+/* [MEM-OUTSIDE] */
+static uint64_t outside_read(void *opaque, hwaddr addr, unsigned size)
+{
+    SnpPlatform *p = snp_platform();
+    uint8_t buf[8] = { 0 };
+
+    if (p) {
+        snp_view_read(&p->view, addr, buf, size);
+    }
+    return ldn_le_p(buf, size);
+}
+
+static void outside_write(void *opaque, hwaddr addr, uint64_t val,
+                          unsigned size)
+{
+}
+
+static const MemoryRegionOps outside_ops = {
+    .read = outside_read,
+    .write = outside_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
+    .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
+};
+
+MemoryRegion *x86_snp_outside_root(void)
+{
+    static MemoryRegion root;
+
+    if (!root.ops) {
+        memory_region_init_io(&root, NULL, &outside_ops, NULL, "snp-outside",
+                              UINT64_MAX);
+    }
+    return &root;
+}

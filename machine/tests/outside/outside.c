@@ -1,0 +1,515 @@
+/*
+ * A bare host that looks at its guests' memory
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A program without an operating system, an SNP host by itself. It knows the
+ * processor and its firmware from the manuals only and includes nothing of the
+ * machine. What it and a guest read of a guest's pages is compared with what
+ * was put there, and with what is read elsewhere, later, and under other keys.
+ *
+ * APM volume 2, 15.34 and 15.36; SNP firmware ABI (56860).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "ground.h"
+
+#define PAGE     0x1000ul
+#define C_BIT    (1ul << 51)
+#define BLOCK    2u             /* words of the cipher's block */
+#define WORDS    (PAGE / 8)
+
+void run_guest(void *vmcb);
+extern char guest_code[], guest_end[];
+
+/* ---- the machine ---- */
+
+static inline void out8(uint16_t port, uint8_t v)
+{
+    asm volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+
+static inline void out32(uint16_t port, uint32_t v)
+{
+    asm volatile("outl %0, %1" : : "a"(v), "Nd"(port));
+}
+
+static inline uint32_t in32(uint16_t port)
+{
+    uint32_t v;
+
+    asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+    return v;
+}
+
+static inline uint64_t rdmsr(uint32_t n)
+{
+    uint32_t lo, hi;
+
+    asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(n) : "memory");
+    return (uint64_t)hi << 32 | lo;
+}
+
+static inline void wrmsr(uint32_t n, uint64_t v)
+{
+    asm volatile("wrmsr" : : "c"(n), "a"((uint32_t)v),
+                 "d"((uint32_t)(v >> 32)) : "memory");
+}
+
+static void print(const char *s)
+{
+    while (*s) {
+        out8(0x3f8, *s++);
+    }
+}
+
+static void print_number(unsigned n)
+{
+    char digit[2] = { '0' + n % 10, 0 };
+
+    if (n > 9) {
+        print_number(n / 10);
+    }
+    print(digit);
+}
+
+static void leave(bool good)
+{
+    for (;;) {
+        out8(0xf4, good ? 0x10 : 0x11);
+    }
+}
+
+static void bail(const char *why)
+{
+    print("Bail out! ");
+    print(why);
+    print("\n");
+    leave(false);
+}
+
+#define NTESTS 9u
+
+static unsigned tests, failed;
+
+static void test(bool holds, const char *what)
+{
+    print(holds ? "ok " : "not ok ");
+    print_number(++tests);
+    print(" ");
+    print(what);
+    print("\n");
+    failed += !holds;
+}
+
+/* The compiler may make loops into calls of these. */
+void *memset(void *p, int c, size_t n)
+{
+    void *to = p;
+
+    asm volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(c) : "memory");
+    return p;
+}
+
+void *memcpy(void *p, const void *from, size_t n)
+{
+    void *to = p;
+
+    asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    return p;
+}
+
+/* ---- the secure processor ---- */
+
+#define PCI_ID    0x14ca1022u
+#define RESP_DONE (1u << 31)
+
+static volatile uint8_t *bar;
+
+static uint32_t config(unsigned dev, unsigned reg)
+{
+    out32(0xcf8, 0x80000000u | dev << 11 | reg);
+    return in32(0xcfc);
+}
+
+static void find_psp(void)
+{
+    for (unsigned dev = 0; dev < 32; dev++) {
+        if (config(dev, 0) == PCI_ID) {
+            uint32_t low = config(dev, 0x18);
+
+            if ((low & 1) || !(low & ~0xfu) ||
+                ((low & 6) == 4 && config(dev, 0x1c))) {
+                bail("BAR 2 of the secure processor is out of reach");
+            }
+            bar = (volatile uint8_t *)(uintptr_t)(low & ~0xfu);
+            config(dev, 4);
+            out32(0xcfc, in32(0xcfc) | 6);
+            return;
+        }
+    }
+    bail("there is no secure processor 1022:14ca");
+}
+
+static void firmware(unsigned cmd, uint64_t a, uint64_t b, uint64_t c,
+                     const char *name)
+{
+    static uint64_t buf[WORDS] __attribute__((aligned(PAGE)));
+    volatile uint32_t *reg = (volatile uint32_t *)(bar + 0x10980);
+    uint32_t v;
+
+    memset(buf, 0, PAGE);
+    buf[0] = a;
+    buf[1] = b;
+    buf[2] = c;
+    *(volatile uint32_t *)(bar + 0x109e0) = (uintptr_t)buf;
+    *(volatile uint32_t *)(bar + 0x109e4) = 0;
+    *reg = cmd << 16;
+    do {
+        v = *reg;
+    } while (!(v & RESP_DONE));
+    if (v & 0xffff) {
+        print("# firmware: status ");
+        print_number(v & 0xffff);
+        print("\n");
+        bail(name);
+    }
+}
+
+/* ---- pages ---- */
+
+static uint64_t next_page = GROUND;
+
+/* Of those whose owner may change, zero */
+static uint64_t *get_page(void)
+{
+    uint64_t *p = (uint64_t *)next_page;
+
+    next_page += PAGE;
+    memset(p, 0, PAGE);
+    return p;
+}
+
+typedef struct Operand {
+    uint64_t gpa;
+    uint8_t assigned, large, immutable, rsvd;
+    uint32_t asid;
+} Operand;
+
+static void rmpupdate(void *page, const Operand *op)
+{
+    uint64_t rax = (uint64_t)page;
+
+    asm volatile(".byte 0xf2, 0x0f, 0x01, 0xfe"
+                 : "+a"(rax) : "c"(op) : "memory", "cc");
+    if (rax) {
+        bail("RMPUPDATE");
+    }
+}
+
+static void to_firmware(void *page)
+{
+    rmpupdate(page, &(Operand){ .assigned = 1, .immutable = 1 });
+}
+
+static void to_guest(void *page, uint64_t gpa, uint32_t asid, bool launch)
+{
+    rmpupdate(page, &(Operand){ .gpa = gpa, .assigned = 1, .asid = asid,
+                                .immutable = launch });
+}
+
+static void to_host(void *page)
+{
+    rmpupdate(page, &(Operand){ 0 });
+}
+
+typedef struct Guest {
+    uint64_t *context;
+    uint32_t asid;
+} Guest;
+
+static Guest new_guest(uint32_t asid)
+{
+    Guest g = { get_page(), asid };
+    uint64_t at = (uint64_t)g.context;
+
+    to_firmware(g.context);
+    firmware(0x093, at, 0, 0, "SNP_GCTX_CREATE");
+    firmware(0x0a0, at, 3ul << 16, 0, "SNP_LAUNCH_START");
+    firmware(0x091, at, asid, 0, "SNP_ACTIVATE");
+    return g;
+}
+
+enum { TYPE_NORMAL = 1, TYPE_VMSA = 2 };
+
+static void launch(Guest g, void *page, uint64_t gpa, unsigned type)
+{
+    to_guest(page, gpa, g.asid, true);
+    firmware(0x0a1, (uint64_t)g.context, type << 1, (uint64_t)page,
+             "SNP_LAUNCH_UPDATE");
+}
+
+/* ---- what is compared ---- */
+
+static uint64_t seen[4][WORDS];
+
+/* By eight bytes at a time */
+static uint64_t *look(unsigned i, const volatile uint64_t *page)
+{
+    for (unsigned w = 0; w < WORDS; w++) {
+        seen[i][w] = page[w];
+    }
+    return seen[i];
+}
+
+static void write_text(uint64_t *page)
+{
+    for (unsigned w = 0; w < WORDS; w++) {
+        page[w] = w * 0x0101010101010101ul + 0x123456789abcul;
+    }
+}
+
+/* In how many blocks two pages differ */
+static unsigned differing(const uint64_t *a, const uint64_t *b)
+{
+    unsigned n = 0;
+
+    for (unsigned w = 0; w < WORDS; w += BLOCK) {
+        n += a[w] != b[w] || a[w + 1] != b[w + 1];
+    }
+    return n;
+}
+
+#define ALL (WORDS / BLOCK)
+
+static uint64_t text[WORDS];
+
+/* Accesses of other sizes than `look`, at all alignments */
+static bool other_sizes(const void *page, const uint64_t *as)
+{
+    const uint8_t *want = (const uint8_t *)as;
+
+    for (unsigned at = 0; at + 8 <= PAGE; at += 7) {
+        const volatile uint8_t *p = (const volatile uint8_t *)page + at;
+        uint64_t w8;
+        uint32_t w4;
+        uint16_t w2;
+
+        asm volatile("mov %1, %0" : "=r"(w8) : "m"(*(uint64_t *)p));
+        asm volatile("mov %1, %0" : "=r"(w4) : "m"(*(uint32_t *)p));
+        asm volatile("mov %1, %0" : "=r"(w2) : "m"(*(uint16_t *)p));
+        for (unsigned i = 0; i < 8; i++) {
+            if ((uint8_t)(w8 >> 8 * i) != want[at + i] ||
+                (i < 4 && (uint8_t)(w4 >> 8 * i) != want[at + i]) ||
+                (i < 2 && (uint8_t)(w2 >> 8 * i) != want[at + i])) {
+                return false;
+            }
+        }
+        if (*p != want[at]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- a guest that runs ---- */
+
+/* Guest physical pages; the low 2 MiB are mapped one to one */
+enum { G_PML4 = 1, G_PDPT, G_PD, G_PT, G_CODE, G_OWN, G_MAILBOX, G_OPEN,
+       G_OTHERS };
+
+static uint64_t vmcb[WORDS] __attribute__((aligned(PAGE)));
+static uint64_t hsave[WORDS] __attribute__((aligned(PAGE)));
+static uint64_t npt[4][WORDS] __attribute__((aligned(PAGE)));
+
+static void put(void *page, unsigned at, unsigned n, uint64_t v)
+{
+    memcpy((uint8_t *)page + at, &v, n);
+}
+
+static void put_segment(void *vmsa, unsigned at, uint16_t sel, uint16_t attr)
+{
+    put(vmsa, at, 2, sel);
+    put(vmsa, at + 2, 2, attr);
+    put(vmsa, at + 4, 4, 0xffffffff);
+}
+
+static void make_vmsa(uint64_t *v)
+{
+    put_segment(v, 0x00, 16, 0xc93);            /* ES */
+    put_segment(v, 0x10, 8, 0xa9b);             /* CS */
+    put_segment(v, 0x20, 16, 0xc93);            /* SS */
+    put_segment(v, 0x30, 16, 0xc93);            /* DS */
+    put_segment(v, 0x90, 0, 0x08b);             /* TR */
+    put(v, 0x0d0, 8, 0x1d00);                   /* EFER: SVME NXE LMA LME */
+    put(v, 0x148, 8, 0x20);                     /* CR4: PAE */
+    put(v, 0x150, 8, G_PML4 * PAGE | C_BIT);    /* CR3 */
+    put(v, 0x158, 8, 0x80000011);               /* CR0 */
+    put(v, 0x160, 8, 0x400);                    /* DR7 */
+    put(v, 0x168, 8, 0xffff0ff0);               /* DR6 */
+    put(v, 0x170, 8, 2);                        /* RFLAGS */
+    put(v, 0x178, 8, G_CODE * PAGE);            /* RIP */
+    put(v, 0x268, 8, 0x0007040600070406);       /* PAT */
+    put(v, 0x340, 8, G_MAILBOX * PAGE);         /* R8.. */
+    put(v, 0x348, 8, G_OWN * PAGE);
+    put(v, 0x350, 8, G_OPEN * PAGE);
+    put(v, 0x358, 8, G_OTHERS * PAGE);
+    put(v, 0x3b0, 8, 1);                        /* SEV_FEATURES: SNPActive */
+    put(v, 0x3e8, 8, 1);                        /* XCR0 */
+    put(v, 0x408, 4, 0x1f80);                   /* MXCSR */
+    put(v, 0x410, 2, 0x037f);                   /* FCW */
+}
+
+static void map_nested(unsigned gpn, const void *page)
+{
+    npt[3][gpn] = (uint64_t)page | 7;
+}
+
+/* Returns the exit code. */
+static uint64_t run(uint32_t asid, const void *vmsa)
+{
+    memset(vmcb, 0, PAGE);
+    put(vmcb, 0x010, 4, 1);                     /* intercept VMRUN */
+    put(vmcb, 0x00c, 4, 1u << 31);              /* and SHUTDOWN */
+    put(vmcb, 0x058, 8, asid | 1ul << 32);      /* flush */
+    put(vmcb, 0x090, 8, 7);                     /* NP, SEV, SEV-ES */
+    put(vmcb, 0x0b0, 8, (uint64_t)npt[0]);
+    put(vmcb, 0x0b8, 8, 1);                     /* LBR virtualization */
+    put(vmcb, 0x108, 8, (uint64_t)vmsa);
+    /* the host's part of what a SEV-ES guest swaps */
+    memset(hsave, 0, PAGE);
+    put(hsave, 0x400 + 0x3e8, 8, 1);
+    run_guest(vmcb);
+    return vmcb[0x70 / 8];
+}
+
+/* ---- the tests ---- */
+
+static void snp_init(void)
+{
+    uint64_t syscfg = rdmsr(0xc0010010);
+
+    find_psp();
+    wrmsr(0xc0010010, syscfg | 1ul << 19);                /* MFDM */
+    wrmsr(0xc0010010, syscfg | 1ul << 19 | 3ul << 24);    /* SNP, VMPL */
+    firmware(0x085, 1, 0, 0, "SNP_INIT_EX");
+    wrmsr(0xc0010117, (uint64_t)hsave);
+}
+
+static void test_host(Guest g, Guest g2)
+{
+    uint64_t *a = get_page(), *b = get_page(), *as;
+
+    write_text(a);
+    write_text(b);
+    launch(g, a, 0x100000, TYPE_NORMAL);
+    launch(g, b, 0x101000, TYPE_NORMAL);
+    as = look(0, a);
+    look(1, b);
+    test(differing(as, text) == ALL && differing(seen[1], text) == ALL,
+         "no block of a guest's page is in the clear to the host");
+    test(!differing(as, look(2, a)) && other_sizes(a, as),
+         "it reads the same each time, by any size and alignment");
+    test(differing(as, seen[1]) == ALL,
+         "the same content elsewhere reads otherwise");
+
+    to_host(a);
+    look(2, a);
+    write_text(a);
+    test(!differing(as, seen[2]) && !differing(look(2, a), text),
+         "given back, it is that ciphertext, and the host's to write");
+
+    a[77] ^= 1;
+    launch(g, a, 0x100000, TYPE_NORMAL);
+    test(differing(as, look(2, a)) == 1 && seen[2][76] != as[76],
+         "another bit in one block of it reads otherwise in that block");
+    to_host(a);
+
+    write_text(a);
+    launch(g2, a, 0x100000, TYPE_NORMAL);
+    test(differing(look(2, a), text) == ALL && differing(as, seen[2]) == ALL,
+         "another guest's key makes something else of it");
+    to_host(a);
+
+    /* to the host nothing happens when it gives a page away */
+    write_text(a);
+    to_guest(a, 0x100000, g.asid, false);
+    look(2, a);
+    to_host(a);
+    test(!differing(seen[2], text) && !differing(look(2, a), text),
+         "content that was there before the guest is no secret");
+}
+
+static void test_guest(Guest g, Guest g2)
+{
+    uint64_t *page[G_OTHERS + 1], *vmsa = get_page(), *foreign = get_page();
+    volatile uint64_t *mail;
+    uint64_t code, now;
+
+    for (unsigned i = G_PML4; i <= G_OTHERS; i++) {
+        page[i] = get_page();
+    }
+    page[G_PML4][0] = G_PDPT * PAGE | C_BIT | 3;
+    page[G_PDPT][0] = G_PD * PAGE | C_BIT | 3;
+    page[G_PD][0] = G_PT * PAGE | C_BIT | 3;
+    page[G_PT][G_CODE] = G_CODE * PAGE | C_BIT | 3;
+    page[G_PT][G_OWN] = G_OWN * PAGE | C_BIT | 3;
+    page[G_PT][G_OPEN] = G_OWN * PAGE | 3;
+    page[G_PT][G_MAILBOX] = G_MAILBOX * PAGE | 3;
+    page[G_PT][G_OTHERS] = G_OTHERS * PAGE | 3;
+    memcpy(page[G_CODE], guest_code, guest_end - guest_code);
+    write_text(page[G_OWN]);
+    write_text(foreign);
+    make_vmsa(vmsa);
+    npt[0][0] = (uint64_t)npt[1] | 7;
+    npt[1][0] = (uint64_t)npt[2] | 7;
+    npt[2][0] = (uint64_t)npt[3] | 7;
+    for (unsigned i = G_PML4; i <= G_OWN; i++) {
+        map_nested(i, page[i]);
+        launch(g, page[i], i * PAGE, TYPE_NORMAL);
+    }
+    map_nested(G_MAILBOX, page[G_MAILBOX]);
+    map_nested(G_OTHERS, foreign);
+    launch(g2, foreign, 0x102000, TYPE_NORMAL);
+    launch(g, vmsa, 0xfffffffff000, TYPE_VMSA);
+    firmware(0x0a2, (uint64_t)g.context, 0, 0, "SNP_LAUNCH_FINISH");
+
+    look(0, page[G_OWN]);
+    look(1, foreign);
+    code = run(g.asid, vmsa);
+    if (code != 0x403) {
+        print("# exit code ");
+        print_number(code);
+        print("\n");
+        bail("the guest did not get to its VMGEXIT");
+    }
+    mail = page[G_MAILBOX];
+    now = ((volatile uint64_t *)page[G_OWN])[0x100 / 8];
+    look(2, page[G_OWN]);
+    test(mail[0] == text[0] && mail[1] == text[1] &&
+         mail[2] == seen[0][0] && mail[3] == seen[0][1] &&
+         mail[4] == seen[1][0] && mail[5] == seen[1][1] &&
+         mail[2] != mail[0] && mail[4] != mail[0] && mail[4] != mail[2],
+         "a guest reads its own in the clear, without the C-bit and of "
+         "others what the host sees");
+    test(differing(seen[0], seen[2]) == 1 && now == seen[2][0x100 / 8] &&
+         mail[6] == now && mail[7] == seen[2][0x108 / 8] && now != 0x5eed,
+         "what a guest writes changes that block, to all at once");
+}
+
+void main(void)
+{
+    Guest g, g2;
+
+    print("KTAP version 1\n1..");
+    print_number(NTESTS);
+    print("\n");
+    write_text(text);
+    snp_init();
+    g = new_guest(1);
+    g2 = new_guest(2);
+    test_host(g, g2);
+    test_guest(g, g2);
+    leave(!failed && tests == NTESTS);
+}
