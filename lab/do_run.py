@@ -32,6 +32,8 @@ def options(p):
     p.add_argument("--self-check", action="store_true",
                    help="the machine compares every cached translation with "
                    "the RMP at each world switch, and stops at a stale one")
+    p.add_argument("--encrypt", action="store_true",
+                   help="the machine enciphers the memory of SNP guests")
     p.add_argument("--loose", action="store_true",
                    help="the machine takes the looser reading where the "
                    "sources are silent on a page's size")
@@ -54,7 +56,7 @@ def request(args):
         smp=args.smp, memory=args.memory, qemu=args.qemu, ovmf=args.ovmf,
         guest_kernel=args.guest_kernel, guest_modules=args.guest_modules,
         machine=args.machine, pristine=args.pristine,
-        self_check=args.self_check, loose=args.loose,
+        self_check=args.self_check, encrypt=args.encrypt, loose=args.loose,
         host_smp=args.host_smp, host_memory=args.host_memory,
         thread=args.thread, kind=args.guest_type,
         timeout=args.timeout)

@@ -229,6 +229,22 @@ def difference(before, after):
     return out
 
 
+def enciphered(before, after, asked):
+    """With memory encryption each page that the guest got was transformed, and
+    transformed back; without it none ever was."""
+    what = "memory: " + ("each page enciphered for the guest, and back" if asked
+                         else "no page enciphered")
+    try:
+        was, now = (x["stats"]["cipher"] for x in (before, after))
+        to_owner, to_raw = (now[k] - was[k]
+                            for k in ("pages-to-owner", "pages-to-raw"))
+    except (KeyError, TypeError):
+        yield what, False, "the machine does not say"
+        return
+    yield (what, to_owner == to_raw and bool(to_owner) == asked,
+           f"{to_owner} pages, {to_raw} back")
+
+
 def rmp_after(before, after):
     """After the guest nothing of it may be left, as the machine sees it."""
     if not before or not after:

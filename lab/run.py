@@ -31,6 +31,7 @@ class Request:
     machine: str = None         # another outer QEMU
     pristine: bool = False      # our own build without our changes
     self_check: bool = False    # the machine compares its caches with the RMP
+    encrypt: bool = False       # the machine enciphers SNP guests' memory
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
     host_smp: int = 2
@@ -119,9 +120,11 @@ def _machine(req):
 
 def _psp(req, binary):
     """Properties of the secure processor's device that were asked for."""
-    out = ["self-check=on"] * req.self_check + ["loose-size=on"] * req.loose
+    out = (["self-check=on"] * req.self_check + ["encrypt=on"] * req.encrypt +
+           ["loose-size=on"] * req.loose)
     if out and not platform.has_psp(binary):
-        raise say.Stop("--self-check and --loose are the SNP machine's, and "
+        raise say.Stop("--self-check, --encrypt and --loose are the SNP "
+                       "machine's, and "
                        f"{paths.shown(binary)} is none", "leave them out")
     return out
 
@@ -303,6 +306,9 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
                                   counts.dropped(result.control), req.smp,
                                   req.kind)
             checks += judge.rmp_after(before, after)
+        if req.kind == "snp" and result.ended != "fatal" and \
+                platform.has_psp(binary):
+            checks += judge.enciphered(before, after, req.encrypt)
         if req.kind == "snp" and result.ended != "fatal":
             ovmf = req.ovmf or hostimage.ROOT / OVMF_INSIDE
             checks += judge.measured(before, after, launch_digest.launch(

@@ -75,7 +75,8 @@ ENABLED = """\
 """
 
 SIDE = {"stats": {"vmgexit": {}, "vmgexit-msr": {}, "rmpupdate-to-guest": 0,
-                  "rmpupdate-to-pre-guest": 0, "firmware": {}},
+                  "rmpupdate-to-pre-guest": 0, "firmware": {},
+                  "cipher": {"pages-to-owner": 7, "pages-to-raw": 7}},
         "rmp-summary": {"states": {"hypervisor": 9, "firmware": 4},
                         "asids": {}},
         "guests": {"snp": [], "sev": [], "sev-bytes-measured": 0x1000,
@@ -94,7 +95,14 @@ def good():
     after["guests"]["snp-digests"].append(LAUNCHED.hex())
     return {"console": CONSOLE, "says": list(SAYS), "control": CONTROL,
             "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after,
-            "kind": "snp"}
+            "kind": "snp", "encrypt": False}
+
+
+def enciphered():
+    run = good()
+    run["encrypt"] = True
+    run["after"]["stats"]["cipher"] = {"pages-to-owner": 20, "pages-to-raw": 20}
+    return run
 
 
 def good_legacy(kind):
@@ -131,6 +139,7 @@ def verdict(run):
     checks += judge.rmp_after(run["before"], run["after"])
     if run["kind"] == "snp":
         checks += judge.measured(run["before"], run["after"], LAUNCHED)
+        checks += judge.enciphered(run["before"], run["after"], run["encrypt"])
     checks += judge.cmdlines(r, stream)
     return {name for name, ok, _ in checks if not ok}
 
@@ -218,6 +227,18 @@ SPOILED = [
     (text("guest", "panic=-1 initrd", "panic=-1 nosmp initrd"),
      "guest: plain command line"),
 ]
+
+
+NOT, EACH = ("memory: no page enciphered",
+             "memory: each page enciphered for the guest, and back")
+SPOILED += [
+    (after("stats", "cipher", value={"pages-to-owner": 8, "pages-to-raw": n}),
+     NOT) for n in (7, 8)
+] + [(after("stats", "cipher", value={}), NOT)]
+SPOILED_ENCIPHERED = [
+    (after("stats", "cipher", value={"pages-to-owner": n, "pages-to-raw": m}),
+     EACH) for n, m in ((7, 7), (20, 19), (20, 21))
+] + [(after("stats", "cipher", value={}), EACH)]
 
 
 # What must not pass for a SEV-ES guest, and for a SEV one.
@@ -331,7 +352,8 @@ def probes():
 
 def judges():
     bad, number = [], 0
-    runs = {"snp": (good, SPOILED)}
+    runs = {"snp": (good, SPOILED),
+            "enciphered": (enciphered, SPOILED_ENCIPHERED)}
     for kind, more in SPOILED_KIND.items():
         runs[kind] = (lambda kind=kind: good_legacy(kind),
                       SPOILED_LEGACY + more)
@@ -579,6 +601,7 @@ REFUSED = [
     (["run", "--machine", "/nonexistent"], "not there"),
     (["run", "--ovmf", "/nonexistent"], "not there"),
     (["run", "--machine", "/bin/true", "--self-check"], "is none"),
+    (["run", "--machine", "/bin/true", "--encrypt"], "is none"),
     (["run", "--machine", "/bin/true", "--loose"], "is none"),
     (["run", "--memory", "lots"], "not a size"),
     (["run", "--memory", "16M"], "128M"),

@@ -119,6 +119,16 @@ def self_check(thread):
                 order=46, inputs=("machine",))
 
 
+def encrypted(kernel):
+    name = f"snp.encrypted.{kernel}"
+    return Case(name, f"the same on {kernel}'s host with memory enciphered and "
+                "the self-check on: each page is transformed when the guest "
+                "gets it, and when it is given back",
+                lambda: judged(host=kernel, smp=1, thread="single",
+                               self_check=True, encrypt=True, name=name,
+                               timeout=1200), order=46, inputs=("machine",))
+
+
 def loose():
     name = "snp.loose"
     return Case(name, "the same where the machine reads what the sources leave "
@@ -139,4 +149,5 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
               "when it powers off: the firmware says so, and keeps no page "
               "that it must not",
               ours_ends, order=44),
-         self_check("multi"), loose(), debug()]
+         self_check("multi"), encrypted("debian-13"),
+         encrypted("debian-backports"), loose(), debug()]
