@@ -230,19 +230,21 @@ def difference(before, after):
 
 
 def enciphered(before, after, asked):
-    """With memory encryption each page that the guest got was transformed, and
-    transformed back; without it none ever was."""
+    """With memory encryption each page that RMPUPDATE gave to the guest was
+    transformed, and transformed back; without it none ever was."""
     what = "memory: " + ("each page enciphered for the guest, and back" if asked
                          else "no page enciphered")
     try:
         was, now = (x["stats"]["cipher"] for x in (before, after))
         to_owner, to_raw = (now[k] - was[k]
                             for k in ("pages-to-owner", "pages-to-raw"))
+        given = counts.to_guest(difference(before["stats"], after["stats"]))
     except (KeyError, TypeError):
         yield what, False, "the machine does not say"
         return
-    yield (what, to_owner == to_raw and bool(to_owner) == asked,
-           f"{to_owner} pages, {to_raw} back")
+    good = to_owner == to_raw == (given if asked else 0)
+    yield (what, good and bool(to_owner) == asked,
+           f"{to_owner} pages, {to_raw} back, {given} given")
 
 
 def rmp_after(before, after):

@@ -101,7 +101,8 @@ def good():
 def enciphered():
     run = good()
     run["encrypt"] = True
-    run["after"]["stats"]["cipher"] = {"pages-to-owner": 20, "pages-to-raw": 20}
+    run["after"]["stats"]["cipher"] = {"pages-to-owner": 109,
+                                       "pages-to-raw": 109}
     return run
 
 
@@ -237,7 +238,7 @@ SPOILED += [
 ] + [(after("stats", "cipher", value={}), NOT)]
 SPOILED_ENCIPHERED = [
     (after("stats", "cipher", value={"pages-to-owner": n, "pages-to-raw": m}),
-     EACH) for n, m in ((7, 7), (20, 19), (20, 21))
+     EACH) for n, m in ((7, 7), (109, 108), (109, 110), (108, 108))
 ] + [(after("stats", "cipher", value={}), EACH)]
 
 
