@@ -62,7 +62,7 @@ void rmp_lock(Rmp *r)
 {
     while (__atomic_exchange_n(&r->lock, 1, __ATOMIC_ACQUIRE)) {
         while (__atomic_load_n(&r->lock, __ATOMIC_RELAXED)) {
-            /* holders do a bounded number of stores and call nobody */
+            /* holders are done within a bounded time: see rmp_lock() */
         }
     }
 }

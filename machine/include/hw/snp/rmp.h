@@ -128,7 +128,8 @@ typedef struct Rmp {
 
 /*
  * Nothing changes the table meanwhile. Not recursive; while it is held call
- * only what reads (rmp_get() and the like), for a bounded time.
+ * only what reads (rmp_get() and the like) or transforms a page (rekey), for a
+ * bounded time: at most a walk of the whole table.
  */
 void rmp_lock(Rmp *r);
 void rmp_unlock(Rmp *r);

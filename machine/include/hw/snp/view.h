@@ -20,11 +20,12 @@
  *
  * An ASID without a key enciphers nothing. A key comes with the activation of
  * a guest. It goes not with the guest, but with the flush that frees the ASID,
- * because its pages are given back in between; nobody can tell.
+ * because its pages are given back in between.
  *
- * Concurrency: all functions take the RMP's lock, for a page's time (about
- * 3 us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
- * table. So no reader sees a page on its way. A CPU that writes to a page
+ * Concurrency: what reads or transforms takes the RMP's lock, for a page's time
+ * (a few us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
+ * table. So no reader of these sees a page on its way; a CPU that goes on with
+ * a cached translation does, until it flushes. A CPU that writes to a page
  * while its owner changes has its write enciphered, deciphered or neither.
  *
  * Nothing here reaches QEMU but through the callbacks. spa is in bytes.

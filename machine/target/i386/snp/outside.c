@@ -9,8 +9,9 @@
  * nothing of accel/tcg knows.
  *
  * Who may write is not decided here: a write that the RMP refuses never comes.
- * What comes are the accessed and dirty bits of a page table that lies in
- * another's page, where hardware would fault; they are dropped.
+ * What comes are physical writes that are not asked for the RMP, where hardware
+ * would fault (accessed and dirty bits of a page table in another's page,
+ * VMSAVE); they are dropped.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
