@@ -2,8 +2,11 @@
 """Proves that what the tree says of itself is so."""
 
 import fnmatch
+import os
+import pathlib
+import re
 
-from lab import cases, firmware, rules
+from lab import cases, firmware, paths, rules
 from lab.cases import Case, CaseFailed
 
 
@@ -43,6 +46,60 @@ def firmware_page():
     return f"{have} commands, {lack} ids without one"
 
 
+# Files that are somebody's code, by name, and what their licence is by place:
+# the kernel's are GPL-2.0-only (its documentation says GPL-2.0), the rest may
+# be taken under later versions. A patch has the licence of what it changes.
+CODE = re.compile(r".*\.([chS]|py|sh|lds|rst|config)|Makefile|Kconfig|snp|"
+                  r"meson\.build|trace-events|init|launch|shell|start|run")
+KERNEL = ("arch", "drivers", "include", "virt", "tools", "Documentation")
+
+
+def licence_of(place, text):
+    """What is wrong with the licence line of a file at place, or None."""
+    m = re.search(r"SPDX-License-Identifier: (\S+)",
+                  "\n".join(text.split("\n")[:25]))
+    wanted = {"GPL-2.0-or-later"}
+    if place.parts[0] in KERNEL:
+        wanted = {"GPL-2.0-only"}
+        if place.suffix == ".rst":
+            wanted.add("GPL-2.0")
+    elif place.suffix == ".config":
+        wanted.add("GPL-2.0-only")
+    if not m:
+        return f"{place}: no SPDX line"
+    if m[1] not in wanted:
+        return f"{place}: {m[1]}, wanted {' or '.join(sorted(wanted))}"
+    return None
+
+
+def tracked():
+    """Every file of the tree, from its root; not what is built."""
+    for here, below, names in os.walk(paths.ROOT):
+        below[:] = sorted(set(below) - {".git", "out", "__pycache__"})
+        for name in sorted(names):
+            yield (pathlib.Path(here) / name).relative_to(paths.ROOT)
+
+
+def licences():
+    spoiled = [("virt/a.c", "// SPDX-License-Identifier: GPL-2.0-or-later"),
+               ("lab/a.py", "# SPDX-License-Identifier: GPL-2.0-only"),
+               ("machine/a.c", "\n" * 30 + "SPDX-License-Identifier: "
+                "GPL-2.0-or-later"), ("lab/b.py", "")]
+    for place, text in spoiled:
+        if not licence_of(pathlib.Path(place), text):
+            raise CaseFailed(f"{place} with {text.strip()!r} was let through")
+    code = [p for p in tracked() if CODE.fullmatch(p.name)]
+    bad = [licence_of(p, (paths.ROOT / p).read_text()) for p in code]
+    owned = re.findall(r"^F:\s+(\S+)", (paths.ROOT / "MAINTAINERS").read_text(),
+                       re.M)
+    bad += [f"{p}: nobody in MAINTAINERS has it" for p in tracked()
+            if not any(str(p).startswith(o) if o.endswith("/") else
+                       str(p) == o for o in owned)]
+    if any(bad):
+        raise CaseFailed("\n".join(filter(None, bad)))
+    return f"{len(code)} files"
+
+
 CASES = [
     Case("tree.rules", "each rule id in the machine's code has its row in "
          "machine/rules.tsv, and each row its check", rules_table, order=1),
@@ -53,4 +110,6 @@ CASES = [
     Case("tree.firmware", "machine/FIRMWARE.md is the table of commands in "
          "the firmware's code, its rules have rows, CAVEATS.md names the ids "
          "that are not implemented", firmware_page, order=1),
+    Case("tree.licences", "each file of code has the licence line of its "
+         "place, each file its owner in MAINTAINERS", licences, order=1),
 ]
