@@ -5,8 +5,9 @@ lab/versions; the file's is taken from inside the .deb."""
 import hashlib
 import json
 import subprocess
+import tarfile
 
-from lab import paths, sources, stamp
+from lab import paths, say, sources, stamp
 
 CACHE = paths.OUT / "identity.json"
 
@@ -23,24 +24,38 @@ def packaged(role, inside):
             cache = {}
         if key not in cache:
             cache[key] = _extract(deb, inside)
-            CACHE.write_text(json.dumps(cache, indent=1))
+            tmp = CACHE.with_suffix(".tmp")
+            tmp.write_text(json.dumps(cache, indent=1))
+            tmp.replace(CACHE)
         if cache[key]:
             return cache[key]
     return None
 
 
 def _extract(deb, inside):
+    """None: the package has no such file. Failed: it cannot be read to its
+    end, so that nothing is known."""
+    found = None
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb],
-                          stdout=subprocess.PIPE) as tar:
-        with subprocess.Popen(["tar", "-xOf", "-", f"./{inside}"],
-                              stdin=tar.stdout, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL) as out:
-            h, size = hashlib.sha256(), 0
-            for block in iter(lambda: out.stdout.read(1 << 20), b""):
-                h.update(block)
-                size += len(block)
-        tar.stdout.close()
-    return h.hexdigest() if size else None
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as child:
+        try:
+            with tarfile.open(fileobj=child.stdout, mode="r|") as tar:
+                for member in tar:
+                    if member.name == f"./{inside}" and member.isfile():
+                        found = hashlib.file_digest(tar.extractfile(member),
+                                                    "sha256").hexdigest()
+            why = ""
+        except tarfile.TarError as e:
+            why = str(e)
+        # what follows the archive's end, else the child ends by SIGPIPE
+        while child.stdout.read(1 << 20):
+            pass
+        why = child.stderr.read().decode("utf-8", "replace").strip() or why
+    if child.returncode or why:
+        raise say.Failed(f"{deb.name} cannot be read: "
+                         f"{why or f'status {child.returncode}'}")
+    return found
 
 
 def of(role, file, inside):
@@ -50,3 +65,33 @@ def of(role, file, inside):
     row = sources.rows(role)[0]
     return {"name": row.package, "version": row.version, "sha256": digest,
             "as_packaged": digest == packaged(role, inside)}
+
+
+def in_host(said, role, package, version, inside):
+    """The same of a file in the host image. said: what the host itself says
+    of its digest, in the words of sha256sum; nothing, if it says nothing."""
+    digest = (said.split() or [None])[0]
+    return {"name": package, "version": version, "sha256": digest,
+            "as_packaged": bool(digest) and digest == packaged(role, inside)}
+
+
+def named(said, shown, file):
+    """The same of a file that the user named. shown: how he named it."""
+    digest = (said.split() or [None])[0]
+    return {"name": str(shown), "version": "unknown", "sha256": digest,
+            "as_named": bool(digest) and digest == stamp.file_digest(file)}
+
+
+def checks(ids, launched=True):
+    """(name, holds, seen) of all that can be compared. launched: the host got
+    as far as to say what it launches; else what it did not say is left out."""
+    out = []
+    for name, one in ids.items():
+        for key, what in (("as_packaged", "as in its package"),
+                          ("as_named", "the one that was named")):
+            if key in one and (launched or one["sha256"]):
+                out.append((f"identity: {name} {what}", one[key],
+                            f"{one['name']} {one['version']}" +
+                            ", and the host says no digest" *
+                            (not one["sha256"])))
+    return out

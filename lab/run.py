@@ -9,8 +9,8 @@ import tempfile
 import time
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
-                 kernels, machine, observe, paths, platform, say, stamp,
-                 traced)
+                 kernels, machine, observe, paths, platform, say, sources,
+                 stamp, traced)
 from lab import digest as launch_digest
 
 QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
@@ -129,16 +129,22 @@ def _psp(req, binary):
     return out
 
 
+def _inner_qemu(top):
+    """The binary below the directory of --qemu."""
+    found = sorted(p for p in pathlib.Path(top).rglob("qemu-system-x86_64")
+                   if p.is_file())
+    if not found:
+        raise say.Stop(f"{top} holds no qemu-system-x86_64",
+                       "give a directory a package was unpacked in")
+    return found[0]
+
+
 def _script(req, files):
     qemu, extra, file = "qemu-system-x86_64", [], "/" + QEMU_INSIDE
     if req.qemu:
         files["qemu"] = req.qemu
-        found = [p for p in pathlib.Path(req.qemu).rglob("qemu-system-x86_64")
-                 if p.is_file()]
-        if not found:
-            raise say.Stop(f"{req.qemu} holds no qemu-system-x86_64",
-                           "give a directory a package was unpacked in")
-        file = qemu = f"/lab/qemu/{found[0].relative_to(req.qemu)}"
+        inside = _inner_qemu(req.qemu).relative_to(req.qemu)
+        file = qemu = f"/lab/qemu/{inside}"
         data = list(pathlib.Path(req.qemu).rglob("share/qemu"))
         if data:
             extra = ["-L", f"/lab/qemu/{data[0].relative_to(req.qemu)}",
@@ -322,11 +328,7 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
                 observe.timeline(paths.RUNS / result.name),
                 result.logs["machine"])
     ids = _identity(req, k, g, binary, result)
-    for name, one in ids.items():
-        if "as_packaged" in one:
-            checks.append((f"identity: {name} as in its package",
-                           one["as_packaged"],
-                           f"{one['name']} {one['version']}"))
+    checks += identity.checks(ids, launched=refused is None)
     summary = _summary(req, result, stream, hist, before, after or
                        marks.get("end"), ids, checks, refused, argv)
     if after is None:
@@ -347,8 +349,7 @@ def _ending(req, result):
 
 
 def _identity(req, k, g, binary, result):
-    out = {"machine": {"name": str(paths.shown(binary)),
-                       "sha256": stamp.file_digest(binary)}}
+    out = {"machine": _outer(req, binary)}
     stock = {}
     if not req.kernel and req.host in kernels.STOCK:
         stock["host kernel"] = (f"host.{req.host}", k.vmlinuz)
@@ -361,20 +362,29 @@ def _identity(req, k, g, binary, result):
         out["guest kernel"] = {"name": g.release, "version": "unknown",
                                "sha256": stamp.file_digest(g.vmlinuz)}
     for name, (role, file) in stock.items():
-        from lab import sources
         inside = file.relative_to(sources.unpacked(role))
         out[name] = identity.of(role, file, inside)
     for name, role, package, inside, other in (
             ("QEMU", "host.qemu", "qemu-system-x86", QEMU_INSIDE, req.qemu),
             ("OVMF", "host.ovmf", "ovmf", OVMF_INSIDE, req.ovmf)):
-        seen = judge.first(result, f"sha256 {name.lower()}").split()
-        digest = seen[0] if seen else None
-        out[name] = {"name": package if not other else str(other),
-                     "version": hostimage.packages().get(package, "unknown")
-                     if not other else "unknown", "sha256": digest}
-        if not other and digest:
-            out[name]["as_packaged"] = \
-                digest == identity.packaged(role, inside)
+        said = judge.first(result, f"sha256 {name.lower()}")
+        if other:
+            file = _inner_qemu(other) if name == "QEMU" else other
+            out[name] = identity.named(said, other, file)
+        else:
+            version = hostimage.packages().get(package, "unknown")
+            out[name] = identity.in_host(said, role, package, version, inside)
+    return out
+
+
+def _outer(req, binary):
+    """Of the machine there is no package: it is named by the source that it
+    was built from, one of the user's own by what it says itself."""
+    out = {"name": str(paths.shown(binary)), **platform.identity(binary)}
+    if not req.machine:
+        row = sources.rows("machine.qemu")[0]
+        out["version"] = (f"{row.package} {row.version} " +
+                          ("as it is" if req.pristine else "with our changes"))
     return out
 
 
