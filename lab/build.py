@@ -5,7 +5,8 @@ import contextlib
 import fcntl
 import shutil
 
-from lab import (guest, hostimage, kernels, machine, needs, paths, say)
+from lab import (guest, hostimage, kernels, linux, machine, needs, paths,
+                 say)
 
 ROOM = 20 << 30
 
@@ -58,12 +59,21 @@ def parts(names, pristine=False):
         _parts(names, pristine)
 
 
+def lay(names):
+    """Our files and hooks in the sources of these parts. Before the first of
+    them is built: a hook that a source does not take is known at once."""
+    if "machine" in names:
+        machine.lay()
+    if "linux" in names:
+        linux.lay()
+
+
 def _parts(names, pristine):
+    lay([n for n in names if n != "machine" or not pristine])
     for name in names:
         if name == "machine":
             machine.build(pristine)
         elif name == "linux":
-            from lab import linux
             linux.build()
         elif name == "host":
             hostimage.build()

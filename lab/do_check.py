@@ -51,6 +51,9 @@ def _keep_logs(case, since):
 def do(args):
     todo = choose(args.case, args.full)
     build.prepare()
+    if not args.case:
+        with build.lock():
+            build.lay(["machine", "linux"])
     report = ktap.Report(len(todo))
     kept = record.Record()
     for case in todo:

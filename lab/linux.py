@@ -63,16 +63,25 @@ def overlay():
     return [(paths.ROOT / p, p) for p in PARTS if (paths.ROOT / p).is_dir()]
 
 
+def lay():
+    """Our files and hooks in the source, none if one hook does not fit. No
+    kernel that was built before a change counts as built."""
+    unpack()
+    if tree.Tree(PRISTINE, WORK, overlay(), SERIES).sync():
+        for flavour in FLAVOURS:
+            stamp.clear(f"linux.{Build(flavour).name}")
+
+
 def build(flavour="", pristine=False):
     """Builds what is out of date. Returns the kernels.Kernel."""
     b = Build(flavour, pristine)
-    unpack()
-    changed = []
-    if not pristine:
-        changed = tree.Tree(PRISTINE, WORK, overlay(), SERIES).sync()
+    if pristine:
+        unpack()
+    else:
+        lay()
     # make needs many seconds to find that there is nothing to do
     made = _made_from(b)
-    if not changed and current(b, made):
+    if current(b, made):
         return b.kernel()
     stamp.clear(f"linux.{b.name}")
     _configure(b)

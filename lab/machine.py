@@ -7,6 +7,7 @@ import shutil
 from lab import paths, say, sources, stamp, tree
 
 TOP = paths.OUT / "machine"
+SERIES = paths.ROOT / "machine/patches"
 
 CONFIGURE = [
     "--target-list=x86_64-softmmu", "--without-default-features",
@@ -66,14 +67,18 @@ def firmware():
     return dirs
 
 
+def lay():
+    """Our files and hooks in the source, none if one hook does not fit."""
+    tree.Tree(unpack(), Machine().src, overlay(), SERIES).sync()
+
+
 def build(pristine=False):
     """Builds what is out of date. Returns the Machine."""
     m = Machine(pristine)
-    source = unpack()
-    if not pristine:
-        t = tree.Tree(source, m.src, overlay(),
-                      paths.ROOT / "machine/patches")
-        t.sync()
+    if pristine:
+        unpack()
+    else:
+        lay()
     meson = sources.unpacked("machine.meson")
     env = dict(os.environ)
     env["PYTHONPATH"] = str(meson / "usr/lib/python3/dist-packages")

@@ -180,6 +180,8 @@ def stage(req):
     check(req)
     build.prepare()
     with build.lock():
+        build.lay(["machine"] * (not req.machine and not req.pristine) +
+                  ["linux"] * _ours(req))
         binary = _machine(req)
         psp = _psp(req, binary)
         hostimage.build()

@@ -150,8 +150,7 @@ def make():
 
 def _same_as_tree(files):
     """The branch's end must be what `make linux` builds."""
-    t = tree.Tree(linux.PRISTINE, linux.WORK, linux.overlay(), linux.SERIES)
-    t.sync()
+    linux.lay()
     hooked = {f for e in entries() if e.hooks
               for f in tree.touched_by(e.path)}
     for f in sorted(set(files) | hooked):

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves what the lab does in trouble: files that are not what they are said
-to be are noticed."""
+to be are noticed, hooks that do not fit before anything is built."""
 
+import argparse
 import contextlib
 import hashlib
 import pathlib
 import subprocess
 import tempfile
 
-from lab import identity, say
-from lab.cases import Case, CaseFailed
+from lab import (build, do_check, hostimage, identity, linux, machine, paths,
+                 run, say)
+from lab.cases import Case, CaseFailed, lab_self
 
 
 @contextlib.contextmanager
@@ -107,7 +109,60 @@ def identities():
     return "14 of what may be said"
 
 
+def before_builds():
+    """A hook that does not fit stops everything that builds before it does
+    so, whichever source does not take it."""
+    def built(*_, **__):
+        raise AssertionError("something was built or run")
+
+    asks = {"run": lambda: run.stage(run.Request(host="ours")),
+            "build": lambda: build.parts(["machine", "linux", "host",
+                                          "guest"]),
+            "check": lambda: do_check.do(argparse.Namespace(
+                case=[], full=False, again=False))}
+    bad = []
+    for which in ("machine", "linux"):
+        with tempfile.TemporaryDirectory() as tmp, \
+                contextlib.ExitStack() as stack:
+            top = pathlib.Path(tmp)
+            for part in ("machine", "linux"):
+                lab_self._tree(top / part, lab_self.PATCH.replace(
+                    "-two", "-deux" if part == which else "-two"))
+            for module, values in (
+                    (paths, {"STAMPS": top / "stamp"}),
+                    (build, {"prepare": lambda: None, "memory": lambda _: None,
+                             "lock": contextlib.nullcontext}),
+                    (machine, {"TOP": top / "machine", "overlay": list,
+                               "SERIES": top / "machine/patches",
+                               "unpack": lambda: top / "machine/pristine"}),
+                    (linux, {"PRISTINE": top / "linux/pristine",
+                             "WORK": top / "linux/work", "overlay": list,
+                             "SERIES": top / "linux/patches",
+                             "unpack": lambda: None}),
+                    (say, {"run": built}), (say, {"capture": built}),
+                    (hostimage, {"build": built}),
+                    (machine.sources, {"unpacked": built}),
+                    (do_check, {"choose": lambda *_: [
+                        Case("x", "", built)]})):
+                stack.enter_context(instead(module, **values))
+            for name, ask in asks.items():
+                try:
+                    ask()
+                    bad.append(f"{name}, {which}: it goes on")
+                except say.Failed as e:
+                    if "0001-x.patch: a/x.c: 1 out of 1 hunk" not in str(e):
+                        bad.append(f"{name}, {which}: {e}")
+                except AssertionError as e:
+                    bad.append(f"{name}, {which}: {e}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{2 * len(asks)} ways"
+
+
 CASES = [
+    Case("lab.hooks.first", "a hook that either source does not take is "
+         "reported before anything is built, by run, build and check",
+         before_builds, order=2),
     Case("lab.identity", "a host that does not say what QEMU and firmware it "
          "launched, or says another, is not taken for one with the package's; "
          "a package cut short has no digest", identities, order=2),
