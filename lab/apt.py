@@ -131,16 +131,38 @@ def update():
             say.run(["apt-get", "update", "-o",
                      "APT::Update::Error-Mode=any"], "apt-update", env=env())
         except say.Failed as e:
-            raise no_network(e) from e
+            raise no_network("apt-update") from e
 
 
-def no_network(cause):
-    mark = " ".join(str(cause).split())
-    found = re.search(r"((Could not|Temporary failure|Cannot)[^|]*)", mark)
-    why = found.group(1).strip()[:160] if found else "see out/log/apt-update.log"
+# What apt and debootstrap say when they cannot reach an archive.
+UNREACHED = re.compile(
+    r"(?:Could not (?:resolve|connect|wait)|Temporary failure|Unable to connect|"
+    r"Cannot initiate|Failed getting release file|Couldn't download|"
+    r"Connection (?:failed|refused|timed out)|"
+    r"Network is unreachable|No route to host).*")
+
+
+def unreached(log):
+    """The first line of a log that says an archive was not reached."""
+    found = UNREACHED.search(say.log_path(log).read_text(errors="replace"))
+    return found and found.group().strip()[:160]
+
+
+def no_network(log):
+    why = unreached(log) or f"see {paths.shown(say.log_path(log))}"
     return say.Stop(f"Debian's archive cannot be reached ({why})",
                     "check the network and /etc/apt/sources.list, then run "
                     "the same command again")
+
+
+def fetch(argv, log, *args, **kwargs):
+    """say.run() of what asks the network: no network is a Stop."""
+    try:
+        say.run(argv, log, *args, **kwargs)
+    except say.Failed as e:
+        if unreached(log):
+            raise no_network(log) from e
+        raise
 
 
 def versions_of(package, family, source=False):
@@ -211,18 +233,17 @@ def download(package, version, where):
     """Fetches one .deb into a directory; apt checks it against the lists."""
     where.mkdir(parents=True, exist_ok=True)
     with say.Step(f"fetch {package} {version}"):
-        say.run(["apt-get", "download", f"{package}={version}"],
-                f"fetch-{package}", env=env(), cwd=where,
-                hint="lab/snp update")
+        fetch(["apt-get", "download", f"{package}={version}"],
+              f"fetch-{package}", env=env(), cwd=where, hint="lab/snp update")
 
 
 def source(package, version, where):
     """Fetches the parts of a source package without unpacking them."""
     where.mkdir(parents=True, exist_ok=True)
     with say.Step(f"fetch source {package} {version}"):
-        say.run(["apt-get", "source", "--download-only",
-                 f"{package}={version}"], f"fetch-{package}", env=env(),
-                cwd=where, hint="lab/snp update")
+        fetch(["apt-get", "source", "--download-only",
+               f"{package}={version}"], f"fetch-{package}", env=env(),
+              cwd=where, hint="lab/snp update")
 
 
 def unpack(deb, where):

@@ -27,11 +27,11 @@ def build():
     cache = TOP / "cache"
     cache.mkdir(exist_ok=True)
     with say.Step("install Debian 13 into the host image"):
-        say.run(["debootstrap", "--variant=minbase", "--arch=amd64",
-                 f"--cache-dir={cache}", f"--keyring={apt.KEYRING}",
-                 "--include=" + ",".join(INCLUDE), "trixie", ROOT,
-                 apt.mirrors()[0]], "host-image",
-                hint="check the network; then the same command again")
+        apt.fetch(["debootstrap", "--variant=minbase", "--arch=amd64",
+                   f"--cache-dir={cache}", f"--keyring={apt.KEYRING}",
+                   "--include=" + ",".join(INCLUDE), "trixie", ROOT,
+                   apt.mirrors()[0]], "host-image",
+                  hint="check the network; then the same command again")
         shutil.rmtree(ROOT / "var/cache/apt", ignore_errors=True)
         shutil.rmtree(ROOT / "var/lib/apt/lists", ignore_errors=True)
         for name in ("lab", "lib/modules"):

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from lab import say
+from lab import apt, say
 
 PACKAGES = {
     "fetch and unpack": ["debian-archive-keyring", "dpkg-dev", "patch",
@@ -53,9 +53,9 @@ def install():
             say.run(prefix + argv, log, step, env=env)
         except say.Failed:
             # The lists of a fresh machine may be absent or old.
-            say.run(prefix + ["apt-get", "update"], log, step, env=env,
-                    append=True, hint="check /etc/apt/sources.list")
-            say.run(prefix + argv, log, step, env=env, append=True)
+            apt.fetch(prefix + ["apt-get", "update"], log, step, env=env,
+                      append=True, hint="check /etc/apt/sources.list")
+            apt.fetch(prefix + argv, log, step, env=env, append=True)
 
 
 def root():

@@ -3,14 +3,18 @@
 to be are noticed, hooks that do not fit before anything is built."""
 
 import argparse
+import concurrent.futures
 import contextlib
 import hashlib
+import os
 import pathlib
+import re
 import subprocess
+import sys
 import tempfile
 
-from lab import (build, do_check, hostimage, identity, linux, machine, paths,
-                 run, say)
+from lab import (build, do_check, hostimage, identity, linux, machine, needs,
+                 paths, run, say)
 from lab.cases import Case, CaseFailed, lab_self
 
 
@@ -159,7 +163,79 @@ def before_builds():
     return f"{2 * len(asks)} ways"
 
 
+# Runs one step of a build through the command line's own ends. Its archive
+# is one that no network has; all it writes is below SNP_OUT.
+STEP = """
+import os, pathlib, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from lab import apt, cli, do_update, hostimage, needs, paths
+ARCHIVE = "http://archive.invalid/debian"
+apt.mirrors = lambda: (ARCHIVE, ARCHIVE + "-security")
+with open(apt.configure(), "a") as conf:
+    conf.write('Acquire::Retries "0";\\n')     # each waits for a while
+(paths.APT / "sources.list").write_text("".join(
+    f"{kind} [trusted=yes] {ARCHIVE} trixie main\\n"
+    for kind in ("deb", "deb-src")))
+LISTS = paths.APT / "lists" / "archive.invalid_debian_dists_trixie_main_"
+X = "Package: x\\nVersion: 1\\nArchitecture: all\\nMaintainer: x\\n"
+FILES = {
+    "binary-amd64_Packages": X + "Filename: pool/x.deb\\nSize: 9\\nSHA256: " +
+    "0" * 64 + "\\nDescription: x\\n",
+    "source_Sources": X + "Binary: x\\nDirectory: pool\\n"
+    "Format: 3.0 (native)\\nChecksums-Sha256:\\n " + "0" * 64 +
+    " 9 x_1.dsc\\n " + "1" * 64 + " 9 x_1.tar.xz\\n"}
+for name, text in FILES.items():
+    pathlib.Path(str(LISTS) + name).write_text(text + "\\n")
+
+def install():
+    # the system's own apt, but with this archive and nothing installed
+    shim = paths.OUT / "bin"
+    shim.mkdir()
+    (shim / "apt-get").write_text(
+        f"#!/bin/sh\\nAPT_CONFIG={paths.APT}/apt.conf exec "
+        '/usr/bin/apt-get "$@"\\n')
+    (shim / "apt-get").chmod(0o755)
+    os.environ["PATH"] = f"{shim}:{os.environ['PATH']}"
+    needs.missing = lambda: ["x"]
+    needs.install()
+
+do_update.do = lambda args: {
+    "install": install, "update": apt.update, "image": hostimage.build,
+    "download": lambda: apt.download("x", "1", paths.DEBS),
+    "source": lambda: apt.source("x", "1", paths.DEBS)}[sys.argv[2]]()
+sys.exit(cli.main(["update"]))
+"""
+NETWORK = ("install", "update", "image", "download", "source")
+
+
+def no_network():
+    needs.root()
+    bad = []
+    with tempfile.TemporaryDirectory() as tmp, \
+            concurrent.futures.ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda step: subprocess.run(
+            ["unshare", "--net", sys.executable, "-c", STEP, paths.ROOT, step],
+            env=dict(os.environ, SNP_OUT=f"{tmp}/{step}"), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, check=False, timeout=120), NETWORK))
+    for step, r in zip(NETWORK, done):
+        lines = [x for x in r.stderr.splitlines()
+                 if not re.search(r" (\.\.\.|FAILED \d+:\d\d)$", x)]
+        if (r.returncode != 2 or len(lines) != 1 or
+                not lines[0].startswith("lab/snp: Debian's archive cannot be "
+                                        "reached (") or
+                "archive.invalid" not in lines[0] or
+                "check the network" not in lines[0]):
+            bad.append(f"{step}: status {r.returncode}: {r.stderr[-400:]}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(NETWORK)} steps"
+
+
 CASES = [
+    Case("lab.network", "without a network each step that fetches ends with "
+         "one line that says so, and status 2", no_network, order=3),
     Case("lab.hooks.first", "a hook that either source does not take is "
          "reported before anything is built, by run, build and check",
          before_builds, order=2),
