@@ -25,6 +25,17 @@ PARTS = {
 }
 
 
+def _remedy(number):
+    """What to do about an error of the system's."""
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ("run it as root, or set SNP_OUT to a directory that you may "
+                "write to")
+    if number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+        return "stop something else on this computer"
+    return ("check that path; if it is below out/, `lab/snp clean --yes` and "
+            "the part's name remove it, to be made anew")
+
+
 def main(argv):
     # Below `make check` these would reach the makes that are started here:
     # the selftests' Makefile puts its output into / if it is not the first.
@@ -48,11 +59,12 @@ def main(argv):
         print(f"lab/snp: {e}", file=sys.stderr)
         return 1
     except OSError as e:
-        if e.errno == errno.ENOSPC:
-            print("lab/snp: the disk is full; free some space "
-                  "(`lab/snp clean` says what out/ holds)", file=sys.stderr)
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            print(f"lab/snp: {say.disk_full()}", file=sys.stderr)
         else:
-            print(f"lab/snp: {e.strerror}: {e.filename}", file=sys.stderr)
+            where = f": {e.filename}" if e.filename else ""
+            print(f"lab/snp: {e.strerror or e}{where}; {_remedy(e.errno)}",
+                  file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nlab/snp: stopped", file=sys.stderr)

@@ -155,12 +155,30 @@ def run(argv, log, step=None, hint=None, append=False, **kwargs):
                       f"(status {child.returncode})", hint)
 
 
+# Whoever fails with less left below out/ than this fails for that: the log
+# that would say so lies there, too.
+NO_ROOM = 1 << 20
+
+
+def disk_full():
+    """A Stop that says so and what to do."""
+    return Stop("the disk is full", "free some space (`lab/snp clean` says "
+                "what out/ holds), then run the same command again")
+
+
+def _no_room():
+    st = os.statvfs(paths.OUT)
+    # root may use what is kept back from others
+    blocks = st.f_bfree if os.geteuid() == 0 else st.f_bavail
+    return blocks * st.f_frsize < NO_ROOM
+
+
 def explain(path, what, hint=None):
-    """Raises Failed with the end of a log."""
+    """Raises Failed with the end of a log; Stop if the disk is full."""
+    if _no_room() or any("No space left on device" in line
+                         for line in tail(path, 1000)):
+        raise disk_full()
     text = tail(path)
-    if any("No space left on device" in line for line in text):
-        raise Stop("the disk is full", "free some space; `lab/snp clean` says "
-                   "what out/ holds")
     lines = [what] + ["    | " + line for line in text]
     lines.append(f"    full log: {paths.shown(path)}")
     if hint:

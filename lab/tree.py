@@ -110,7 +110,7 @@ class Tree:
         except (OSError, ValueError):
             before = set()
         # written first: what is about to be touched is known even if cut short
-        self.manifest.write_text(json.dumps(sorted(ours | before)))
+        self._note(ours | before)
         changed = []
         for rel in sorted(ours | before):
             new, old = self.stage / rel, self.work / rel
@@ -125,8 +125,14 @@ class Tree:
                 shutil.copyfile(new, old)
                 shutil.copymode(new, old)
                 changed.append(rel)
-        self.manifest.write_text(json.dumps(sorted(ours)))
+        self._note(ours)
         return changed
+
+    def _note(self, ours):
+        """Whole or not at all: what it forgets would stay in the tree."""
+        tmp = self.manifest.with_suffix(".tmp")
+        tmp.write_text(json.dumps(sorted(ours)))
+        tmp.replace(self.manifest)
 
 
 def touched_by(patch):

@@ -5,7 +5,9 @@ to be are noticed, hooks that do not fit before anything is built."""
 import argparse
 import concurrent.futures
 import contextlib
+import errno
 import hashlib
+import io
 import os
 import pathlib
 import re
@@ -13,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-from lab import (build, do_check, hostimage, identity, linux, machine, needs,
-                 paths, run, say)
+from lab import (build, cli, do_check, do_update, hostimage, identity, linux,
+                 machine, needs, paths, run, say)
 from lab.cases import Case, CaseFailed, lab_self
 
 
@@ -209,17 +211,24 @@ sys.exit(cli.main(["update"]))
 NETWORK = ("install", "update", "image", "download", "source")
 
 
+def _apart(tmp, argv, steps, more=()):
+    """[(step, how it ended)] of all steps at once, each with an out/ of its
+    own."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(zip(steps, pool.map(lambda step: subprocess.run(
+            [*argv, step, *more], text=True, check=False, timeout=300,
+            env=dict(os.environ, SNP_OUT=f"{tmp}/{step}"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE), steps)))
+
+
 def no_network():
     needs.root()
     bad = []
-    with tempfile.TemporaryDirectory() as tmp, \
-            concurrent.futures.ThreadPoolExecutor() as pool:
-        done = list(pool.map(lambda step: subprocess.run(
-            ["unshare", "--net", sys.executable, "-c", STEP, paths.ROOT, step],
-            env=dict(os.environ, SNP_OUT=f"{tmp}/{step}"), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, check=False, timeout=120), NETWORK))
-    for step, r in zip(NETWORK, done):
+    with tempfile.TemporaryDirectory() as tmp:
+        done = _apart(tmp, ["unshare", "--net", sys.executable, "-c", STEP,
+                            paths.ROOT], NETWORK)
+    for step, r in done:
         lines = [x for x in r.stderr.splitlines()
                  if not re.search(r" (\.\.\.|FAILED \d+:\d\d)$", x)]
         if (r.returncode != 2 or len(lines) != 1 or
@@ -233,7 +242,120 @@ def no_network():
     return f"{len(NETWORK)} steps"
 
 
+# Steps on a disk of 1 MiB, which `room 64` makes larger, through the command
+# line's own ends. argv: where lab/ is, the step, a package, its file's digest.
+FULL = """
+import os, pathlib, subprocess, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from lab import apt, cli, do_update, paths, say, stamp, tree
+step, deb, right = sys.argv[2:]
+out = paths.OUT
+out.mkdir()
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "lab", out],
+               check=True)
+
+def room(size):
+    for p in out.glob("filler"):
+        p.unlink()
+    subprocess.run(["mount", "-o", f"remount,size={size}m", out], check=True)
+
+def fill():
+    with open(out / "filler", "wb", buffering=0) as f:
+        try:
+            while f.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+
+def unpack():
+    apt.unpack(deb, out / "x")
+
+def child():                    # says nothing, as a log on that disk would
+    say.run(["sh", "-c", f"cat /dev/zero > {out}/filler 2>&-; exit 1"], "x")
+
+def other():                    # fails with room enough
+    room(64)
+    say.run(["sh", "-c", "echo why; exit 1"], "x")
+
+def mark():
+    fill()
+    stamp.write("x", "y" * 9000)
+
+def forget():
+    try:
+        t.sync()
+    finally:
+        room(64)
+        t.overlay.clear()
+        t.sync()
+
+if step == "forget":
+    for name in ("pristine", "ours", "work"):
+        (out / name).mkdir()
+    for n in range(400):
+        (out / f"ours/{'n' * 200}{n}").touch()
+    t = tree.Tree(out / "pristine", out / "work", [(out / "ours", "")], None)
+    room(64)
+    t.sync()
+    room(1)
+    for n in range(40):
+        (out / f"ours/{'m' * 200}{n}").touch()
+    fill()
+do_update.do = lambda args: globals()[step]()
+status = cli.main(["build", "--install"] if step == "prepare" else ["update"])
+room(64)
+for p in (out / "x", out / "stamp/x"):
+    assert not p.exists(), p
+assert step != "forget" or not any((out / "work").iterdir())
+if step == "unpack":
+    unpack()
+    assert stamp.file_digest(out / "x/usr/bin/x") == right
+sys.exit(status)
+"""
+FULL_ENDS = {"unpack": (2, "the disk is full; free some space"),
+             "child": (2, "the disk is full; free some space"),
+             "mark": (2, "the disk is full; free some space"),
+             "forget": (2, "the disk is full; free some space"),
+             "other": (1, "sh failed"),
+             "prepare": (2, "0 GiB free below")}
+
+
+def full_disk():
+    needs.root()
+    bad = []
+    with tempfile.TemporaryDirectory() as tmp:
+        deb = _deb(pathlib.Path(tmp), os.urandom(1 << 20))
+        right = identity._extract(deb, "usr/bin/x")
+        done = _apart(tmp, ["unshare", "--mount", sys.executable, "-c", FULL,
+                            paths.ROOT], FULL_ENDS, [deb, right])
+        for step, r in done:
+            status, text = FULL_ENDS[step]
+            lines = r.stderr.splitlines()
+            if r.returncode != status or not lines or not lines[0].startswith(
+                    f"lab/snp: {text}") or status == 2 and len(lines) != 1:
+                bad.append(f"{step}: status {r.returncode}: "
+                           f"{r.stderr[-400:]}")
+    for number in (errno.EACCES, errno.ENOENT, errno.EDQUOT, errno.EIO):
+        def fails(_, number=number):
+            raise OSError(number, "why", "where")
+        told = io.StringIO()
+        with instead(do_update, do=fails), contextlib.redirect_stderr(told):
+            status = cli.main(["update"])
+        if status != 2 or told.getvalue().count("\n") != 1 or not re.match(
+                r"lab/snp: (why: where|the disk is full); \w+",
+                told.getvalue()):
+            bad.append(f"{errno.errorcode[number]}: status {status}: "
+                       f"{told.getvalue()}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(FULL_ENDS)} steps, 4 errors of the system's"
+
+
 CASES = [
+    Case("lab.disk-full", "with the disk full a step ends with one line that "
+         "says so and what to do, and status 2; nothing half-made is trusted "
+         "then", full_disk, order=3),
     Case("lab.network", "without a network each step that fetches ends with "
          "one line that says so, and status 2", no_network, order=3),
     Case("lab.hooks.first", "a hook that either source does not take is "
