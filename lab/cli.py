@@ -36,20 +36,32 @@ def _remedy(number):
             "the part's name remove it, to be made anew")
 
 
+class Parser(argparse.ArgumentParser):
+    """One that says what is wrong in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says "
+                  "what there is\n")
+
+
+def parser():
+    p = Parser(prog="lab/snp",
+               description="The SNP machine, its hosts and guests.")
+    sub = p.add_subparsers(dest="part", metavar="PART", required=True)
+    for name, text in PARTS.items():
+        one = sub.add_parser(name, help=text, description=text)
+        module = importlib.import_module(f"lab.do_{name}")
+        module.options(one)
+        one.set_defaults(do=module.do)
+    return p
+
+
 def main(argv):
     # Below `make check` these would reach the makes that are started here:
     # the selftests' Makefile puts its output into / if it is not the first.
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
         os.environ.pop(name, None)
-    parser = argparse.ArgumentParser(
-        prog="lab/snp", description="The SNP machine, its hosts and guests.")
-    sub = parser.add_subparsers(dest="part", metavar="PART", required=True)
-    for name, text in PARTS.items():
-        p = sub.add_parser(name, help=text, description=text)
-        module = importlib.import_module(f"lab.do_{name}")
-        module.options(p)
-        p.set_defaults(do=module.do)
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         return args.do(args) or 0
     except say.Stop as e:

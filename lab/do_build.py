@@ -7,7 +7,8 @@ WHAT = ("machine", "linux", "host", "guest")
 
 
 def options(p):
-    p.add_argument("what", nargs="?", default="all", choices=WHAT + ("all",))
+    p.add_argument("what", nargs="?", default="all", choices=WHAT + ("all",),
+                   help="what to build (default: all)")
     p.add_argument("--pristine", action="store_true",
                    help="the machine without our changes, for comparison")
     p.add_argument("--install", action="store_true",

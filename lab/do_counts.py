@@ -11,7 +11,8 @@ def options(p):
                    "(default: the last run)")
     p.add_argument("--run", metavar="NAME", help="all counters since its "
                    "machine's start, of a run that is live or finished")
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true",
+                   help="print JSON instead of a table")
 
 
 def of_run(name):

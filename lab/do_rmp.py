@@ -16,7 +16,8 @@ def options(p):
     p.add_argument("--entry", metavar="ADDRESS",
                    help="the entry of a physical address, decoded")
     p.add_argument("--png", metavar="FILE", help="draw it")
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true",
+                   help="print JSON instead of a table")
     p.add_argument("--list", action="store_true",
                    help="runs there are, and their moments")
 

@@ -11,6 +11,15 @@ LAST = paths.OUT / "last-run.json"
 
 
 def options(p):
+    of_stage(p)
+    p.add_argument("--timeout", type=int, default=run.Request.timeout,
+                   metavar="S",
+                   help="give up after S seconds (default %(default)s)")
+    p.add_argument("--json", metavar="FILE", help="write the summary there")
+
+
+def of_stage(p):
+    """What a run is made of, an interactive one, too."""
     r = run.Request()
     p.add_argument("--host", default=r.host, metavar="NAME",
                    help=f"host kernel: {', '.join(kernels.NAMES)} "
@@ -23,9 +32,12 @@ def options(p):
     p.add_argument("--memory", default=r.memory, metavar="SIZE",
                    help="memory of the guest (default %(default)s)")
     p.add_argument("--qemu", metavar="DIR", help="an unpacked inner QEMU")
-    p.add_argument("--ovmf", metavar="FILE")
-    p.add_argument("--guest-kernel", metavar="FILE")
-    p.add_argument("--guest-modules", metavar="DIR")
+    p.add_argument("--ovmf", metavar="FILE",
+                   help="the guest's firmware, instead of Debian 13's")
+    p.add_argument("--guest-kernel", metavar="FILE",
+                   help="the guest's kernel, instead of Debian 13's")
+    p.add_argument("--guest-modules", metavar="DIR",
+                   help="its modules: DIR holds lib/modules/<release>")
     p.add_argument("--machine", metavar="BINARY", help="another outer QEMU")
     p.add_argument("--pristine", action="store_true",
                    help="the outer QEMU without our changes")
@@ -41,16 +53,15 @@ def options(p):
                    help="what the guest is (default %(default)s)")
     p.add_argument("--plain", action="store_const", const="plain",
                    dest="guest_type", help="short for --guest-type plain")
-    p.add_argument("--host-smp", type=int, default=r.host_smp, metavar="N")
-    p.add_argument("--host-memory", default=r.host_memory, metavar="SIZE")
+    p.add_argument("--host-smp", type=int, default=r.host_smp, metavar="N",
+                   help="CPUs of the machine (default %(default)s)")
+    p.add_argument("--host-memory", default=r.host_memory, metavar="SIZE",
+                   help="memory of the machine (default %(default)s)")
     p.add_argument("--thread", default=r.thread, choices=("single", "multi"),
                    help="one thread for all CPUs of the machine, or one each")
-    p.add_argument("--timeout", type=int, default=r.timeout, metavar="S",
-                   help="give up after S seconds (default %(default)s)")
-    p.add_argument("--json", metavar="FILE", help="write the summary there")
 
 
-def request(args):
+def request(args, **more):
     return run.Request(
         host=args.host, kernel=args.kernel, modules=args.modules,
         smp=args.smp, memory=args.memory, qemu=args.qemu, ovmf=args.ovmf,
@@ -58,15 +69,14 @@ def request(args):
         machine=args.machine, pristine=args.pristine,
         self_check=args.self_check, encrypt=args.encrypt, loose=args.loose,
         host_smp=args.host_smp, host_memory=args.host_memory,
-        thread=args.thread, kind=args.guest_type,
-        timeout=args.timeout)
+        thread=args.thread, kind=args.guest_type, **more)
 
 
 def do(args):
     if args.json and not pathlib.Path(args.json).resolve().parent.is_dir():
         raise say.Stop(f"--json: {args.json}: no such directory",
                        "make it first")
-    verdict = run.go(request(args))
+    verdict = run.go(request(args, timeout=args.timeout))
     text = json.dumps(verdict.summary, indent=1) + "\n"
     LAST.write_text(text)
     if args.json:

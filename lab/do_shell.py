@@ -8,7 +8,7 @@ from lab import do_run, guest, paths, run, say
 
 
 def options(p):
-    do_run.options(p)
+    do_run.of_stage(p)
     g = p.add_mutually_exclusive_group()
     g.add_argument("--guest", action="store_true",
                    help="a shell in the guest instead of in the host")

@@ -10,7 +10,8 @@ def options(p):
     p.add_argument("run", nargs="?", help="name of a run, live or finished "
                    "(default: the latest)")
     p.add_argument("--png", metavar="FILE", help="draw it")
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true",
+                   help="print JSON instead of a table")
 
 
 def total(value):

@@ -352,7 +352,28 @@ def full_disk():
     return f"{len(FULL_ENDS)} steps, 4 errors of the system's"
 
 
+def options():
+    """Each option of each part, and what the help says of it."""
+    parts = next(a for a in cli.parser()._actions
+                 if isinstance(a, argparse._SubParsersAction)).choices
+    bad, number = [], 0
+    for name, part in parts.items():
+        for action in part._actions:
+            number += 1
+            if not action.help or action.help == argparse.SUPPRESS:
+                bad.append(f"lab/snp {name}: nothing is said of "
+                           f"{action.option_strings or action.dest}")
+        part.format_help()
+    if set(parts) != set(cli.PARTS) or number < 50:
+        bad.append(f"{len(parts)} parts, {number} options")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{number} options"
+
+
 CASES = [
+    Case("lab.options", "--help says something of each option of each part",
+         options, order=2),
     Case("lab.disk-full", "with the disk full a step ends with one line that "
          "says so and what to do, and status 2; nothing half-made is trusted "
          "then", full_disk, order=3),
