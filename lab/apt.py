@@ -165,8 +165,10 @@ def fetch(argv, log, *args, **kwargs):
         raise
 
 
-def versions_of(package, family, source=False):
-    """All versions of a package the family's lists hold, newest first."""
+def versions_of(package, family, source=False, main=False):
+    """All versions of a package the family's lists hold, newest first. main:
+    those of its suite alone, without what is laid over it."""
+    suites = FAMILIES[family][:1 if main else None]
     argv = ["apt-cache", "madison", package]
     found = []
     for line in say.capture(argv, env=env()).splitlines():
@@ -176,7 +178,7 @@ def versions_of(package, family, source=False):
         if part[2].endswith("Sources") != source:
             continue
         suite = part[2].split()[1].split("/")[0]
-        if suite in FAMILIES[family]:
+        if suite in suites:
             found.append(part[1])
     for i in range(1, len(found)):
         for j in range(i, 0, -1):

@@ -14,13 +14,19 @@ LIST = TOP / "packages"
 INCLUDE = ["qemu-system-x86", "ovmf", "kmod", "libcurl4t64", "libssl3t64"]
 
 
+def _key():
+    want = [sources.rows(role) for role in sources.MAIN]
+    return stamp.digest(INCLUDE, want, "2")
+
+
 def build():
     """Builds the image if lab/versions asks for another QEMU or OVMF."""
-    want = [sources.rows("host.qemu"), sources.rows("host.ovmf")]
-    key = stamp.digest(INCLUDE, want, "2")
-    if stamp.current("host.image", key, IMAGE, LIST):
+    if stamp.current("host.image", _key(), IMAGE, LIST):
         return IMAGE
     needs.root()
+    # what the archive has no more gives way now, before it is installed
+    for role in sources.MAIN:
+        sources.usable(role)
     stamp.clear("host.image")
     shutil.rmtree(ROOT, ignore_errors=True)
     TOP.mkdir(parents=True, exist_ok=True)
@@ -39,7 +45,7 @@ def build():
     text = say.capture(["dpkg-query", f"--admindir={ROOT}/var/lib/dpkg",
                         "-W", "-f", "${Package} ${Version}\n"])
     have = dict(line.split() for line in text.splitlines())
-    for role in ("host.qemu", "host.ovmf"):
+    for role in sources.MAIN:
         for row in sources.rows(role):
             if have.get(row.package) != row.version:
                 say.note(f"Debian 13 now has {row.package} "
@@ -48,7 +54,7 @@ def build():
     with say.Step("make the host image"):
         image.ext4(ROOT, IMAGE, "host-image-ext4")
     LIST.write_text(text)
-    stamp.write("host.image", key)
+    stamp.write("host.image", _key())
     return IMAGE
 
 

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-from lab import (build, cli, do_check, do_update, hostimage, identity, linux,
-                 machine, needs, paths, run, say)
+from lab import (apt, build, cli, do_check, do_update, hostimage, identity,
+                 image, linux, machine, needs, paths, run, say, sources)
 from lab.cases import Case, CaseFailed, lab_self
 
 
@@ -371,7 +371,64 @@ def options():
     return f"{number} options"
 
 
+MADISON = """\
+ {0} | 2 | http://x/debian-security trixie-security/main amd64 Packages
+ {0} | 1 | http://x/debian trixie/main amd64 Packages
+"""
+
+
+def host_versions():
+    """QEMU and OVMF of the host image are its suite's, whatever security has
+    on top and lab/versions recorded, and the image is built for them once."""
+    bad = []
+    for recorded in ("0", "1", "2"):
+        installed, told = [], io.StringIO()
+
+        def capture(argv, **_):
+            if argv[0] == "apt-cache":
+                return MADISON.format(argv[2])
+            return "qemu-system-x86 1\novmf 1\n"
+
+        with tempfile.TemporaryDirectory() as tmp, \
+                contextlib.ExitStack() as stack:
+            top = pathlib.Path(tmp)
+            rows = {role: [sources.Row(role, *sources.ROLES[role][:2],
+                                       sources.ROLES[role][2], recorded, "s")]
+                    for role in sources.ROLES}
+            for module, values in (
+                    (paths, {"STAMPS": top / "stamp"}),
+                    (sources, {"recorded": lambda rows=rows: rows,
+                               "FALLBACK": top / "fallback"}),
+                    (apt, {"have_lists": lambda: True, "update": lambda: None,
+                           "env": dict, "mirrors": lambda: ("x", "x"),
+                           "show": lambda *_: {"SHA256": "s"},
+                           "fetch": lambda *_, **__: installed.append(1)}),
+                    (say, {"capture": capture}),
+                    (image, {"ext4": lambda _, file, __: file.touch()}),
+                    (hostimage, {"TOP": top, "ROOT": top / "root",
+                                 "IMAGE": top / "image",
+                                 "LIST": top / "list"})):
+                stack.enter_context(instead(module, **values))
+            stack.enter_context(contextlib.redirect_stderr(told))
+            for _ in range(2):
+                hostimage.build()
+            have = [r.version for role in sources.MAIN
+                    for r in sources.rows(role)]
+            other = sources.newest("guest.busybox")[0].version
+        if have != ["1", "1"] or len(installed) != 1 or other != "2":
+            bad.append(f"recorded {recorded}: {have}, installed "
+                       f"{len(installed)} times, others {other}")
+        if ("lab/snp update" in told.getvalue()) != (recorded != "1"):
+            bad.append(f"recorded {recorded}: {told.getvalue()}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return "3 versions"
+
+
 CASES = [
+    Case("lab.versions.host", "QEMU and OVMF of the host image are the "
+         "suite's, as debootstrap takes them, whatever its security has",
+         host_versions, order=2),
     Case("lab.options", "--help says something of each option of each part",
          options, order=2),
     Case("lab.disk-full", "with the disk full a step ends with one line that "
