@@ -20,11 +20,19 @@ from lab import needs, paths, say
 
 PATCHES = paths.LAB / "breakage"
 TOP = paths.OUT / "break"
-CHANGES = 10                    # lines a patch may add or remove, each
+CHANGES = 10                    # lines a patch may add and remove, together
 # What a build or a case may write below out/, logs aside.
 WRITTEN = ("machine", "machine-tests", "linux", "kernel", "selftests", "stamp",
            "guest")
 FIELDS = ("Breaks", "Case", "Says")
+# What a host says that dies for whatever reason: not what a patch may name.
+CRASHES = ("the host died: Kernel panic - not syncing: Fatal exception",
+           "the host died: BUG: unable to handle page fault for address: "
+           "0000000000000008",
+           "the host died: BUG: kernel NULL pointer dereference, address: 0",
+           "host: no warning: Oops: 0002 [#1] PREEMPT SMP NOPTI",
+           "host: no warning: WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:1",
+           "the machine ended by signal 11 (Segmentation fault)")
 
 Broken = collections.namedtuple("Broken", "name file breaks case says files")
 
@@ -37,9 +45,10 @@ def read(file):
     fields = dict(re.findall(r"^(\w+): (.*)$", head, re.M))
     assert set(fields) == set(FIELDS), f"{file.name}: {sorted(fields)}"
     body = ("--- a/" + diff).splitlines()
-    for sign in "+-":
-        n = sum(x[:1] == sign and x[:3] != sign * 3 for x in body)
-        assert n <= CHANGES, f"{file.name}: {n} lines with {sign}"
+    n = sum(x[:1] in ("+", "-") and x[:3] not in ("+++", "---") for x in body)
+    assert 0 < n <= CHANGES, f"{file.name}: {n} lines, at most {CHANGES}"
+    crash = [x for x in CRASHES if re.search(fields["Says"], x)]
+    assert not crash, f"{file.name}: any crash will do: {crash[0]}"
     files = sorted(set(re.findall(r"^\+\+\+ b/(\S+)", "\n".join(body), re.M)))
     return Broken(file.stem, file, *(fields[f] for f in FIELDS), files)
 

@@ -2,7 +2,9 @@
 """Proves that the cases notice: with one check of the machine or of the host
 series removed, the case that stands for it fails, and says why."""
 
+import pathlib
 import subprocess
+import tempfile
 
 from lab import breakage, cases, paths, record
 from lab.cases import Case, CaseFailed
@@ -27,7 +29,37 @@ def patches():
             bad.append(f"{file.name}: {r.stdout.strip()}")
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(breakage.every())} patches" + _judged()
+    return f"{len(breakage.every())} patches" + _read() + _judged()
+
+
+def _patch(added, removed, says="x: no .* there"):
+    return (f"Breaks: a\nCase: a.b\nSays: {says}\n\n--- a/x\n+++ b/x\n"
+            "@@ -1 +1 @@\n" + "-- old\n" * removed + "++ new\n" * added)
+
+
+def _read():
+    """What is no breakage on purpose: too much of it, or a reason that any
+    crash gives."""
+    half = breakage.CHANGES // 2
+    files = [(_patch(half, half), True), (_patch(half + 1, half), False),
+             (_patch(half, half + 1), False), (_patch(0, 0), False),
+             (_patch(1, 1).replace("Case: a.b\n", ""), False)]
+    files += [(_patch(1, 1, says), False) for says in
+              ("(BUG: |Kernel panic|Oops)", "BUG: unable to handle page fault",
+               "WARNING", "signal 11", "")]
+    with tempfile.TemporaryDirectory() as tmp:
+        file = pathlib.Path(tmp) / "x.patch"
+        for text, good in files:
+            file.write_text(text)
+            try:
+                breakage.read(file)
+            except AssertionError:
+                if good:
+                    raise
+                continue
+            if not good:
+                raise CaseFailed(f"taken for a breakage:\n{text}")
+    return f", {len(files) - 1} others refused"
 
 
 def _judged():
