@@ -5,7 +5,7 @@ import json
 import pathlib
 import sys
 
-from lab import counts, guest, kernels, paths, run, say
+from lab import counts, guest, kernels, paths, platform, run, say
 
 LAST = paths.OUT / "last-run.json"
 
@@ -46,6 +46,9 @@ def of_stage(p):
                    "the RMP at each world switch, and stops at a stale one")
     p.add_argument("--encrypt", action="store_true",
                    help="the machine enciphers the memory of SNP guests")
+    p.add_argument("--cpu", default=r.cpu, metavar="NAME",
+                   help=f"processor of the machine: "
+                   f"{', '.join(platform.PRESETS)} (default {r.cpu})")
     p.add_argument("--loose", action="store_true",
                    help="the machine takes the looser reading where the "
                    "sources are silent on a page's size")
@@ -68,6 +71,7 @@ def request(args, **more):
         guest_kernel=args.guest_kernel, guest_modules=args.guest_modules,
         machine=args.machine, pristine=args.pristine,
         self_check=args.self_check, encrypt=args.encrypt, loose=args.loose,
+        cpu=args.cpu,
         host_smp=args.host_smp, host_memory=args.host_memory,
         thread=args.thread, kind=args.guest_type, **more)
 

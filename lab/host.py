@@ -146,11 +146,12 @@ def _last_words(child, result, log, cwd):
 
 class Host:
     def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
-                 snp=True, extra=(), psp=()):
+                 snp=True, extra=(), psp=(), cpu=platform.CPU):
         self.kernel = kernel
         self.binary = pathlib.Path(binary).absolute()
         self.smp, self.memory, self.thread = smp, memory, thread
         self.snp, self.extra, self.psp = snp, list(extra), psp
+        self.cpu = cpu
 
     def _files(self, name, script, files, mode):
         """The run's own disk: script, start-up and files."""
@@ -180,7 +181,8 @@ class Host:
 
     def command(self, where, cmdline=""):
         base = platform.arguments(self.binary, self.smp, self.memory,
-                                  self.thread, self.snp, self.psp)
+                                  self.thread, self.snp, self.psp,
+                                  self.cpu)
         argv = [str(self.binary), *base]    # all paths absolute: see run()
         for directory in machine.firmware():
             argv += ["-L", str(directory)]

@@ -1,15 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The one place that says what computer the host runs on."""
 
+import dataclasses
 import subprocess
 
 from lab import stamp
 
 # What stock TCG offers an ordinary hypervisor.
 CPU_PLAIN = "EPYC-Milan-v1,phys-bits=48,+svm,+npt"
-# An SNP-capable EPYC on bare metal.
-CPU_SNP = ("EPYC-Milan-v1,-hypervisor,phys-bits=48,min-xlevel=0x80000021,"
-           "+svm,+npt,+nrip-save,+lbrv,+flushbyasid,+decodeassists,+xsavec")
+# On bare metal, with what SVM has to have for SEV-ES and SNP.
+BARE = ("-hypervisor,+svm,+npt,+nrip-save,+lbrv,+flushbyasid,+decodeassists,"
+        "+xsavec")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """An SNP-capable EPYC. cpu: for -cpu; psp: properties of the secure
+    processor's device that go with it."""
+    cpu: str
+    psp: tuple = ()
+
+
+PRESETS = {
+    "milan": Preset("EPYC-Milan-v1,phys-bits=48,min-xlevel=0x80000021"),
+    # 5-level page tables are not tried yet. The microcode is one that has
+    # what kernels look for.
+    "genoa": Preset("EPYC-Genoa-v1,stepping=1,phys-bits=52,-la57,"
+                    "min-xlevel=0x80000022,ucode-rev=0xa101154",
+                    ("max-asid=1006", "phys-reduction=6")),
+}
+CPU = "milan"
 
 PSP = "amd-psp"
 
@@ -21,19 +41,22 @@ def has_psp(binary):
     return f'name "{PSP}"' in r.stdout
 
 
-def arguments(binary, smp=2, memory="3G", thread="multi", snp=True, psp=()):
+def arguments(binary, smp=2, memory="3G", thread="multi", snp=True, psp=(),
+              cpu=CPU):
     """Command line of the outer machine, without kernel, disks and ports.
-    psp: properties of the secure processor's device, "name=value"."""
+    cpu: name of a preset. psp: more properties of the secure processor's
+    device, "name=value"."""
+    preset = PRESETS[cpu]
     snp = snp and has_psp(binary)
     out = ["-machine", "q35,smm=off,dump-guest-core=off",
            "-accel", f"tcg,thread={thread},tb-size=512",
-           "-cpu", CPU_SNP if snp else CPU_PLAIN,
+           "-cpu", f"{preset.cpu},{BARE}" if snp else CPU_PLAIN,
            "-smp", str(smp), "-m", str(memory),
            "-nodefaults", "-no-user-config", "-display", "none",
            "-no-reboot", "-action", "shutdown=pause",
            "-device", "amd-iommu,intremap=on"]
     if snp:
-        out += ["-device", ",".join([PSP, "id=psp", *psp])]
+        out += ["-device", ",".join([PSP, "id=psp", *preset.psp, *psp])]
     return out
 
 

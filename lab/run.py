@@ -32,6 +32,7 @@ class Request:
     pristine: bool = False      # our own build without our changes
     self_check: bool = False    # the machine compares its caches with the RMP
     encrypt: bool = False       # the machine enciphers SNP guests' memory
+    cpu: str = platform.CPU     # one of platform.PRESETS
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
     host_smp: int = 2
@@ -81,6 +82,9 @@ def check(req):
         raise say.Stop(f"unknown host '{req.host}'",
                        "one of " + ", ".join(kernels.NAMES) +
                        ", or --kernel and --modules")
+    if req.cpu not in platform.PRESETS:
+        raise say.Stop(f"unknown processor '{req.cpu}'",
+                       "one of " + ", ".join(platform.PRESETS))
     if not 1 <= req.smp <= 8 or not 1 <= req.host_smp <= 8:
         raise say.Stop("between 1 and 8 CPUs", "check --smp")
     if size(req.memory) < 128 << 20:
@@ -122,9 +126,9 @@ def _psp(req, binary):
     """Properties of the secure processor's device that were asked for."""
     out = (["self-check=on"] * req.self_check + ["encrypt=on"] * req.encrypt +
            ["loose-size=on"] * req.loose)
-    if out and not platform.has_psp(binary):
-        raise say.Stop("--self-check, --encrypt and --loose are the SNP "
-                       "machine's, and "
+    if (out or req.cpu != platform.CPU) and not platform.has_psp(binary):
+        raise say.Stop("--cpu, --self-check, --encrypt and --loose are the "
+                       "SNP machine's, and "
                        f"{paths.shown(binary)} is none", "leave them out")
     return out
 
@@ -196,6 +200,7 @@ def stage(req):
              "guest/disk": disk}
     script, argv = _script(req, files)
     h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread, psp=psp,
+                  cpu=req.cpu,
                   extra=traced.arguments() if req.traced else ())
     return Stage(binary, k, g, h, files, script, argv, digest, tmp)
 

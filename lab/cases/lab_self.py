@@ -604,6 +604,8 @@ REFUSED = [
     (["run", "--machine", "/bin/true", "--self-check"], "is none"),
     (["run", "--machine", "/bin/true", "--encrypt"], "is none"),
     (["run", "--machine", "/bin/true", "--loose"], "is none"),
+    (["run", "--cpu", "rome"], "unknown processor"),
+    (["run", "--machine", "/bin/true", "--cpu", "genoa"], "is none"),
     (["run", "--memory", "lots"], "not a size"),
     (["run", "--memory", "16M"], "128M"),
     (["run", "--memory", "8G"], "does not fit"),

@@ -45,6 +45,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(AmdPspState, AMD_PSP)
 #define RESP_DONE         (1u << 31)
 #define RESP_STATUS       0xffff
 
+/* What a processor with C-bit 51 may take of 48 address bits, at most */
+#define MAX_REDUCTION     8
+
 struct AmdPspState {
     PCIDevice parent_obj;
 
@@ -172,6 +175,10 @@ static void psp_realize(PCIDevice *dev, Error **errp)
                    FW_MAX_ASID);
         return;
     }
+    if (s->platform.phys_reduction > MAX_REDUCTION) {
+        error_setg(errp, "phys-reduction is at most %d", MAX_REDUCTION);
+        return;
+    }
     if (!fw_tcb_within(s->cfg.committed_tcb, s->tcb) ||
         s->cfg.committed_build > s->build) {
         error_setg(errp, "committed-tcb and committed-build are at most what "
@@ -261,6 +268,8 @@ static void set_rmp_entry(Object *obj, const char *value, Error **errp)
 static const Property psp_properties[] = {
     DEFINE_PROP_UINT32("max-asid", AmdPspState, max_asid, 509),
     DEFINE_PROP_UINT32("min-sev-asid", AmdPspState, min_sev_asid, 100),
+    DEFINE_PROP_UINT8("phys-reduction", AmdPspState, platform.phys_reduction,
+                      5),
     DEFINE_PROP_UINT8("api-major", AmdPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", AmdPspState, api_minor, 55),
     DEFINE_PROP_UINT8("build", AmdPspState, build, 24),

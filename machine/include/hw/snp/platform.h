@@ -18,6 +18,7 @@ typedef struct SnpPlatform {
     SnpView view;
     uint64_t seed;              /* 0: real randomness */
     uint64_t random_count;
+    uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
     bool self_check;            /* compare cached translations with the RMP */
 } SnpPlatform;

@@ -28,8 +28,9 @@ uint64_t x86_snp_rsvd_mask(CPUX86State *env, bool guest_stage1)
     unsigned bits = env_archcpu(env)->phys_bits;
 
     /* [MMU-PHYS-REDUCTION] the keys' address bits are gone for the host */
-    if (!guest_stage1 && env->snp.syscfg & SYSCFG_MEM_ENCRYPT) {
-        bits -= SNP_PHYS_REDUCTION;
+    if (!guest_stage1 && snp_platform() &&
+        env->snp.syscfg & SYSCFG_MEM_ENCRYPT) {
+        bits -= snp_platform()->phys_reduction;
     }
     return ~MAKE_64BIT_MASK(0, bits) & ~x86_snp_c_mask(env, guest_stage1);
 }

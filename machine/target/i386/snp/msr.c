@@ -115,7 +115,7 @@ bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
     /* SME, SEV, SEV-ES, SNP, VMPL, cache coherence, 64-bit host only */
     *eax = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 10 |
            1u << 11;
-    *ebx = SNP_C_BIT | SNP_PHYS_REDUCTION << 6 | p->rmp.nvmpls << 12 |
+    *ebx = SNP_C_BIT | p->phys_reduction << 6 | p->rmp.nvmpls << 12 |
            1u << 31;
     *ecx = snp_platform_max_asid();
     *edx = snp_platform_min_sev_asid();

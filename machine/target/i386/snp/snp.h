@@ -17,7 +17,6 @@
 
 #define SNP_C_BIT             51
 #define SNP_C_MASK            (1ULL << SNP_C_BIT)
-#define SNP_PHYS_REDUCTION    5
 
 #define MSR_AMD_SYSCFG        0xc0010010
 #define  SYSCFG_MFDM          (1ULL << 19)
