@@ -32,7 +32,8 @@ ENABLED = {"snp": "SEV-SNP", "sev-es": "SEV-ES", "sev": "SEV"}
 def host_lines(result, kind):
     kinds = {kind, "snp"} if kind in ENABLED else set()
     for name, pattern in (
-            ("host: RMP table", r"SEV-SNP: RMP table physical range \[.*"),
+            ("host: RMP table", r"SEV-SNP: (?:RMP|Segmented RMP base) table "
+             r"physical range \[.*"),
             ("host: SNP firmware", r"SEV-SNP API:\S+ build:\S+"),
             *((f"host: {ENABLED[k].removeprefix('SEV-')} enabled",
                rf"\b{ENABLED[k]} enabled \(ASIDs [^)]*\)")

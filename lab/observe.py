@@ -108,8 +108,8 @@ def interrupted():
 
 
 def _read(monitor, psp, raw):
-    """Summary and histogram as the machine has them now, the table's bytes
-    into a file; the machine stands still meanwhile."""
+    """Summary and histogram as the machine has them now, and the table's
+    bytes, which come by way of a file; the machine stands still meanwhile."""
     runs = monitor.command("query-status")["status"] == "running"
     try:
         if runs:
@@ -118,13 +118,16 @@ def _read(monitor, psp, raw):
         histogram = json.loads(monitor.get(psp, "rmp-histogram"))
         if not 0 < summary["pages"] <= rmp.MOST:
             raise say.Failed("the machine has no RMP")
-        monitor.command("pmemsave", val=summary["base"] + rmp.BOOKKEEPING,
-                        size=summary["pages"] * rmp.ENTRY,
-                        filename=str(raw.absolute()))
+        parts = []
+        for s in rmp.segments(summary):
+            monitor.command("pmemsave", val=s["at"],
+                            size=s["pages"] * rmp.ENTRY,
+                            filename=str(raw.absolute()))
+            parts.append((s["covers"], raw.read_bytes()))
     finally:
         if runs:
             monitor.command("cont")
-    return summary, histogram
+    return summary, histogram, rmp.whole(summary, parts)
 
 
 def dump(monitor, where, moment, run, to=None):
@@ -138,11 +141,12 @@ def dump(monitor, where, moment, run, to=None):
     path = to / moment_file(moment)
     try:
         with asking(where):
-            summary, histogram = _read(monitor, psp, raw)
+            summary, histogram, table = _read(monitor, psp, raw)
         header = {"format": rmp.FORMAT, "run": run, "moment": moment,
                   "base": summary["base"], "end": summary["end"],
-                  "pages": summary["pages"], "histogram": histogram}
-        rmp.write(path, header, raw.read_bytes())
+                  "pages": summary["pages"], "histogram": histogram,
+                  "segments": rmp.segments(summary)}
+        rmp.write(path, header, table)
     finally:
         raw.unlink(missing_ok=True)
     return path

@@ -4,8 +4,10 @@ decoder knows the layout from the processor's documentation and shares nothing
 with the machine's, so that one can be held against the other.
 
 A dump is a gzip file: one line of JSON (see HEADER), then the table's entries
-from physical address 0 on, 16 bytes each, as they lie in memory. Entry layout:
-PPR of family 19h; the states: machine/include/hw/snp/rmp.h."""
+from physical address 0 on, 16 bytes each, as they lie in memory; of a table in
+segments one behind the other, zeros where there is none; of one in a layout of
+the machine's own, as they would lie in family 19h's. Entry layout: PPR of
+family 19h; the states: machine/include/hw/snp/rmp.h."""
 
 import array
 import collections
@@ -53,6 +55,33 @@ def state_of(lo):
     if lo & VMSA:
         return 4
     return 5 if lo & GPA else 3
+
+
+def segments(summary):
+    """Where entries lie, from a summary or a header: the first page's address
+    ("covers"), how many ("pages"), where ("at")."""
+    return summary.get("segments") or [
+        {"covers": 0, "pages": summary["pages"],
+         "at": summary["base"] + BOOKKEEPING}]
+
+
+def whole(summary, parts):
+    """The entries of all pages, from parts (address, entries)."""
+    out = bytearray(summary["pages"] * ENTRY)
+    for covers, raw in parts:
+        at = covers // PAGE * ENTRY
+        out[at:at + len(raw)] = raw
+    if summary.get("opaque"):
+        words = array.array("Q", bytes(out))
+        if sys.byteorder == "big":
+            words.byteswap()
+        # the words change places, the first is turned by 13 bits
+        low = [v and (v >> 13 | v << 51) & (1 << 64) - 1 for v in words[1::2]]
+        words[1::2], words[0::2] = words[0::2], array.array("Q", low)
+        if sys.byteorder == "big":
+            words.byteswap()
+        return words.tobytes()
+    return bytes(out)
 
 
 class Table:
@@ -105,7 +134,8 @@ class Table:
         """The entry that answers for a physical address, decoded; the same
         keys as the machine's rmp-entry."""
         pfn = spa // PAGE
-        covered = pfn < self.pages
+        covered = any(s["covers"] <= spa < s["covers"] + s["pages"] * PAGE
+                      for s in segments(self.header))
         lo = hi = 0
         in_use = False
         if covered:
@@ -144,6 +174,15 @@ def write(path, header, raw):
         tmp.unlink(missing_ok=True)
 
 
+def _segments_ok(header):
+    """None at all, or each with numbers: see segments()."""
+    given = header.get("segments", [])
+    return isinstance(given, list) and all(
+        isinstance(s, dict) and all(isinstance(s.get(k), int)
+                                    for k in ("covers", "pages", "at"))
+        for s in given)
+
+
 def _header(line, path):
     try:
         header = json.loads(line)
@@ -155,7 +194,7 @@ def _header(line, path):
     numbers = [header.get(k) for k in ("base", "end", "pages")]
     if any(k not in header for k in HEADER) or \
             not all(isinstance(n, int) and n >= 0 for n in numbers) or \
-            not 0 < header["pages"] <= MOST:
+            not 0 < header["pages"] <= MOST or not _segments_ok(header):
         raise say.Stop(f"{path} is damaged: its first line makes no sense",
                        "run again")
     return header

@@ -160,6 +160,7 @@ def damaged(c):
                 ("another format", {"format": "snp-rmp-2"}),
                 ("no pages", {"pages": 0}), ("minus", {"pages": -512}),
                 ("words", {"pages": "512"}), ("endless", {"pages": 1 << 40}),
+                ("segments", {"segments": [{"covers": 0, "pages": 512}]}),
                 ("fewer than said", {"pages": 513}),
                 ("more than said", {"pages": 511})):
             rmp.write(path, *good)
@@ -505,8 +506,29 @@ def commands(c):
         c.equal(r["under-way"], "three", "the phase that had not ended")
 
 
+def segmented(c):
+    """A table in two segments and a layout of the machine's own."""
+    lo, mask = _lo(7), (1 << 64) - 1
+    turned = (lo << 13 | lo >> 51) & mask
+    summary = {"base": 0x1000000, "pages": 4 * 512, "opaque": True,
+               "segments": [{"covers": 0, "pages": 512, "at": 1},
+                            {"covers": 0x400000, "pages": 512, "at": 2}]}
+    raw = rmp.whole(summary, [(0x400000, _raw({3: (0x1f, turned)}, 512)),
+                              (0, _raw({5: (0x1f, turned)}, 512))])
+    c.equal(raw, _raw({5: (lo, 0x1f), 1024 + 3: (lo, 0x1f)}, 4 * 512),
+            "segments put together, words as in family 19h")
+    with tempfile.TemporaryDirectory() as tmp:
+        path = pathlib.Path(tmp) / "rmp-now.gz"
+        rmp.write(path, _header(4 * 512, segments=summary["segments"]), raw)
+        t = rmp.read(path)
+    c.equal([t.entry(x)["covered"] for x in (0, 0x1ff000, 0x200000, 0x3ff000,
+                                             0x400000, 0x600000)],
+            [True, True, False, False, True, False], "covered")
+
+
 def unit():
     c = decoder()
+    segmented(c)
     damaged(c)
     drawing(c)
     phases(c)

@@ -218,6 +218,45 @@ def table(new):
     m.close()
 
 
+def segments(new):
+    """1G at 0 and 1G at 4G, in segments of 1G, entries in our own layout."""
+    m = new(",rmpread=on,opaque-rmp=on,rmp-segment-shift=30")
+    rmp = m.get("rmp-summary")
+    base = rmp["base"]
+    check(rmp["end"] + 1 == TABLE_END and base % (2 << 20) == 0, "where")
+    check(rmp["opaque"] and rmp["pages"] == TABLE_END // 4096, "coverage")
+    check(rmp["segments"] == [
+        {"covers": 0, "pages": 1 << 18, "at": base + 0x600000},
+        {"covers": 4 << 30, "pages": 1 << 18, "at": base + 0x200000}],
+        f"segments: {rmp['segments']}")
+    rst = [m.word(base + 0x4000 + 4 * i) | m.word(base + 0x4004 + 4 * i) << 32
+           for i in range(0, 128, 2)]
+    check(rst == [1 | base + 0x600000, 0, 0, 0, 1 | base + 0x200000] +
+          [0] * 59, f"segment table: {rst[:6]}")
+    path = {"path": "/machine/peripheral/psp", "property": "rmp-entry"}
+    entry = 1 | 0x7000 | 3 << 51 | 1 << 62
+    turned = (entry << 13 | entry >> 51) & (1 << 64) - 1
+    for spa, at in ((BUFFER, 0x600000), (0x100001000, 0x200000)):
+        slot = base + at + (spa % (1 << 30) >> 12) * 16
+        m.word(slot, 0x1F)
+        m.word(slot + 8, turned & 0xFFFFFFFF)
+        m.word(slot + 12, turned >> 32)
+        m.qmp("qom-set", value=hex(spa), **path)
+        seen = m.get("rmp-entry")
+        check(seen["covered"] and seen["state"] == "guest-valid" and
+              seen["asid"] == 3 and seen["gpa"] == 0x7000 and
+              seen["perms"] == [31, 0, 0, 0], f"entry of {spa:#x}: {seen}")
+    m.qmp("qom-set", value=hex(1 << 30), **path)
+    check(not m.get("rmp-entry")["covered"], "the hole")
+    check(m.get("rmp-summary")["asids"] == {"3": 2}, "summary")
+    # a reset finds the segment table as the BIOS leaves it
+    m.word(base + 0x4000, 0)
+    m.qmp("system_reset")
+    m.qmp("query-status")
+    check(m.word(base + 0x4000) == rst[0] & 0xFFFFFFFF, "reset")
+    m.close()
+
+
 def refused(new):
     binary, dirs = new.binary, new.dirs
     for options, said in (
@@ -230,6 +269,10 @@ def refused(new):
             (["-device", "amd-psp,committed-build=25"], "committed-build"),
             *((["-device", f"amd-psp,report-version={n}"], "report-version")
               for n in (1, 4, 6)),
+            *((["-device", f"amd-psp,rmp-segment-shift={n}"],
+               "rmp-segment-shift") for n in (1, 29, 40)),
+            (["-device", "amd-psp,opaque-rmp=on"], "rmpread"),
+            (["-device", "amd-psp,phys-reduction=9"], "phys-reduction"),
             (["-device", "amd-psp", "-m", "512M"], "above 4 GiB"),
             (["-device", "amd-psp", "-accel", "qtest"], "tcg")):
         base = MACHINE[:-3] if "qtest" in options else MACHINE
@@ -287,6 +330,7 @@ def main():
 
     cases = [("psp: identity", identity), ("psp: mailbox", mailbox),
              ("psp: interrupt", interrupt), ("psp: RMP in memory", table),
+             ("psp: RMP in segments", segments),
              ("psp: what is refused", refused),
              ("psp: the chip's directory", chips)]
     bad = 0

@@ -956,6 +956,45 @@ static void test_init_ex(void)
     CHECK(state_of(RMP_AT) == RMP_FIRMWARE, "RMP");
 }
 
+/* A segmented table without entries for the second 2M of memory */
+static void test_hole(void)
+{
+    RmpEntry free = { 0 };
+
+    power_on();
+    rmp.segment_shift = 21;
+    for (unsigned i = 0; i < NPAGES / 512; i++) {
+        rmp.segment[i].entries = rmp.entries + i * 512 * RMP_ENTRY_SIZE;
+        rmp.segment[i].npages = i == 1 ? 0 : 512;
+    }
+    put(0, 4, 0);
+    mem[LIST] = 1;
+    put_range(0, 0x180000, 0x300, 0);
+    arg_init_ex(3);
+    expect(SNP_INIT_EX, FW_SUCCESS, "a range over the hole");
+    for (uint64_t pfn = 0; pfn < NPAGES; pfn++) {
+        uint64_t spa = pfn << 12;
+        RmpState want = spa >= RMP_AT ? RMP_FIRMWARE
+                        : (spa >= 0x180000 && spa < 0x200000) ||
+                          (spa >= 0x400000 && spa < 0x480000) ? RMP_HV_FIXED
+                        : RMP_HYPERVISOR;
+
+        CHECK(state_of(spa) == want, "page %llx: %s",
+              (unsigned long long)spa, rmp_state_name(state_of(spa)));
+    }
+    CHECK(!rmp_covered(&rmp, TMR), "the hole");
+    put(0, 4, 8);
+    put(4, 4, 1);
+    expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "down");
+    CHECK(state_of(0x180000) == RMP_HYPERVISOR &&
+          state_of(0x47f000) == RMP_HYPERVISOR, "HV-fixed, both sides");
+    /* a page behind the hole is noticed */
+    set_page(LARGE, RMP_GUEST_INVALID, 3, 0x1000);
+    arg_init_ex(2);
+    expect(SNP_INIT_EX, FW_INVALID_PAGE_STATE, "page in use behind the hole");
+    rmp_fw_set(&rmp, LARGE, &free);
+}
+
 static void test_shutdown(void)
 {
     power_on();
@@ -1693,6 +1732,7 @@ int main(void)
         { "fw: PAGE_RECLAIM", test_reclaim },
         { "fw: outputs x page state", test_outputs },
         { "fw: SNP_INIT_EX", test_init_ex },
+        { "fw: a segmented RMP with a hole", test_hole },
         { "fw: shutdown and reset", test_shutdown },
         { "fw: platform status, configuration", test_platform_status },
         { "fw: what is committed", test_commit },

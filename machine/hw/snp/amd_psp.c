@@ -175,6 +175,10 @@ static void psp_realize(PCIDevice *dev, Error **errp)
                    FW_MAX_ASID);
         return;
     }
+    if (s->platform.opaque_rmp && !s->platform.rmpread) {
+        error_setg(errp, "opaque-rmp needs rmpread: nobody could read the RMP");
+        return;
+    }
     if (s->platform.phys_reduction > MAX_REDUCTION) {
         error_setg(errp, "phys-reduction is at most %d", MAX_REDUCTION);
         return;
@@ -270,6 +274,10 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT32("min-sev-asid", AmdPspState, min_sev_asid, 100),
     DEFINE_PROP_UINT8("phys-reduction", AmdPspState, platform.phys_reduction,
                       5),
+    DEFINE_PROP_BOOL("rmpread", AmdPspState, platform.rmpread, false),
+    DEFINE_PROP_BOOL("opaque-rmp", AmdPspState, platform.opaque_rmp, false),
+    DEFINE_PROP_UINT8("rmp-segment-shift", AmdPspState, platform.segment_shift,
+                      0),
     DEFINE_PROP_UINT8("api-major", AmdPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", AmdPspState, api_minor, 55),
     DEFINE_PROP_UINT8("build", AmdPspState, build, 24),

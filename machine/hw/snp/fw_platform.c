@@ -15,6 +15,12 @@
 #define RANGE_HEADER       8u
 #define RANGE_SIZE         16u
 
+/* A segmented table has holes: pages without an entry, and others behind. */
+static bool past_table(const Rmp *r, uint64_t spa)
+{
+    return !r->entries || spa / RMP_PAGE_SIZE >= r->npages;
+}
+
 /* Without telling the port: the caller does, once. Ends at the last entry. */
 static void own_pages(SnpFw *fw, const SnpFwRange *r, RmpState s)
 {
@@ -24,7 +30,7 @@ static void own_pages(SnpFw *fw, const SnpFwRange *r, RmpState s)
         uint64_t spa = r->base + i * RMP_PAGE_SIZE;
 
         /* [FW-INIT-UNCOVERED] such pages are the hypervisor's for ever */
-        if (!rmp_covered(fw->rmp, spa)) {
+        if (past_table(fw->rmp, spa)) {
             return;
         }
         rmp_fw_set(fw->rmp, spa, &e);
@@ -93,7 +99,7 @@ static bool ranges_free(const SnpFw *fw, const SnpFwRange *r, unsigned nr)
             uint64_t spa = r[i].base + j * RMP_PAGE_SIZE;
             RmpEntry e;
 
-            if (!rmp_covered(fw->rmp, spa)) {
+            if (past_table(fw->rmp, spa)) {
                 break;
             }
             rmp_get(fw->rmp, spa, &e);
@@ -213,7 +219,7 @@ uint32_t fw_snp_page_set_state(SnpFw *fw, FwBuf *c)
             uint64_t spa = ranges[i].base + j * RMP_PAGE_SIZE;
             RmpEntry e;
 
-            if (!rmp_covered(fw->rmp, spa)) {
+            if (past_table(fw->rmp, spa)) {
                 break;
             }
             rmp_get(fw->rmp, spa, &e);

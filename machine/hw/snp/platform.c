@@ -18,6 +18,7 @@
 #include "hw/i386/e820_memory_layout.h"
 #include "hw/i386/x86.h"
 #include "hw/snp/platform.h"
+#include "hw/snp/segment.h"
 #include "cpu.h"
 #include "target/i386/snp/snp.h"
 #include "trace.h"
@@ -288,12 +289,13 @@ static bool port_aliased(void *opaque)
  * page, the bookkeeping, and 2M alignment at both ends, so that no kernel
  * needs to trim its memory map.
  */
-static bool reserve_rmp(Rmp *rmp, Error **errp)
+static bool reserve_rmp(Rmp *rmp, unsigned shift, Error **errp)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
     X86MachineState *x86ms;
     uint64_t top, size;
     uint8_t *ram;
+    RmpPlan plan;
 
     if (!object_dynamic_cast(OBJECT(ms), TYPE_X86_MACHINE)) {
         error_setg(errp, "amd-psp needs a PC machine");
@@ -304,6 +306,16 @@ static bool reserve_rmp(Rmp *rmp, Error **errp)
                           x86ms->above_4g_mem_size, RMP_2M_SIZE);
     size = ROUND_UP(RMP_BOOKKEEPING + top / RMP_PAGE_SIZE * RMP_ENTRY_SIZE,
                     RMP_2M_SIZE);
+    if (shift) {
+        if (!rmp_plan(&plan, shift, x86ms->below_4g_mem_size,
+                      x86ms->above_4g_mem_start, top)) {
+            error_setg(errp, "rmp-segment-shift is between %u and %u, or 0 for "
+                       "one table, and of at most %u segments",
+                       RMP_SHIFT_MIN, RMP_SHIFT_MAX, RMP_SEGMENTS);
+            return false;
+        }
+        size = plan.size;
+    }
     if (x86ms->above_4g_mem_size < size + 2 * RMP_2M_SIZE) {
         error_setg(errp, "amd-psp needs %" PRIu64 " MiB of memory above 4 GiB "
                    "for the RMP, there are %" PRIu64,
@@ -320,10 +332,14 @@ static bool reserve_rmp(Rmp *rmp, Error **errp)
 
     rmp->base = top - size;
     rmp->end = top - 1;
-    rmp->npages = (size - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE;
     ram = memory_region_get_ram_ptr(ms->ram);
-    rmp->entries = ram + x86ms->below_4g_mem_size +
-                   (rmp->base - x86ms->above_4g_mem_start) + RMP_BOOKKEEPING;
+    ram += x86ms->below_4g_mem_size + (rmp->base - x86ms->above_4g_mem_start);
+    if (shift) {
+        rmp_plan_apply(&plan, rmp, rmp->base, ram);
+    } else {
+        rmp->npages = (size - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE;
+        rmp->entries = ram + RMP_BOOKKEEPING;
+    }
     e820_add_entry(rmp->base, size, E820_RESERVED);
     return true;
 }
@@ -379,9 +395,10 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         return false;
     }
     memset(&p->rmp, 0, sizeof(p->rmp));
-    if (!reserve_rmp(&p->rmp, errp)) {
+    if (!reserve_rmp(&p->rmp, p->segment_shift, errp)) {
         return false;
     }
+    p->rmp.opaque = p->opaque_rmp;
     p->rmp.max_asid = cfg->max_asid;
     p->rmp.nvmpls = RMP_VMPLS;
     p->rmp.loose_size = loose_size;
@@ -410,6 +427,9 @@ void snp_platform_reset(SnpPlatform *p)
 {
     p->random_count = 0;
     snp_fw_reset(&p->fw);
+    if (p->rmp.segment_shift) {
+        rmp_plan_write_rst(&p->rmp);
+    }
 }
 
 /* ---- reports ---- */
@@ -419,6 +439,30 @@ static char *to_json(QDict *d)
     g_autoptr(GString) s = qobject_to_json(QOBJECT(d));
 
     return g_strdup(s->str);
+}
+
+/* Where entries lie; a table that is not segmented is one */
+static QList *segments(const Rmp *r)
+{
+    const RmpSegment whole = {
+        .npages = r->npages, .spa = r->base + RMP_BOOKKEEPING,
+    };
+    QList *l = qlist_new();
+
+    for (unsigned i = 0; i < (r->segment_shift ? RMP_SEGMENTS : 1); i++) {
+        const RmpSegment *s = r->segment_shift ? &r->segment[i] : &whole;
+        QDict *d;
+
+        if (!s->npages) {
+            continue;
+        }
+        d = qdict_new();
+        qdict_put_int(d, "covers", (uint64_t)i << r->segment_shift);
+        qdict_put_int(d, "pages", s->npages);
+        qdict_put_int(d, "at", s->spa);
+        qlist_append(l, d);
+    }
+    return l;
 }
 
 char *snp_platform_rmp_summary(const SnpPlatform *p)
@@ -453,6 +497,8 @@ char *snp_platform_rmp_summary(const SnpPlatform *p)
     qdict_put_int(d, "base", p->rmp.base);
     qdict_put_int(d, "end", p->rmp.end);
     qdict_put_int(d, "pages", p->rmp.npages);
+    qdict_put_bool(d, "opaque", p->rmp.opaque);
+    qdict_put(d, "segments", segments(&p->rmp));
     qdict_put(d, "states", states);
     qdict_put(d, "asids", asids);
     qdict_put_int(d, "table-pages", own);

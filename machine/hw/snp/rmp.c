@@ -33,14 +33,37 @@ static uint64_t from_le(uint64_t v)
 #endif
 }
 
+/* The segment of a page, and in *pfn where in it the page is */
+static const RmpSegment *segment_of(const Rmp *r, uint64_t *pfn)
+{
+    unsigned shift = r->segment_shift - 12;
+    uint64_t i = *pfn >> shift;
+
+    *pfn &= (1ull << shift) - 1;
+    return i < RMP_SEGMENTS ? &r->segment[i] : NULL;
+}
+
+/* Of a page that is covered */
 static uint64_t *slot_word(const Rmp *r, uint64_t pfn, unsigned word)
 {
-    return (uint64_t *)(void *)(r->entries + pfn * RMP_ENTRY_SIZE) + word;
+    uint8_t *entries = r->entries;
+
+    if (r->segment_shift) {
+        entries = segment_of(r, &pfn)->entries;
+    }
+    return (uint64_t *)(void *)(entries + pfn * RMP_ENTRY_SIZE) +
+           (r->opaque ? !word : word);
 }
+
+/* Our own layout, if asked for: other words first, other bits first */
+#define OPAQUE_ROTATE     13
 
 static uint64_t load_lo(const Rmp *r, uint64_t pfn)
 {
-    return from_le(__atomic_load_n(slot_word(r, pfn, 0), __ATOMIC_SEQ_CST));
+    uint64_t v = from_le(__atomic_load_n(slot_word(r, pfn, 0),
+                                         __ATOMIC_SEQ_CST));
+
+    return r->opaque ? v >> OPAQUE_ROTATE | v << (64 - OPAQUE_ROTATE) : v;
 }
 
 static uint64_t load_hi(const Rmp *r, uint64_t pfn)
@@ -50,6 +73,9 @@ static uint64_t load_hi(const Rmp *r, uint64_t pfn)
 
 static void store_lo(Rmp *r, uint64_t pfn, uint64_t v)
 {
+    if (r->opaque) {
+        v = v << OPAQUE_ROTATE | v >> (64 - OPAQUE_ROTATE);
+    }
     __atomic_store_n(slot_word(r, pfn, 0), from_le(v), __ATOMIC_SEQ_CST);
 }
 
@@ -84,7 +110,14 @@ static bool is_2m_aligned(uint64_t addr)
 
 static bool covered_pfn(const Rmp *r, uint64_t pfn)
 {
-    return r->entries && pfn < r->npages;
+    const RmpSegment *s;
+
+    if (!r->entries || pfn >= r->npages || !r->segment_shift) {
+        return r->entries && pfn < r->npages;
+    }
+    /* [RMP-SEGMENT-COVERED] */
+    s = segment_of(r, &pfn);
+    return s && pfn < s->npages;
 }
 
 bool rmp_covered(const Rmp *r, uint64_t spa)
@@ -455,6 +488,33 @@ int rmp_psmash(Rmp *r, uint64_t spa)
     return ret;
 }
 
+int rmp_read(const Rmp *r, uint64_t spa, RmpUpdate *out)
+{
+    uint64_t pfn = spa / RMP_PAGE_SIZE;
+    bool others = false;
+    RmpEntry e;
+
+    /* [RMP-READ-INPUT] */
+    if ((spa & (RMP_PAGE_SIZE - 1)) || !covered_pfn(r, pfn)) {
+        return RMP_FAIL_INPUT;
+    }
+    /* [RMP-READ-2M] */
+    rmp_get(r, spa, &e);
+    /* [RMP-READ-REGION] */
+    for (unsigned i = 1; is_2m_aligned(spa) && !e.size_2m && !others &&
+         i < RMP_2M_PAGES && covered_pfn(r, pfn + i); i++) {
+        others = load_lo(r, pfn + i) & LO_ASSIGNED;
+    }
+    *out = (RmpUpdate){
+        .gpa = e.assigned ? e.gpa : 0,
+        .assigned = e.assigned,
+        .pagesize = e.size_2m | (others ? RMP_READ_REGION : 0),
+        .immutable = e.immutable,
+        .asid = e.assigned ? e.asid : 0,
+    };
+    return RMP_SUCCESS;
+}
+
 /* Covered, owned by this guest, at this address, and not the firmware's */
 static bool guest_page(const Rmp *r, const RmpEntry *e, uint64_t spa,
                        uint64_t gpa, uint32_t asid)
@@ -755,8 +815,10 @@ void rmp_clear(Rmp *r)
     rmp_lock(r);
     rekey(r, 0, r->npages, &free);
     for (uint64_t pfn = 0; pfn < r->npages; pfn++) {
-        store_hi(r, pfn, 0);
-        store_lo(r, pfn, 0);
+        if (covered_pfn(r, pfn)) {
+            store_hi(r, pfn, 0);
+            store_lo(r, pfn, 0);
+        }
     }
     rmp_unlock(r);
 }

@@ -20,6 +20,7 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_VMEXIT_SEV_ES] = "vmexit-sev-es",
     [SNP_STAT_VMEXIT_SNP] = "vmexit-snp",
     [SNP_STAT_PSMASH] = "psmash",
+    [SNP_STAT_RMPREAD] = "rmpread",
     [SNP_STAT_RMPADJUST] = "rmpadjust",
     [SNP_STAT_SELF_CHECK] = "self-check",
     [SNP_STAT_RMPUPDATE_GUEST] = "rmpupdate-to-guest",

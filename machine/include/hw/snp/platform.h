@@ -18,6 +18,9 @@ typedef struct SnpPlatform {
     SnpView view;
     uint64_t seed;              /* 0: real randomness */
     uint64_t random_count;
+    bool rmpread;               /* the instruction is there */
+    bool opaque_rmp;            /* see Rmp.opaque; with rmpread only */
+    uint8_t segment_shift;      /* log2 of a segment's bytes; 0: one table */
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
     bool self_check;            /* compare cached translations with the RMP */
@@ -67,6 +70,7 @@ typedef enum SnpStat {
     SNP_STAT_VMEXIT_SEV_ES,     /* of SEV-ES guests without SNP, */
     SNP_STAT_VMEXIT_SNP,        /* of SNP guests */
     SNP_STAT_PSMASH,
+    SNP_STAT_RMPREAD,
     SNP_STAT_RMPADJUST,         /* refused and faulted ones included */
     SNP_STAT_SELF_CHECK,
     SNP_STAT_RMPUPDATE_GUEST,       /* successful: to a guest, */

@@ -58,7 +58,7 @@
  * linked into the unit tests. spa and gpa are in bytes throughout.
  *
  * AMD64 Architecture Programmer's Manual volume 2, 15.36; volume 3, RMPUPDATE,
- * PSMASH, PVALIDATE, RMPADJUST. Entry layout: PPR of family 19h.
+ * PSMASH, PVALIDATE, RMPADJUST, RMPREAD. Entry layout: PPR of family 19h.
  */
 #ifndef HW_SNP_RMP_H
 #define HW_SNP_RMP_H
@@ -73,6 +73,8 @@
 #define RMP_2M_SIZE       0x200000ull
 #define RMP_2M_PAGES      512u
 #define RMP_GPA_MASK      0x0007fffffffff000ull
+#define RMP_RST_SIZE      0x1000u          /* segment table, behind those */
+#define RMP_SEGMENTS      64u              /* in ours; Fn8000_0025 says so */
 #define RMP_ASID_LIMIT    0x3ffu           /* ten bits in the entry */
 #define RMP_VMPLS         4u
 
@@ -106,10 +108,32 @@ typedef struct RmpEntry {
     uint8_t perms[RMP_VMPLS];
 } RmpEntry;
 
+/* The part of a segmented table that is for the pages of one segment */
+typedef struct RmpSegment {
+    uint8_t *entries;   /* host pointer to the entry of its first page */
+    uint64_t npages;    /* 4K pages covered, from there; 0: no segment */
+    uint64_t spa;       /* where the entries lie */
+} RmpSegment;
+
 typedef struct Rmp {
-    uint8_t *entries;   /* host pointer to the entry of pa 0; NULL: no table */
-    uint64_t npages;    /* 4K pages covered, from pa 0 */
+    /*
+     * Host pointer to the entry of pa 0 or, segmented, to the segment table,
+     * which nobody here reads; NULL: no table
+     */
+    uint8_t *entries;
+    uint64_t npages;    /* 4K pages from pa 0 to the end of coverage */
     uint64_t base, end; /* the table with its bookkeeping; end is inclusive */
+    /*
+     * Segment i is of the pages from i << segment_shift on. 0: not segmented.
+     * Then all pages below npages are covered, else those of each segment.
+     */
+    unsigned segment_shift;
+    RmpSegment segment[RMP_SEGMENTS];
+    /*
+     * Entries lie in memory in a layout of our own and not in family 19h's:
+     * for processors with RMPREAD, whose layout nobody documents.
+     */
+    bool opaque;
     uint32_t max_asid;
     unsigned nvmpls;    /* at most RMP_VMPLS */
     /*
@@ -190,6 +214,15 @@ _Static_assert(offsetof(RmpUpdate, asid) == 12, "RMPUPDATE operand");
  */
 int rmp_update(Rmp *r, uint64_t spa, const RmpUpdate *u);
 int rmp_psmash(Rmp *r, uint64_t spa);
+
+/* RMPREAD's output: RMPUPDATE's operand, and this bit of pagesize */
+#define RMP_READ_REGION   0x02u
+
+/*
+ * RMPREAD, of which as above the caller has done the first part: the entry
+ * that governs the page. *out is set with RMP_SUCCESS only.
+ */
+int rmp_read(const Rmp *r, uint64_t spa, RmpUpdate *out);
 
 /* What becomes of a guest's access or guest instruction */
 typedef enum RmpVerdict {

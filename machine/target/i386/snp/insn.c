@@ -1,5 +1,5 @@
 /*
- * SEV-SNP: RMPUPDATE, PSMASH, PVALIDATE, RMPADJUST
+ * SEV-SNP: RMPUPDATE, PSMASH, RMPREAD, PVALIDATE, RMPADJUST
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -89,6 +89,41 @@ void helper_psmash(CPUX86State *env)
         x86_snp_flush_all();
     }
     x86_snp_rmp_end(code == RMP_SUCCESS, "PSMASH");
+    set_status(env, code, false);
+}
+
+/* Both ends may be written, whatever comes of it; returns if so. */
+static void probe_operand(CPUX86State *env, vaddr addr, uintptr_t ra)
+{
+    int mmu = cpu_mmu_index(env_cpu(env), false);
+
+    probe_write(env, addr, 1, mmu, ra);
+    probe_write(env, addr + sizeof(RmpUpdate) - 1, 1, mmu, ra);
+}
+
+void helper_rmpread(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+    hwaddr spa = env->regs[R_EAX] & ~SNP_C_MASK;
+    vaddr to = env->regs[R_ECX];
+    RmpUpdate out;
+    int code;
+
+    /* [RMPREAD-UD] */
+    if (!snp_platform() || !snp_platform()->rmpread) {
+        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    }
+    host_insn_check(env, ra);
+    probe_operand(env, to, ra);
+    /* [RMPREAD-GUEST] */
+    code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
+           : rmp_read(&snp_platform()->rmp, spa, &out);
+    snp_stat(SNP_STAT_RMPREAD);
+    if (code == RMP_SUCCESS) {
+        cpu_stq_data_ra(env, to, out.gpa, ra);
+        cpu_stq_data_ra(env, to + 8, out.assigned | out.pagesize << 8 |
+                        out.immutable << 16 | (uint64_t)out.asid << 32, ra);
+    }
     set_status(env, code, false);
 }
 

@@ -13,6 +13,7 @@
 #include "exec/cputlb.h"
 #include "exec/helper-proto.h"
 #include "hw/snp/platform.h"
+#include "hw/snp/segment.h"
 #include "snp.h"
 
 void x86_snp_reset(CPUX86State *env)
@@ -60,7 +61,12 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
         *val = p->rmp.base;
         return true;
     case MSR_AMD_RMP_END:
-        *val = p->rmp.end;
+        /* [MSR-RMP-END-SEGMENTED] */
+        *val = p->rmp.segment_shift ? 0 : p->rmp.end;
+        return true;
+    case MSR_AMD_RMP_CFG:
+        *val = p->rmp.segment_shift
+               ? RMP_CFG_SEGMENTED | p->rmp.segment_shift << RMP_CFG_SHIFT : 0;
         return true;
     }
     return false;
@@ -69,8 +75,9 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
 int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
 {
     const uint64_t sticky = SYSCFG_SNP_EN | SYSCFG_VMPL_EN;
+    SnpPlatform *p = snp_platform();
 
-    if (!snp_platform()) {
+    if (!p) {
         return 0;
     }
     switch (index) {
@@ -100,6 +107,9 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
     case MSR_AMD_RMP_END:
         /* The table is where the platform put it. */
         return -1;
+    case MSR_AMD_RMP_CFG:
+        /* [MSR-RMP-CFG] the same; without segments it does not exist */
+        return p->rmp.segment_shift ? -1 : 0;
     }
     return 0;
 }
@@ -115,10 +125,24 @@ bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
     /* SME, SEV, SEV-ES, SNP, VMPL, cache coherence, 64-bit host only */
     *eax = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 10 |
            1u << 11;
+    /* RMPREAD, segmented RMP */
+    *eax |= p->rmpread << 21 | !!p->rmp.segment_shift << 23;
     *ebx = SNP_C_BIT | p->phys_reduction << 6 | p->rmp.nvmpls << 12 |
            1u << 31;
     *ecx = snp_platform_max_asid();
     *edx = snp_platform_min_sev_asid();
+    return true;
+}
+
+bool x86_snp_cpuid_segments(uint32_t *eax, uint32_t *ebx)
+{
+    SnpPlatform *p = snp_platform();
+
+    if (!p || !p->rmp.segment_shift) {
+        return false;
+    }
+    *eax = RMP_SHIFT_MIN | RMP_SHIFT_MAX << 6;
+    *ebx = RMP_SEGMENTS | 1u << 10;
     return true;
 }
 

@@ -31,6 +31,9 @@
 #define MSR_AMD_SEV_STATUS    0xc0010131
 #define MSR_AMD_RMP_BASE      0xc0010132
 #define MSR_AMD_RMP_END       0xc0010133
+#define MSR_AMD_RMP_CFG       0xc0010136
+#define  RMP_CFG_SEGMENTED    (1ULL << 0)
+#define  RMP_CFG_SHIFT        8
 
 /* X86SnpState.guest, and SEV_STATUS[2:0] */
 #define SNP_GUEST_SEV         1
@@ -69,6 +72,8 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val);
 /* Fn8000_001F; false without the platform. */
 bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
                    uint32_t *ecx, uint32_t *edx);
+/* Fn8000_0025: sizes of segments; false without a segmented RMP. */
+bool x86_snp_cpuid_segments(uint32_t *eax, uint32_t *ebx);
 void x86_snp_reset(CPUX86State *env);
 
 /* mmu.c */
