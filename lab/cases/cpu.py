@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves the processors of which the machine is one, beyond the default: stock
+hosts take the ways that they have for what each announces, or do without SNP
+where they have none. What a kernel makes of a segmented RMP is held against
+where the machine has put it."""
+
+import re
+import subprocess
+
+from lab import counts, host, judge, kernels, machine, rmp, selftests
+from lab.cases import Case, CaseFailed
+from lab.cases.kvm_selftests import SEV, SEV_DEBUG, SMT
+from lab.cases.plain import judged
+
+NEWEST = "debian-backports"
+SMOKE = "sev_smoke_test"
+
+SCRIPT = """
+modprobe ccp && modprobe kvm_amd || exit 9
+say "snp $(cat /sys/module/kvm_amd/parameters/sev_snp)"
+say "model $(grep -m1 '^cpu family' /proc/cpuinfo | tr -dc 0-9)" \
+    "$(grep -m1 '^model' /proc/cpuinfo | tr -dc 0-9)"
+mark up
+"""
+TEST = SMT + """
+timeout 600 /lab/smoke 2>&1 || { say "status $?"; exit 8; }
+say "status 0"
+mark tested
+"""
+
+
+def smoke():
+    """The newest kernel's own test of SEV, SEV-ES and SNP guests."""
+    built = selftests.build("tests.debian-backports",
+                            [f"x86/{t}" for t in SEV + SEV_DEBUG])
+    out = built / "x86" / f"{SMOKE}.stripped"
+    subprocess.run(["strip", "-o", out, built / "x86" / SMOKE], check=True)
+    return out
+
+
+def boot(name, kernel, cpu, test):
+    """Returns (Result, the machine's counts by mark)."""
+    sides = {}
+
+    def on_mark(mark, _text, monitor):
+        sides[mark] = counts.machine(monitor)
+
+    h = host.Host(kernels.get(kernel), machine.build().binary, thread="single",
+                  cpu=cpu)
+    r = h.run(name, SCRIPT + TEST * test, {"smoke": smoke()} if test else {},
+              timeout=3000, on_mark=on_mark)
+    if not r.ok() or r.bad_lines():
+        raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
+                                    *r.failure()]))
+    return r, sides
+
+
+def kernel_segments(console):
+    """What 7.2 says of the segments, as rmp-summary does."""
+    out = []
+    for at, end, covers, last in re.findall(
+            r"SEV-SNP: RMP segment \d+ physical address \[0x(\w+) - 0x(\w+)\] "
+            r"covering \[0x(\w+) - 0x(\w+)\]", console):
+        at, end, covers, last = (int(x, 16) for x in (at, end, covers, last))
+        if end + 1 - at != (last + 1 - covers) // rmp.PAGE * rmp.ENTRY:
+            raise CaseFailed(f"the kernel's own: {at:x} - {end:x}")
+        out.append({"covers": covers, "pages": (last + 1 - covers) // rmp.PAGE,
+                    "at": at})
+    return out
+
+
+def differences(**pairs):
+    """name=(seen, wanted). CaseFailed with those that differ."""
+    bad = [f"{name}: {seen!r}, not {want!r}"
+           for name, (seen, want) in pairs.items() if seen != want]
+    if bad:
+        raise CaseFailed("\n".join(bad))
+
+
+def used(cpu, model, segmented):
+    """The newest stock host on this processor: SNP on, RMPREAD used, all three
+    kinds of guest tested."""
+    r, sides = boot(f"cpu.{cpu}", NEWEST, cpu, True)
+    summary = sides["up"]["rmp-summary"]
+    reads = sides["tested"]["stats"]["rmpread"]
+    differences(
+        model=(judge.first(r, "model"), model),
+        snp=(judge.first(r, "snp"), "Y"),
+        enabled=(sorted(re.findall(r"kvm_amd: (SEV[-A-Z]*) enabled \(ASIDs",
+                                   r.console)),
+                 sorted(judge.ENABLED.values())),
+        opaque=(summary["opaque"], segmented),
+        rmpread=(reads > 0, True),
+        # three kinds of guest came and went
+        launched=(counts.firmware(sides["tested"]["stats"],
+                                  "SNP_LAUNCH_FINISH") > 0, True))
+    said = kernel_segments(r.console)
+    if segmented:
+        differences(
+            base=(f"Segmented RMP base table physical range "
+                  f"[0x{summary['base']:016x} - " in r.console, True),
+            segments=(said, summary["segments"]),
+            several=(len(said) > 1, True))
+    else:
+        differences(
+            base=(f"RMP table physical range [0x{summary['base']:016x} - "
+                  in r.console, True),
+            segments=(said, []))
+    return f"{reads} RMPREADs" + f", {len(said)} segments" * segmented
+
+
+def refused():
+    """6.12 knows no segments: it finds no end of the RMP, says so, and does
+    without SNP; nothing of the RMP is touched."""
+    r, sides = boot("cpu.turin.debian-13", "debian-13", "turin", False)
+    stats = sides["up"]["stats"]
+    said = re.search(r"SEV-SNP: Memory for the RMP table has not been "
+                     r"reserved by BIOS", r.console)
+    differences(
+        model=(judge.first(r, "model"), "26 2"),
+        refusal=(bool(said), True),
+        snp=(judge.first(r, "snp"), "N"),
+        enabled=("SEV-SNP enabled" in r.console, False),
+        init=(sum(counts.firmware(stats, c)
+                  for c in ("SNP_INIT", "SNP_INIT_EX")), 0),
+        updates=(sum(stats["rmpupdate"].values()), 0))
+    return said.group()
+
+
+def guest(cpu, full):
+    name = f"cpu.{cpu}.guest"
+    return Case(name, f"the newest stock host on {cpu} hosts the stock SNP "
+                "guest of snp.*: its promises, the counts of machine, KVM and "
+                "QEMU agree, the RMP is as before",
+                lambda: judged(host=NEWEST, smp=2, cpu=cpu, name=name,
+                               timeout=900), order=46, full=full,
+                inputs=("machine",))
+
+
+CASES = [
+    Case("cpu.genoa", "the newest stock host on Genoa reads the RMP by "
+         "RMPREAD and passes its own test of SEV, SEV-ES and SNP guests",
+         lambda: used("genoa", "25 17", False), order=44,
+         inputs=("machine",)),
+    Case("cpu.turin", "the newest stock host on Turin finds each segment of "
+         "the RMP where the machine has put it, reads entries, whose layout "
+         "it does not know, by RMPREAD, and passes its own test of SEV, "
+         "SEV-ES and SNP guests",
+         lambda: used("turin", "26 2", True), order=44,
+         inputs=("machine",)),
+    Case("cpu.turin.debian-13", "Debian 13's host on Turin, whose segmented "
+         "RMP it does not know, says so and does without SNP", refused,
+         order=44, inputs=("machine",)),
+    guest("genoa", True), guest("turin", False),
+]
