@@ -26,11 +26,11 @@ def unruly(text):
     return bad
 
 
-def conforms(suite):
+def conforms(suite, cpu=platform.CPU, psp=()):
     binary = machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
     computer = platform.arguments(binary, smp=1, thread="single",
-                                  psp=("self-check=on",))
+                                  psp=("self-check=on", *psp), cpu=cpu)
     log = f"conform-{suite}"
     tests = report(log, [sys.executable, RUN, suite, binary, *computer,
                          *where],
@@ -64,5 +64,11 @@ CASES = [
          "fetch, page walk} at CPL0 and CPL3, given by the firmware and by "
          "RMPADJUST; RMP instructions where they may not be used; VMSAs that "
          "a guest makes", lambda: conforms("vmpl"), order=10,
+         inputs=("machine",)),
+    # a bare host wants an ASID that is no guest's of SEV
+    Case("conform.rmpread", "every state of a page x RMPREAD by a bare host on "
+         "Genoa: status and answer are the specification's, nothing changes; "
+         "where the answer cannot be written nothing of it is",
+         lambda: conforms("rmpread", "genoa", ("max-asid=509",)), order=10,
          inputs=("machine",)),
 ]

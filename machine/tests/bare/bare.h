@@ -105,7 +105,8 @@ typedef uint64_t ProbeOp(uint64_t a, uint64_t b);
 
 Probe probe(ProbeOp *op, uint64_t a, uint64_t b);
 ProbeOp op_read, op_write, op_fetch, op_rmpupdate, op_psmash, op_pvalidate,
-        op_rmpadjust, op_hsave, op_rmpupdate_flags, op_psmash_flags;
+        op_rmpadjust, op_hsave, op_rmpupdate_flags, op_psmash_flags,
+        op_rmpread;
 
 /* ---- paging.c ---- */
 
@@ -163,5 +164,6 @@ void suite_guest(void);
 void suite_vmrun(void);
 void suite_firmware(void);
 void suite_vmpl(void);
+void suite_rmpread(void);
 
 #endif

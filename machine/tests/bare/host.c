@@ -264,6 +264,7 @@ static void suite_operands(void)
     static const Update bad = { .immutable = 1 }, good = { .assigned = 1 };
     static const Update guest = { .assigned = 1, .size = 1, .asid = 7 };
     uint64_t last, table;
+    uint32_t r[4];
 
     ktap_begin();
     now.state = HYPERVISOR;
@@ -283,6 +284,12 @@ static void suite_operands(void)
     state_make(FIRMWARE, false, 1, &now.spa);
     window_check();
     flags(op_rmpupdate_flags, now.spa, &good, FAIL_PERMISSION);
+    /* RMPREAD-UD: not announced, not there */
+    cpuid(0x8000001f, 0, r);
+    if (!(r[0] >> 21 & 1) &&
+        cell(probe(op_rmpread, now.spa, (uint64_t)&good).vector == VEC_UD)) {
+        print("# RMPREAD without its CPUID bit is no #UD\n");
+    }
     ktap_end("operands and flags of RMPUPDATE and PSMASH");
 }
 

@@ -143,7 +143,7 @@ probe_end:
 
 	.globl op_read, op_write, op_fetch, op_rmpupdate, op_psmash
 	.globl op_pvalidate, op_rmpadjust, op_hsave, op_rmpupdate_flags
-	.globl op_psmash_flags
+	.globl op_psmash_flags, op_rmpread
 op_read:
 	mov (%rdi), %rax
 	ret
@@ -156,6 +156,11 @@ op_rmpupdate:
 	mov %rdi, %rax
 	mov %rsi, %rcx
 	.byte 0xf2, 0x0f, 0x01, 0xfe
+	ret
+op_rmpread:
+	mov %rdi, %rax
+	mov %rsi, %rcx
+	.byte 0xf2, 0x0f, 0x01, 0xfd
 	ret
 op_psmash:
 	mov %rdi, %rax
