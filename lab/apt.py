@@ -126,18 +126,19 @@ def have_lists():
 
 
 def update():
-    with say.Step("read the lists of Debian's packages"):
+    with say.Step("read the lists of Debian's packages") as step:
         try:
             say.run(["apt-get", "update", "-o",
-                     "APT::Update::Error-Mode=any"], "apt-update", env=env())
+                     "APT::Update::Error-Mode=any"], "apt-update", step,
+                    env=env(), progress=say.Lines(say.PACKAGES))
         except say.Failed as e:
             raise no_network("apt-update") from e
 
 
 # What apt and debootstrap say when they cannot reach an archive.
 UNREACHED = re.compile(
-    r"(?:Could not (?:resolve|connect|wait)|Temporary failure|Unable to connect|"
-    r"Cannot initiate|Failed getting release file|Couldn't download|"
+    r"(?:Could not (?:resolve|connect|wait)|Temporary failure|"
+    r"Unable to connect|Cannot initiate|Failed getting release file|Couldn't download|"
     r"Connection (?:failed|refused|timed out)|"
     r"Network is unreachable|No route to host).*")
 
@@ -234,24 +235,25 @@ def dsc_digest(fields):
 def download(package, version, where):
     """Fetches one .deb into a directory; apt checks it against the lists."""
     where.mkdir(parents=True, exist_ok=True)
-    with say.Step(f"fetch {package} {version}"):
+    with say.Step(f"fetch {package} {version}") as step:
         fetch(["apt-get", "download", f"{package}={version}"],
-              f"fetch-{package}", env=env(), cwd=where, hint="lab/snp update")
+              f"fetch-{package}", step, env=env(), cwd=where,
+              hint="lab/snp update")
 
 
 def source(package, version, where):
     """Fetches the parts of a source package without unpacking them."""
     where.mkdir(parents=True, exist_ok=True)
-    with say.Step(f"fetch source {package} {version}"):
+    with say.Step(f"fetch source {package} {version}") as step:
         fetch(["apt-get", "source", "--download-only",
-               f"{package}={version}"], f"fetch-{package}", env=env(),
-              cwd=where, hint="lab/snp update")
+               f"{package}={version}"], f"fetch-{package}", step,
+              env=env(), cwd=where, hint="lab/snp update")
 
 
-def unpack(deb, where):
+def unpack(deb, where, step=None):
     tmp = where.with_name(where.name + ".tmp")
     shutil.rmtree(tmp, ignore_errors=True)
     tmp.mkdir(parents=True)
-    say.run(["dpkg-deb", "-x", deb, tmp], f"unpack-{where.name}")
+    say.run(["dpkg-deb", "-x", deb, tmp], f"unpack-{where.name}", step)
     shutil.rmtree(where, ignore_errors=True)
     tmp.rename(where)

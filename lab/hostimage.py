@@ -32,11 +32,12 @@ def build():
     TOP.mkdir(parents=True, exist_ok=True)
     cache = TOP / "cache"
     cache.mkdir(exist_ok=True)
-    with say.Step("install Debian 13 into the host image"):
+    with say.Step("install Debian 13 into the host image") as step:
         apt.fetch(["debootstrap", "--variant=minbase", "--arch=amd64",
                    f"--cache-dir={cache}", f"--keyring={apt.KEYRING}",
                    "--include=" + ",".join(INCLUDE), "trixie", ROOT,
-                   apt.mirrors()[0]], "host-image",
+                   apt.mirrors()[0]], "host-image", step,
+                  progress=say.Lines(say.PACKAGES),
                   hint="check the network; then the same command again")
         shutil.rmtree(ROOT / "var/cache/apt", ignore_errors=True)
         shutil.rmtree(ROOT / "var/lib/apt/lists", ignore_errors=True)

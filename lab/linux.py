@@ -20,6 +20,21 @@ FLAVOURS = {
 }
 
 
+# What make says of each object and archive, and of how many when it builds a
+# kernel from nothing. A config that has more or fewer makes the bar less true,
+# nothing else.
+OBJECT = rb"^  [A-Z]+ .*\.[oa]$"
+OBJECTS = 1700
+
+
+def _to_make(b):
+    """How many of them are still to be made; None where it is not known:
+    which of them a change concerns."""
+    if (b.build / "vmlinux").exists():
+        return None
+    return max(1, OBJECTS - sum(1 for _ in b.build.rglob(".*.[oa].cmd")))
+
+
 class Build:
     """flavour: a key of FLAVOURS. pristine: Debian's source without our
     files and hooks, for comparison."""
@@ -52,9 +67,9 @@ def unpack():
     stamp.clear("linux.source")
     shutil.rmtree(PRISTINE, ignore_errors=True)
     PRISTINE.mkdir(parents=True)
-    with say.Step(f"unpack Linux {row.version}"):
+    with say.Step(f"unpack Linux {row.version}") as step:
         say.run(["tar", "-xf", tar[0], "-C", PRISTINE,
-                 "--strip-components=1"], "unpack-linux")
+                 "--strip-components=1"], "unpack-linux", step)
     stamp.write("linux.source", stamp.digest(row))
     return PRISTINE
 
@@ -91,6 +106,7 @@ def build(flavour="", pristine=False):
     with say.Step(f"build Linux ({b.name})", quiet=5) as step:
         say.run(["make", "-C", b.src, f"O={b.build}", jobs, "bzImage",
                  "modules"], log, step, env=env,
+                progress=say.Lines(OBJECT, _to_make(b)),
                 hint=f"make -C {paths.shown(b.build)}")
     release = (b.build / "include/config/kernel.release").read_text().strip()
     key = stamp.digest(release, b.build / "arch/x86/boot/bzImage",
@@ -151,10 +167,10 @@ def _configure(b):
                 want[m.group(1)] = m.group(2)
     merged = b.build / "fragment.config"
     merged.write_text("".join(f"{k}={v}\n" for k, v in want.items()))
-    with say.Step(f"configure Linux ({b.name})", quiet=5):
+    with say.Step(f"configure Linux ({b.name})", quiet=5) as step:
         say.run(["make", "-C", b.src, f"O={b.build}", "allnoconfig",
                  f"KCONFIG_ALLCONFIG={merged}"], f"linux-{b.name}-config",
-                env=_env(), hint="lab/snp build --install")
+                step, env=_env(), hint="lab/snp build --install")
     have = dict(re.findall(r"^(CONFIG_\w+)=(.*)$",
                            (b.build / ".config").read_text(), re.M))
     lost = [k for k, v in want.items() if have.get(k) != v]

@@ -42,9 +42,9 @@ def unpack():
     stamp.clear("machine.source")
     shutil.rmtree(where, ignore_errors=True)
     where.parent.mkdir(parents=True, exist_ok=True)
-    with say.Step(f"unpack QEMU {row.version}"):
+    with say.Step(f"unpack QEMU {row.version}") as step:
         say.run(["dpkg-source", "--no-check", "-x", dsc, where],
-                "unpack-qemu", hint="apt-get install dpkg-dev")
+                "unpack-qemu", step, hint="apt-get install dpkg-dev")
     stamp.write("machine.source", stamp.digest(row))
     return where
 
@@ -90,10 +90,10 @@ def build(pristine=False):
         stamp.clear(f"machine.{m.name}.configure")
         shutil.rmtree(m.build, ignore_errors=True)
         m.build.mkdir(parents=True)
-        with say.Step(f"configure the {m.title()}"):
+        with say.Step(f"configure the {m.title()}") as step:
             say.run([m.src / "configure", "--python=/usr/bin/python3",
-                     *CONFIGURE], f"machine-{m.name}-configure", cwd=m.build,
-                    env=env, hint="lab/snp build --install")
+                     *CONFIGURE], f"machine-{m.name}-configure", step,
+                    cwd=m.build, env=env, hint="lab/snp build --install")
         stamp.write(f"machine.{m.name}.configure", key)
     # Ninja always asks for QEMU's version; said only if more comes of it.
     with say.Step(f"build the {m.title()}", quiet=3) as step:

@@ -47,15 +47,15 @@ def install():
     with say.Step("install " + " ".join(want)) as step:
         env = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
         env.pop("APT_CONFIG", None)
-        log = "install"
+        log, shown = "install", {"progress": say.Lines(say.PACKAGES)}
         argv = ["apt-get", "install", "-y", "--no-install-recommends", *want]
         try:
-            say.run(prefix + argv, log, step, env=env)
+            say.run(prefix + argv, log, step, env=env, **shown)
         except say.Failed:
             # The lists of a fresh machine may be absent or old.
             apt.fetch(prefix + ["apt-get", "update"], log, step, env=env,
-                      append=True, hint="check /etc/apt/sources.list")
-            apt.fetch(prefix + argv, log, step, env=env, append=True)
+                      **shown, append=True, hint="check /etc/apt/sources.list")
+            apt.fetch(prefix + argv, log, step, env=env, **shown, append=True)
 
 
 def root():

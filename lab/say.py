@@ -103,7 +103,38 @@ class Step:
         return False
 
 
-NINJA = re.compile(rb"\[(\d+)/(\d+)\]")
+def ninja(text):
+    """Progress by ninja's own count. text: what a log has new."""
+    found = re.findall(rb"\[(\d+)/(\d+)\]", text)
+    if not found:
+        return (None, None)
+    done, total = map(int, found[-1])
+    return (done / max(1, total), f"{done}/{total}")
+
+
+class Lines:
+    """Progress by the lines of a log that match. total: how many there will
+    be, as far as is known; None: the last of them is shown instead."""
+
+    def __init__(self, pattern, total=None):
+        self.pattern = re.compile(pattern, re.M)
+        self.total, self.done, self.rest = total, 0, b""
+
+    def __call__(self, text):
+        text, newline, self.rest = (self.rest + text).rpartition(b"\n")
+        found = [m.group() for m in self.pattern.finditer(text + newline)]
+        self.done += len(found)
+        if self.total:
+            # the last step comes with the end, should there be more of them
+            return (min(self.done / self.total, 0.99),
+                    f"{self.done} of about {self.total}")
+        return (None, found[-1].decode("utf-8", "replace").strip()[:60]
+                if found else None)
+
+
+# What apt, dpkg and debootstrap say of each package.
+PACKAGES = (rb"^(?:Get:\d+|Unpacking|Setting up|I: (?:Retrieving|Validating|"
+            rb"Extracting|Unpacking|Configuring)) \S+")
 
 
 def tail(path, lines=15):
@@ -122,9 +153,11 @@ def log_path(name):
     return paths.LOG / f"{name}.log"
 
 
-def run(argv, log, step=None, hint=None, append=False, **kwargs):
+def run(argv, log, step=None, hint=None, append=False, progress=ninja,
+        **kwargs):
     """Runs argv with its output in out/log/<log>.log. Raises Failed with the
-    last lines, the path and what to try if it does not exit 0."""
+    last lines, the path and what to try if it does not exit 0. progress: what
+    the step shows of what the log has new, as Step.tick() takes it."""
     path = log_path(log)
     with open(path, "ab" if append else "wb") as sink:
         sink.write(("$ " + " ".join(map(str, argv)) + "\n").encode())
@@ -145,7 +178,9 @@ def run(argv, log, step=None, hint=None, append=False, **kwargs):
                     break
                 except subprocess.TimeoutExpired:
                     if step:
-                        step.tick(*_ninja_progress(path, start))
+                        text = _since(path, start)
+                        start += len(text)
+                        step.tick(*progress(text))
         except BaseException:
             os.killpg(child.pid, signal.SIGTERM)
             child.wait()
@@ -186,14 +221,10 @@ def explain(path, what, hint=None):
     raise Failed("\n".join(lines))
 
 
-def _ninja_progress(path, start):
+def _since(path, start):
     with open(path, "rb") as f:
-        f.seek(max(start, os.fstat(f.fileno()).st_size - 4096))
-        found = NINJA.findall(f.read())
-    if not found:
-        return (None, None)
-    done, total = map(int, found[-1])
-    return (done / max(1, total), f"{done}/{total}")
+        f.seek(start)
+        return f.read()
 
 
 def capture(argv, **kwargs):

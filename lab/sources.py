@@ -151,10 +151,11 @@ def unpacked(role):
     files = debs(role)
     name = ",".join(f"{r.package}={r.version}={r.sha256}" for r in rows(role))
     stamp.clear(f"unpacked.{role}")
-    with say.Step(f"unpack {role}"):
-        apt.unpack(files[0], where)
+    with say.Step(f"unpack {role}") as step:
+        apt.unpack(files[0], where, step)
         for extra in files[1:]:
-            say.run(["dpkg-deb", "-x", extra, where], f"unpack-{role}")
+            say.run(["dpkg-deb", "-x", extra, where], f"unpack-{role}",
+                    step)
     stamp.write(f"unpacked.{role}", name)
     return where
 

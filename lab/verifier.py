@@ -59,12 +59,13 @@ def _compile(root, cache, row):
     """The tools, from a Debian 13 root made at root."""
     if not apt.have_lists():
         apt.update()
-    with say.Step("install Go and go-sev-guest in a Debian 13 root"):
-        say.run(["debootstrap", "--variant=minbase", "--arch=amd64",
-                 f"--cache-dir={cache}", f"--keyring={apt.KEYRING}",
-                 "--include=" + ",".join(INCLUDE), "trixie", root,
-                 apt.mirrors()[0]], "go-root",
-                hint="check the network; then the same command again")
+    with say.Step("install Go and go-sev-guest in a Debian 13 root") as step:
+        apt.fetch(["debootstrap", "--variant=minbase", "--arch=amd64",
+                   f"--cache-dir={cache}", f"--keyring={apt.KEYRING}",
+                   "--include=" + ",".join(INCLUDE), "trixie", root,
+                   apt.mirrors()[0]], "go-root", step,
+                  progress=say.Lines(say.PACKAGES),
+                  hint="check the network; then the same command again")
     have = say.capture(["dpkg-query", f"--admindir={root}/var/lib/dpkg", "-W",
                         "-f", "${Version}", f"{PACKAGE}-dev"]).strip()
     if have != row.version:
@@ -84,9 +85,9 @@ def _missing_data(version, where):
     """The -dev package lacks the files its sources embed; they come from the
     same version's source package."""
     with say.Step(f"fetch the source of {PACKAGE} {version}"):
-        say.run(["apt-get", "source", "--download-only", "--tar-only",
-                 f"{PACKAGE}={version}"], f"fetch-{PACKAGE}", env=apt.env(),
-                cwd=paths.DEBS, hint="lab/snp update")
+        apt.fetch(["apt-get", "source", "--download-only", "--tar-only",
+                   f"{PACKAGE}={version}"], f"fetch-{PACKAGE}", env=apt.env(),
+                  cwd=paths.DEBS, hint="lab/snp update")
     upstream = version.rsplit("-", 1)[0]
     found = list(paths.DEBS.glob(f"{PACKAGE}_{upstream}.orig.tar.*"))
     if not found:

@@ -425,7 +425,75 @@ def host_versions():
     return "3 versions"
 
 
+class Shown(say.Step):
+    """A step that notes what it would draw."""
+
+    def __init__(self):
+        super().__init__("x", io.StringIO())
+        self.seen = []
+
+    def tick(self, fraction=None, detail=None):
+        super().tick(fraction, detail)
+        self.seen.append((self.fraction, self.detail))
+
+
+def _shown(top, script, **kwargs):
+    """What a step shows while a child says this."""
+    with instead(paths, LOG=top, OUT=top), Shown() as step:
+        say.run(["sh", "-c", script], "x", step, **kwargs)
+    return step.seen
+
+
+def progress():
+    """make's, ninja's and debootstrap's lines, as they are drawn."""
+    bad = []
+    with tempfile.TemporaryDirectory() as tmp:
+        top = pathlib.Path(tmp)
+        # half a line must count once, when it is whole
+        make = ("echo '  CC      a/b.o'; echo '  CC [M]  c.o'; "
+                "echo 'make: Entering'; printf '  AR      d'; sleep 1.3; "
+                "echo '.a'; echo '  LD [M]  c.ko'; sleep 1.3")
+        seen = _shown(top, make, progress=say.Lines(linux.OBJECT, 4))
+        if (0.5, "2 of about 4") not in seen or \
+                seen[-1] != (0.75, "3 of about 4"):
+            bad.append(f"make: {seen}")
+        seen = _shown(top, make, progress=say.Lines(linux.OBJECT, 2))
+        if seen[-1] != (0.99, "3 of about 2"):
+            bad.append(f"more than there should be: {seen}")
+        seen = _shown(top, "echo 'I: Unpacking x...'; echo y; sleep 1.2",
+                      progress=say.Lines(say.PACKAGES))
+        if seen[-1] != (None, "I: Unpacking x..."):
+            bad.append(f"debootstrap: {seen}")
+        seen = _shown(top, "echo '[3/4] x'; sleep 1.3")
+        if seen[-1] != (0.75, "3/4"):
+            bad.append(f"ninja: {seen}")
+        # from nothing, gone on with, changed
+        with instead(linux, TOP=top):
+            b = linux.Build()
+            b.build.mkdir()
+            todo = [linux._to_make(b)]
+            for name in (".a.o.cmd", ".built-in.a.cmd", ".x.ko.cmd"):
+                (b.build / name).touch()
+            todo.append(linux._to_make(b))
+            (b.build / "vmlinux").touch()
+            todo.append(linux._to_make(b))
+        if todo != [linux.OBJECTS, linux.OBJECTS - 2, None]:
+            bad.append(f"objects to make: {todo}")
+    # each step that builds, fetches or unpacks is handed on to what it runs
+    for file in ("apt", "hostimage", "linux", "machine", "needs", "sources"):
+        text = (paths.LAB / f"{file}.py").read_text()
+        for m in re.finditer(r"with say\.Step\([^\n]*(?<! as step):\n"
+                             r"\s+(?:say\.run|apt\.\w+|fetch)\(", text):
+            bad.append(f"{file}.py: no progress: {m.group()}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return "4 kinds of log"
+
+
 CASES = [
+    Case("lab.progress", "a long step shows how far it is: of Linux's build, "
+         "of ninja's, of what debootstrap and apt install", progress,
+         order=2),
     Case("lab.versions.host", "QEMU and OVMF of the host image are the "
          "suite's, as debootstrap takes them, whatever its security has",
          host_versions, order=2),
