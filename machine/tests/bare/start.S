@@ -228,8 +228,9 @@ run_guest:
 	stgi
 	ret
 
-	.globl host_vmsave
+	.globl host_vmsave, op_vmsave
 host_vmsave:
+op_vmsave:
 	mov %rdi, %rax
 	vmsave %rax
 	ret

@@ -437,12 +437,29 @@ static void suite_vmsa_pages(void)
     ktap_end("VMRUN and a VMSA in a page of every state");
 }
 
+/* VMRUN-HSAVE-RMP: given away after VM_HSAVE_PA was set to it */
+static void hsave_given_away(void)
+{
+    const Update reclaim = { .assigned = 1 }, free = { 0 };
+    uint64_t spa;
+
+    if (state_make(HYPERVISOR, false, 1, &spa)) {
+        bail("no page for a host save area");
+    }
+    wrmsr(MSR_HSAVE, spa);
+    do_update(spa, &reclaim);
+    if (cell(vm_gp((uint64_t)vmcb) && window_check())) {
+        print("# no #GP: VMRUN with the host save area given away\n");
+    }
+    do_update(spa, &free);
+}
+
 static void suite_vmcb_pages(void)
 {
     uint64_t hsave = rdmsr(MSR_HSAVE), at = (uint64_t)vmcb;
 
     ktap_begin();
-    /* VMRUN-VMCB-RMP, MSR-HSAVE-RMP */
+    /* VMRUN-VMCB-RMP, MSR-HSAVE-RMP, VMSAVE-RMP */
     for (unsigned i = 0; i < 2 * NSTATES; i++) {
         State s = i / 2;
         bool size_2m = i & 1;
@@ -453,6 +470,8 @@ static void suite_vmcb_pages(void)
         }
         if (model_hv_owned(spa, false)) {
             cell(probe(op_hsave, spa, 0).vector == NO_VEC &&
+                 window_check());
+            cell(probe(op_vmsave, spa, 0).vector == NO_VEC &&
                  window_check());
             continue;
         }
@@ -465,7 +484,12 @@ static void suite_vmcb_pages(void)
             print("# no #GP: VM_HSAVE_PA of a page that is %s\n",
                   state_name[s]);
         }
+        if (cell(probe(op_vmsave, spa, 0).vector == VEC_GP &&
+                 window_check())) {
+            print("# no #GP: VMSAVE to a page that is %s\n", state_name[s]);
+        }
     }
+    hsave_given_away();
     wrmsr(MSR_HSAVE, hsave);
     if (cell(vm_gp(at + 8) && vm_gp(1ul << 50))) {
         print("# no #GP: VMRUN of an address that is none of a page\n");
@@ -477,7 +501,8 @@ static void suite_vmcb_pages(void)
     }
     wrmsr(MSR_HSAVE, hsave);
     cell(window_check());
-    ktap_end("pages that VMCB and host save area may not lie in");
+    ktap_end("pages that VMCB and host save area may not lie in, nor VMSAVE "
+             "write to");
 }
 
 void suite_vmrun(void)

@@ -89,7 +89,7 @@ static void bail(const char *why)
     leave(false);
 }
 
-#define NTESTS 9u
+#define NTESTS 10u
 
 static unsigned tests, failed;
 
@@ -317,7 +317,7 @@ static bool other_sizes(const void *page, const uint64_t *as)
 
 /* Guest physical pages; the low 2 MiB are mapped one to one */
 enum { G_PML4 = 1, G_PDPT, G_PD, G_PT, G_CODE, G_OWN, G_MAILBOX, G_OPEN,
-       G_OTHERS };
+       G_OTHERS, G_ENTRY, G_ENTRY2 };
 
 static uint64_t vmcb[WORDS] __attribute__((aligned(PAGE)));
 static uint64_t hsave[WORDS] __attribute__((aligned(PAGE)));
@@ -326,6 +326,26 @@ static uint64_t npt[4][WORDS] __attribute__((aligned(PAGE)));
 static void put(void *page, unsigned at, unsigned n, uint64_t v)
 {
     memcpy((uint8_t *)page + at, &v, n);
+}
+
+#define GIB (1ul << 30)
+
+extern uint64_t pdpt[];
+
+/* The table may lie above what start.S maps: to look at, not to write to */
+static void map_rmp(void)
+{
+    uint64_t first = rdmsr(0xc0010132) / GIB, last = rdmsr(0xc0010133) / GIB;
+
+    for (uint64_t i = first < 4 ? 4 : first; i <= last && i < WORDS; i++) {
+        pdpt[i] = i * GIB | 0x81;
+    }
+}
+
+/* Where the RMP has a page's entry (PPR of family 19h) */
+static volatile uint64_t *rmp_entry(const void *page)
+{
+    return (uint64_t *)(rdmsr(0xc0010132) + 0x4000 + (uint64_t)page / PAGE * 16);
 }
 
 static void put_segment(void *vmsa, unsigned at, uint16_t sel, uint16_t attr)
@@ -355,6 +375,8 @@ static void make_vmsa(uint64_t *v)
     put(v, 0x348, 8, G_OWN * PAGE);
     put(v, 0x350, 8, G_OPEN * PAGE);
     put(v, 0x358, 8, G_OTHERS * PAGE);
+    put(v, 0x360, 8, G_ENTRY * PAGE + (uint64_t)rmp_entry(vmcb) % PAGE);
+    put(v, 0x368, 8, G_ENTRY2 * PAGE + (uint64_t)rmp_entry(hsave) % PAGE);
     put(v, 0x3b0, 8, 1);                        /* SEV_FEATURES: SNPActive */
     put(v, 0x3e8, 8, 1);                        /* XCR0 */
     put(v, 0x408, 4, 0x1f80);                   /* MXCSR */
@@ -391,6 +413,7 @@ static void snp_init(void)
     uint64_t syscfg = rdmsr(0xc0010010);
 
     find_psp();
+    map_rmp();
     wrmsr(0xc0010010, syscfg | 1ul << 19);                /* MFDM */
     wrmsr(0xc0010010, syscfg | 1ul << 19 | 3ul << 24);    /* SNP, VMPL */
     firmware(0x085, 1, 0, 0, "SNP_INIT_EX");
@@ -444,8 +467,8 @@ static void test_host(Guest g, Guest g2)
 static void test_guest(Guest g, Guest g2)
 {
     uint64_t *page[G_OTHERS + 1], *vmsa = get_page(), *foreign = get_page();
-    volatile uint64_t *mail;
-    uint64_t code, now;
+    volatile uint64_t *mail, *entry[2] = { rmp_entry(vmcb), rmp_entry(hsave) };
+    uint64_t code, now, idle[2][2];
 
     for (unsigned i = G_PML4; i <= G_OTHERS; i++) {
         page[i] = get_page();
@@ -458,6 +481,8 @@ static void test_guest(Guest g, Guest g2)
     page[G_PT][G_OPEN] = G_OWN * PAGE | 3;
     page[G_PT][G_MAILBOX] = G_MAILBOX * PAGE | 3;
     page[G_PT][G_OTHERS] = G_OTHERS * PAGE | 3;
+    page[G_PT][G_ENTRY] = G_ENTRY * PAGE | 3;
+    page[G_PT][G_ENTRY2] = G_ENTRY2 * PAGE | 3;
     memcpy(page[G_CODE], guest_code, guest_end - guest_code);
     write_text(page[G_OWN]);
     write_text(foreign);
@@ -471,6 +496,11 @@ static void test_guest(Guest g, Guest g2)
     }
     map_nested(G_MAILBOX, page[G_MAILBOX]);
     map_nested(G_OTHERS, foreign);
+    for (unsigned i = 0; i < 2; i++) {
+        map_nested(G_ENTRY + i, (void *)((uint64_t)entry[i] & ~(PAGE - 1)));
+        idle[i][0] = entry[i][0];
+        idle[i][1] = entry[i][1];
+    }
     launch(g2, foreign, 0x102000, TYPE_NORMAL);
     launch(g, vmsa, 0xfffffffff000, TYPE_VMSA);
     firmware(0x0a2, (uint64_t)g.context, 0, 0, "SNP_LAUNCH_FINISH");
@@ -496,6 +526,12 @@ static void test_guest(Guest g, Guest g2)
     test(differing(seen[0], seen[2]) == 1 && now == seen[2][0x100 / 8] &&
          mail[6] == now && mail[7] == seen[2][0x108 / 8] && now != 0x5eed,
          "what a guest writes changes that block, to all at once");
+    test((mail[8] != idle[0][0] || mail[9] != idle[0][1]) &&
+         (mail[10] != idle[1][0] || mail[11] != idle[1][1]) &&
+         entry[0][0] == idle[0][0] && entry[0][1] == idle[0][1] &&
+         entry[1][0] == idle[1][0] && entry[1][1] == idle[1][1],
+         "VMCB and host save area are in use while a guest runs, and not "
+         "after");
 }
 
 void main(void)

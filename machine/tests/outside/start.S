@@ -90,7 +90,9 @@ run_guest:
 	/*
 	 * What a guest does: R8 mailbox, R9 a page of its own, R10 the same
 	 * without the C-bit, R11 a page of another guest. A block of each goes to
-	 * the mailbox; then it writes to the page of its own. Runs at any address.
+	 * the mailbox; then it writes to the page of its own. R12 and R13 are 16
+	 * bytes each of the host's that it copies to the mailbox. Runs at any
+	 * address.
 	 */
 	.globl guest_code, guest_end
 guest_code:
@@ -107,6 +109,12 @@ guest_code:
 	mov %rax, 48(%r8)
 	mov 0x108(%r10), %rax
 	mov %rax, 56(%r8)
+	.irp off, 0, 8
+	mov \off(%r12), %rax
+	mov %rax, 64 + \off(%r8)
+	mov \off(%r13), %rax
+	mov %rax, 80 + \off(%r8)
+	.endr
 	.byte 0xf3, 0x0f, 0x01, 0xd9	/* VMGEXIT */
 	jmp guest_code
 guest_end:
@@ -124,6 +132,7 @@ idtr:
 	.word 0
 	.quad 0
 
+	.globl pdpt
 	.section .bss
 	.balign 4096
 pml4:	.skip 4096

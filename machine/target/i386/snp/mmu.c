@@ -139,6 +139,53 @@ bool x86_snp_host_owned(hwaddr spa)
     return rmp_check(&snp_platform()->rmp, &a) == RMP_ALLOW;
 }
 
+bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb)
+{
+    const hwaddr page[] = { vmcb, env->vm_hsave };
+    Rmp *rmp;
+    int held, i;
+
+    if (!x86_snp_enabled(env)) {
+        return true;
+    }
+    rmp = &snp_platform()->rmp;
+    /* [VMRUN-VMCB-RMP] [VMRUN-HSAVE-RMP] [VMRUN-HSAVE-ZERO] */
+    if (!env->vm_hsave || !x86_snp_host_owned(vmcb) ||
+        !x86_snp_host_owned(env->vm_hsave)) {
+        return false;
+    }
+    /* [VMRUN-HOST-INUSE] and then nobody gives them away */
+    for (held = 0; held < ARRAY_SIZE(page); held++) {
+        if (!rmp_try_in_use(rmp, page[held])) {
+            goto refused;
+        }
+    }
+    /* They may have been given away in between. */
+    if (!x86_snp_host_owned(vmcb) || !x86_snp_host_owned(env->vm_hsave)) {
+        goto refused;
+    }
+    env->snp.held_vmcb = vmcb;
+    env->snp.held_hsave = env->vm_hsave;
+    return true;
+
+refused:
+    for (i = 0; i < held; i++) {
+        rmp_set_in_use(rmp, page[i], false);
+    }
+    return false;
+}
+
+void x86_snp_release_host_pages(CPUX86State *env)
+{
+    /* The save area is at no address of 0; a VMCB may be. */
+    if (env->snp.held_hsave) {
+        rmp_set_in_use(&snp_platform()->rmp, env->snp.held_vmcb, false);
+        rmp_set_in_use(&snp_platform()->rmp, env->snp.held_hsave, false);
+        env->snp.held_vmcb = 0;
+        env->snp.held_hsave = 0;
+    }
+}
+
 void x86_snp_flush_all(void)
 {
     CPUState *cs;

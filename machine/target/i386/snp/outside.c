@@ -10,8 +10,8 @@
  *
  * Who may write is not decided here: a write that the RMP refuses never comes.
  * What comes are physical writes that are not asked for the RMP, where hardware
- * would fault (accessed and dirty bits of a page table in another's page,
- * VMSAVE); they are dropped.
+ * would fault (accessed and dirty bits of a page table in another's page); they
+ * are dropped.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"

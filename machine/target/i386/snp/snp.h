@@ -102,6 +102,15 @@ uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
 bool x86_snp_is_outside(CPUX86State *env, hwaddr spa);
 /* Is this page one the processor itself may write on behalf of the host? */
 bool x86_snp_host_owned(hwaddr spa);
+/*
+ * VMRUN: takes the pages that #VMEXIT will write to or load the host from, the
+ * VMCB and the host save area; nobody can take them away then. False: one of
+ * them is not the host's to write, or another CPU has it; none is taken.
+ * Without SNP there is nothing to take, and that is true.
+ */
+bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb);
+/* The end of #VMEXIT; may be called with nothing held */
+void x86_snp_release_host_pages(CPUX86State *env);
 void x86_snp_flush_all(void);
 
 /* A guest virtual address as the RMP instructions see it. */
@@ -137,6 +146,8 @@ bool x86_snp_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid,
 int64_t x86_snp_vmsa_load(CPUX86State *env);
 /* #VMEXIT: true if the guest's state is (or was to be) in a VMSA. */
 bool x86_snp_vmexit_save(CPUX86State *env);
+/* The CPU is reset: there will be no #VMEXIT. In host mode nothing happens. */
+void x86_snp_abandon_guest(CPUX86State *env);
 /* #VMEXIT: the host state that only SEV-ES swaps; ends the guest's identity */
 void x86_snp_vmexit_restore(CPUX86State *env);
 

@@ -388,16 +388,39 @@ bool x86_snp_vmexit_save(CPUX86State *env)
     return true;
 }
 
+static void release_vmsa(CPUX86State *env)
+{
+    if (x86_snp_enabled(env)) {
+        rmp_set_in_use(&snp_platform()->rmp, env->snp.vmsa_pa, false);
+    }
+    env->snp.vmsa_pa = 0;
+}
+
+static void end_identity(CPUX86State *env)
+{
+    env->snp.guest = 0;
+    env->snp.asid = 0;
+    env->snp.vmpl = 0;
+    env->snp.sev_features = 0;
+    env->snp.in_vmsa = false;
+}
+
+void x86_snp_abandon_guest(CPUX86State *env)
+{
+    if (env->snp.vmsa_pa) {
+        release_vmsa(env);
+    }
+    x86_snp_release_host_pages(env);
+    end_identity(env);
+}
+
 void x86_snp_vmexit_restore(CPUX86State *env)
 {
     SevVmsa v;
     int i;
 
     if (env->snp.vmsa_pa) {
-        if (x86_snp_enabled(env)) {
-            rmp_set_in_use(&snp_platform()->rmp, env->snp.vmsa_pa, false);
-        }
-        env->snp.vmsa_pa = 0;
+        release_vmsa(env);
 
         /* [ES-SWAP-B] from where software put the host's */
         phys_rw(env, env->vm_hsave + 0x400, &v, sizeof(v), false);
@@ -418,9 +441,5 @@ void x86_snp_vmexit_restore(CPUX86State *env)
         env->dr[6] = DR6_FIXED_1;
         cpu_x86_update_dr7(env, DR7_FIXED_1);
     }
-    env->snp.guest = 0;
-    env->snp.asid = 0;
-    env->snp.vmpl = 0;
-    env->snp.sev_features = 0;
-    env->snp.in_vmsa = false;
+    end_identity(env);
 }
