@@ -76,11 +76,10 @@ static inline void port_load_key(void *o, uint32_t asid,
     snp_view_load_key(&view, asid, key);
 }
 
-static inline void port_drop_keys(void *o,
-                                  const bool asids[RMP_ASID_LIMIT + 1])
+static inline void port_drop_keys(void *o)
 {
     (void)o;
-    snp_view_drop_keys(&view, asids);
+    snp_view_drop_keys(&view);
 }
 
 static inline void port_encrypt(void *o, uint32_t asid, uint64_t spa,

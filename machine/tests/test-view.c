@@ -184,7 +184,6 @@ static void test_same_hands(void)
 
 static void test_keys(void)
 {
-    const bool dirty[RMP_ASID_LIMIT + 1] = { [ASID] = true };
     Page a = text(4), in, in2;
 
     /* assigned before there is a key */
@@ -213,17 +212,17 @@ static void test_keys(void)
     snp_view_decrypt(&view, OTHER_ASID, TARGET2 + 32, in2.b + 32, 48);
     CHECK(same(in2, ram(TARGET2)), "and back");
 
-    /* dropped: both see DRAM; the other keeps its own */
-    CHECK(snp_view_drop_keys(&view, dirty), "there was one");
-    CHECK(!snp_view_drop_keys(&view, dirty), "there was none");
+    /* dropped: both see DRAM */
+    CHECK(snp_view_drop_keys(&view), "there were two");
+    CHECK(!snp_view_drop_keys(&view), "there is none");
     CHECK(same(ram(TARGET), a) && same(dram(TARGET), a), "key dropped");
-    CHECK(same(ram(TARGET2), in2), "the other's key stays");
-    CHECK(snp_view_drop_keys(&view, NULL), "all");
-    CHECK(same(ram(TARGET2), a), "all keys dropped");
+    CHECK(same(ram(TARGET2), a) && same(dram(TARGET2), a), "and the other's");
 
     /* the switch */
+    in_the_clear = true;
     power_on();
-    view.off = true;
+    in_the_clear = false;
+    CHECK(!rmp.rekey, "off: the RMP has nobody to tell");
     load(ASID, 1);
     write_ram(TARGET, a);
     CHECK(!update(TARGET, RMP_GUEST_INVALID, ASID, false), "set-up");
@@ -234,7 +233,7 @@ static void test_keys(void)
     power_on();
     load(0, 1);
     load(RMP_ASID_LIMIT + 1, 1);
-    CHECK(!snp_view_drop_keys(&view, NULL), "no such ASID");
+    CHECK(!snp_view_drop_keys(&view), "no such ASID");
 }
 
 /* Reads of any length and alignment; what is not memory */
@@ -378,12 +377,17 @@ static void test_guests_differ(void)
     CHECK(unlike(first, second), "by another key");
 }
 
-/* A guest's key outlives it until its ASID is flushed, and no longer. */
+/*
+ * A guest's key outlives it until its ASID is flushed, and no longer. If it
+ * runs on, it has a key that is neither its own nor the next guest's.
+ */
 static void test_decommission(void)
 {
-    Page a = text(13), seen;
+    Page a = text(13), b = text(24), seen, late;
+    uint8_t key[CIPHER_KEY_LEN];
 
     guest(G_RUNNING_ACTIVE);
+    memcpy(key, fw.guests[0].vek, sizeof(key));
     set_page(TARGET, RMP_GUEST_VALID, ASID, GPA);
     write_ram(TARGET, a);
     set_page(TARGET2, RMP_GUEST_VALID, ASID, GPA);
@@ -402,10 +406,24 @@ static void test_decommission(void)
     CHECK(snp_view_enciphered(&view, TARGET2), "the key is still there");
     wbinvd_done = true;
     expect(SNP_DF_FLUSH, FW_SUCCESS, "caches");
-    CHECK(!snp_view_enciphered(&view, TARGET2), "the key is gone");
-    CHECK(same(ram(TARGET2), seen) && same(dram(TARGET2), seen),
-          "what is left of a guest is ciphertext, to all");
-    CHECK(!snp_view_drop_keys(&view, NULL), "no key is left");
+    CHECK(same(dram(TARGET2), seen), "outsiders see no change");
+    CHECK(unlike(ram(TARGET2), a) && unlike(ram(TARGET2), seen),
+          "what is left of a guest is rubbish, to itself, too");
+    write_ram(TARGET2, b);
+    late = dram(TARGET2);
+    CHECK(unlike(late, b), "what it still writes is ciphertext");
+    snp_view_load_key(&view, ASID, key);
+    CHECK(same(dram(TARGET2), late) && unlike(ram(TARGET2), b),
+          "by another key than its own");
+    CHECK(!update(TARGET2, RMP_HYPERVISOR, 0, false), "given back");
+    CHECK(same(ram(TARGET2), late), "as ciphertext");
+
+    /* an ASID that is not dirty keeps its key */
+    load(OTHER_ASID, 7);
+    CHECK(!update(TARGET2, RMP_GUEST_INVALID, OTHER_ASID, false), "set-up");
+    seen = ram(TARGET2);
+    expect(SNP_DF_FLUSH, FW_SUCCESS, "again");
+    CHECK(same(ram(TARGET2), seen), "not flushed");
 }
 
 static void test_reset(void)
@@ -420,7 +438,7 @@ static void test_reset(void)
     snp_fw_reset(&fw);
     CHECK(same(ram(TARGET), seen) && same(dram(TARGET), seen),
           "after a reset it is ciphertext, to all");
-    CHECK(!snp_view_drop_keys(&view, NULL), "no key is left");
+    CHECK(!snp_view_drop_keys(&view), "no key is left");
 }
 
 /* SNP_INIT_EX takes every page away from its owner. */

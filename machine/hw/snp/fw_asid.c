@@ -5,7 +5,8 @@
  *
  * An ASID is free, bound to one guest of either kind, or dirty: caches may
  * still hold lines of its last guest, until WBINVD on all CPUs and DF_FLUSH.
- * So long the memory controller keeps the key, too.
+ * So long the memory controller keeps the key, too; from then on it has
+ * another, until the ASID is bound again.
  */
 #include "fw_int.h"
 
@@ -55,6 +56,24 @@ bool fw_asid_any_dirty(const SnpFw *fw)
     return false;
 }
 
+/*
+ * A guest that lost its ASID may run on until somebody stops it. With a key
+ * that nobody knows, what it writes is no more in the clear than it was, and
+ * what it reads is rubbish.
+ */
+static void forget_keys(SnpFw *fw)
+{
+    for (unsigned i = 0; i <= FW_MAX_ASID; i++) {
+        uint8_t key[CIPHER_KEY_LEN];
+
+        if (fw->asid_dirty[i]) {
+            fw->port.random(fw->port.opaque, key, sizeof(key));
+            fw->port.load_key(fw->port.opaque, i, key);
+            explicit_bzero(key, sizeof(key));
+        }
+    }
+}
+
 /* DF_FLUSH and SNP_DF_FLUSH: there is one data fabric */
 uint32_t fw_df_flush(SnpFw *fw, FwBuf *c)
 {
@@ -64,7 +83,7 @@ uint32_t fw_df_flush(SnpFw *fw, FwBuf *c)
         return FW_WBINVD_REQUIRED;
     }
     /* [FW-DFFLUSH-KEY] */
-    fw->port.drop_keys(fw->port.opaque, fw->asid_dirty);
+    forget_keys(fw);
     memset(fw->asid_dirty, 0, sizeof(fw->asid_dirty));
     return FW_SUCCESS;
 }

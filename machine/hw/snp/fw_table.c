@@ -150,11 +150,9 @@ void snp_fw_reset(SnpFw *fw)
     SnpFwPort port = fw->port;
     SnpFwConfig cfg = fw->cfg;
     Rmp *rmp = fw->rmp;
-    bool all[RMP_ASID_LIMIT + 1];
 
     /* [RESET-KEYS] what guests leave in memory is ciphertext for ever */
-    memset(all, true, sizeof(all));
-    port.drop_keys(port.opaque, all);
+    port.drop_keys(port.opaque);
     memset(fw, 0, sizeof(*fw));
     fw->port = port;
     fw->cfg = cfg;

@@ -138,15 +138,16 @@ static void port_load_key(void *opaque, uint32_t asid,
 {
     SnpPlatform *p = opaque;
 
-    snp_view_load_key(&p->view, asid, key);
-    x86_snp_flush_all();
+    if (snp_view_load_key(&p->view, asid, key)) {
+        x86_snp_flush_all();
+    }
 }
 
-static void port_drop_keys(void *opaque, const bool asids[RMP_ASID_LIMIT + 1])
+static void port_drop_keys(void *opaque)
 {
     SnpPlatform *p = opaque;
 
-    if (snp_view_drop_keys(&p->view, asids)) {
+    if (snp_view_drop_keys(&p->view)) {
         x86_snp_flush_all();
     }
 }

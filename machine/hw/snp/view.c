@@ -55,13 +55,13 @@ void snp_view_init(SnpView *v)
 {
     memset(v->key, 0, sizeof(v->key));
     memset(&v->stats, 0, sizeof(v->stats));
-    v->rmp->rekey = rekey;
+    v->rmp->rekey = v->off ? NULL : rekey;
     v->rmp->rekey_opaque = v;
 }
 
 void snp_view_fini(SnpView *v)
 {
-    snp_view_drop_keys(v, NULL);
+    snp_view_drop_keys(v);
     v->rmp->rekey = NULL;
 }
 
@@ -74,13 +74,13 @@ static uint32_t owner(const SnpView *v, uint64_t spa)
     return rmp_key(&e);
 }
 
-void snp_view_load_key(SnpView *v, uint32_t asid,
+bool snp_view_load_key(SnpView *v, uint32_t asid,
                        const uint8_t key[CIPHER_KEY_LEN])
 {
     SnpCipher *c, *old;
 
     if (v->off || !asid || asid > RMP_ASID_LIMIT) {
-        return;
+        return false;
     }
     c = snp_cipher_new(key);
     rmp_lock(v->rmp);
@@ -93,29 +93,25 @@ void snp_view_load_key(SnpView *v, uint32_t asid,
     v->key[asid] = c;
     rmp_unlock(v->rmp);
     snp_cipher_free(old);
+    return true;
 }
 
-bool snp_view_drop_keys(SnpView *v, const bool *asids)
+bool snp_view_drop_keys(SnpView *v)
 {
-    bool drop[RMP_ASID_LIMIT + 1], any = false;
+    bool any = false;
 
     rmp_lock(v->rmp);
     for (unsigned i = 0; i <= RMP_ASID_LIMIT; i++) {
-        drop[i] = v->key[i] && (!asids || asids[i]);
-        any |= drop[i];
+        any |= !!v->key[i];
     }
     for (uint64_t pfn = 0; any && pfn < v->rmp->npages; pfn++) {
         uint32_t asid = owner(v, pfn * RMP_PAGE_SIZE);
 
-        if (drop[asid]) {
-            transform(v, pfn * RMP_PAGE_SIZE, v->key[asid], NULL);
-        }
+        transform(v, pfn * RMP_PAGE_SIZE, v->key[asid], NULL);
     }
     for (unsigned i = 0; any && i <= RMP_ASID_LIMIT; i++) {
-        if (drop[i]) {
-            snp_cipher_free(v->key[i]);
-            v->key[i] = NULL;
-        }
+        snp_cipher_free(v->key[i]);
+        v->key[i] = NULL;
     }
     rmp_unlock(v->rmp);
     return any;

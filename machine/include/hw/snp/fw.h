@@ -152,7 +152,7 @@ typedef struct SnpFwPort {
     /* The memory controller's keys: see hw/snp/view.h */
     void (*load_key)(void *opaque, uint32_t asid,
                      const uint8_t key[CIPHER_KEY_LEN]);
-    void (*drop_keys)(void *opaque, const bool asids[RMP_ASID_LIMIT + 1]);
+    void (*drop_keys)(void *opaque);
     /* Plaintext of an ASID to what memory without its key is, and back: pages */
     void (*encrypt)(void *opaque, uint32_t asid, uint64_t spa, void *buf,
                     size_t len);

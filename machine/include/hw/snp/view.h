@@ -18,9 +18,12 @@
  * into a page before it is given away is rubbish to its new owner, and what a
  * guest leaves behind is ciphertext to the host, for good.
  *
- * An ASID without a key enciphers nothing. A key comes with the activation of
- * a guest. It goes not with the guest, but with the flush that frees the ASID,
- * because its pages are given back in between.
+ * Until its first key comes, with the activation of a guest, an ASID enciphers
+ * nothing. From then on it always has one: the guest's outlives it until the
+ * flush that frees the ASID, because its pages are given back in between; then
+ * it is one that nobody knows, for a guest that still runs and pages that are
+ * still its own, until the next activation. Only a reset leaves no key, when
+ * no guest runs.
  *
  * Concurrency: what reads or transforms takes the RMP's lock, for a page's time
  * (a few us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
@@ -43,7 +46,7 @@ typedef struct SnpViewStats {
 
 typedef struct SnpView {
     Rmp *rmp;
-    bool off;               /* no key is ever loaded: nothing is enciphered */
+    bool off;               /* nothing is enciphered, and the RMP tells nobody */
     void *opaque;
     /*
      * The 4K page of RAM at @spa, or NULL if there is none; then it has no
@@ -57,21 +60,25 @@ typedef struct SnpView {
 } SnpView;
 
 /*
- * @v's rmp, map, unmap, opaque and off are set; from now on the RMP tells the
- * view of every page that changes hands.
+ * @v's rmp, map, unmap, opaque and off are set; unless off, from now on the RMP
+ * tells the view of every page that changes hands.
  */
 void snp_view_init(SnpView *v);
 /* Drops all keys, and the RMP forgets the view. */
 void snp_view_fini(SnpView *v);
 
-/* @asid, up to RMP_ASID_LIMIT, gets a key; one that it had is dropped. */
-void snp_view_load_key(SnpView *v, uint32_t asid,
+/*
+ * @asid, up to RMP_ASID_LIMIT, gets a key instead of the one that it had. What
+ * DRAM would hold of its pages stays. False: the view is off, or there is no
+ * such ASID; nothing happened.
+ */
+bool snp_view_load_key(SnpView *v, uint32_t asid,
                        const uint8_t key[CIPHER_KEY_LEN]);
 /*
- * These ASIDs (indices into @asids; NULL: all) have no key from now on. Pages
- * that are theirs still show what DRAM would hold. True if there was any key.
+ * No ASID has a key from now on. Pages that had one show what DRAM would hold.
+ * No guest may run. True if there was any key.
  */
-bool snp_view_drop_keys(SnpView *v, const bool *asids);
+bool snp_view_drop_keys(SnpView *v);
 
 /* Do others than its owner see something else than RAM? */
 bool snp_view_enciphered(const SnpView *v, uint64_t spa);
