@@ -55,13 +55,16 @@ def two_cpus():
                   f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
-def outside():
+def outside(thread):
     binary = machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
-    computer = platform.arguments(binary, smp=1, thread="single",
+    computer = platform.arguments(binary, smp=1, thread=thread,
                                   psp=["self-check=on", "encrypt=on"])
+    if thread == "multi":
+        # room for a second CPU: code is generated as for two that run
+        computer += ["-smp", "1,maxcpus=2"]
     script = paths.ROOT / "machine" / "tests" / "outside.py"
-    return report("machine-outside",
+    return report(f"machine-outside-{thread}",
                   [sys.executable, script, binary, *computer, *where],
                   f"{paths.shown(script)} {paths.shown(binary)} ...")
 
@@ -80,5 +83,8 @@ CASES = [
     Case("machine.outside", "what a bare host, another guest or the guest "
          "itself without the C-bit reads of an SNP guest's page is ciphertext "
          "that depends on key, address and content, and what the owner reads "
-         "is not", outside, order=10),
+         "is not; so is a page of launch to the CPU that gave the command",
+         lambda: outside("single"), order=10),
+    Case("machine.outside-threads", "the same with one thread a CPU",
+         lambda: outside("multi"), order=10),
 ]

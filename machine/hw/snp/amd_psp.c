@@ -3,9 +3,11 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The mailbox that drivers call the SEV firmware through. A command runs to
- * its end inside the write that starts it. There is no cryptographic engine
- * and no TEE behind this function.
+ * The mailbox that drivers call the SEV firmware through. With one thread for
+ * all CPUs, and for writes that are none of a CPU's, a command runs to its end
+ * inside the write that starts it. With one thread a CPU it runs once no CPU
+ * does; the mailbox says so long that it is busy. There is no cryptographic
+ * engine and no TEE behind this function.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
@@ -16,6 +18,8 @@
 #include "hw/snp/chip.h"
 #include "hw/snp/platform.h"
 #include "migration/vmstate.h"
+#include "qemu/main-loop.h"
+#include "system/tcg.h"
 #include "cpu.h"
 #include "target/i386/snp/snp.h"
 #include "trace.h"
@@ -54,6 +58,7 @@ struct AmdPspState {
     MemoryRegion mmio;
     SnpPlatform platform;
     uint32_t inten, intsts, cmdresp, buf_lo, buf_hi;
+    bool waiting;           /* a command does, for the CPUs to stop */
 
     uint32_t max_asid, min_sev_asid;
     uint8_t api_major, api_minor, build;
@@ -86,6 +91,34 @@ static void run_command(AmdPspState *s, uint32_t val)
     if ((s->inten & INT_SEV_DONE) && msix_enabled(PCI_DEVICE(s))) {
         msix_notify(PCI_DEVICE(s), PSP_VECTOR);
     }
+}
+
+/* No CPU runs, nor will one before it has done the flushes that are queued. */
+static void run_alone(CPUState *cs, run_on_cpu_data data)
+{
+    AmdPspState *s = data.host_ptr;
+
+    BQL_LOCK_GUARD();
+    /* A reset may have come first. */
+    if (s->waiting) {
+        s->waiting = false;
+        run_command(s, s->cmdresp);
+    }
+}
+
+static void start_command(AmdPspState *s, uint32_t val)
+{
+    if (!qemu_tcg_mttcg_enabled() || !current_cpu) {
+        run_command(s, val);
+        return;
+    }
+    /*
+     * [PSP-BUSY] what the command does to memory, and that others' cached
+     * translations are gone, becomes visible at once.
+     */
+    s->cmdresp = val;
+    s->waiting = true;
+    async_safe_run_on_cpu(current_cpu, run_alone, RUN_ON_CPU_HOST_PTR(s));
 }
 
 static uint64_t psp_read(void *opaque, hwaddr addr, unsigned size)
@@ -130,18 +163,21 @@ static void psp_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
         s->intsts &= ~val;
         break;
     case REG_CMDRESP:
+        if (s->waiting) {
+            break;          /* the first one's buffer and response */
+        }
         /* [PSP-RESP] a value with the response bit is not a command */
         if (val & RESP_DONE) {
             s->cmdresp = val;
         } else {
-            run_command(s, val);
+            start_command(s, val);
         }
         break;
     case REG_BUF_LO:
-        s->buf_lo = val;
+        s->buf_lo = s->waiting ? s->buf_lo : val;
         break;
     case REG_BUF_HI:
-        s->buf_hi = val;
+        s->buf_hi = s->waiting ? s->buf_hi : val;
         break;
     }
 }
@@ -228,6 +264,7 @@ static void psp_reset(DeviceState *dev)
     AmdPspState *s = AMD_PSP(dev);
 
     s->inten = s->intsts = s->cmdresp = s->buf_lo = s->buf_hi = 0;
+    s->waiting = false;
     snp_platform_reset(&s->platform);
 }
 

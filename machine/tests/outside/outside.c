@@ -21,6 +21,8 @@
 #define WORDS    (PAGE / 8)
 
 void run_guest(void *vmcb);
+void same_breath(const void *page, volatile uint32_t *reg, uint32_t value,
+                 uint64_t *out);
 extern char guest_code[], guest_end[];
 
 /* ---- the machine ---- */
@@ -89,7 +91,7 @@ static void bail(const char *why)
     leave(false);
 }
 
-#define NTESTS 10u
+#define NTESTS 11u
 
 static unsigned tests, failed;
 
@@ -152,12 +154,10 @@ static void find_psp(void)
     bail("there is no secure processor 1022:14ca");
 }
 
-static void firmware(unsigned cmd, uint64_t a, uint64_t b, uint64_t c,
-                     const char *name)
+/* What a command is given; its register */
+static volatile uint32_t *prepare(uint64_t a, uint64_t b, uint64_t c)
 {
     static uint64_t buf[WORDS] __attribute__((aligned(PAGE)));
-    volatile uint32_t *reg = (volatile uint32_t *)(bar + 0x10980);
-    uint32_t v;
 
     memset(buf, 0, PAGE);
     buf[0] = a;
@@ -165,7 +165,13 @@ static void firmware(unsigned cmd, uint64_t a, uint64_t b, uint64_t c,
     buf[2] = c;
     *(volatile uint32_t *)(bar + 0x109e0) = (uintptr_t)buf;
     *(volatile uint32_t *)(bar + 0x109e4) = 0;
-    *reg = cmd << 16;
+    return (volatile uint32_t *)(bar + 0x10980);
+}
+
+static void wait_for(volatile uint32_t *reg, const char *name)
+{
+    uint32_t v;
+
     do {
         v = *reg;
     } while (!(v & RESP_DONE));
@@ -175,6 +181,15 @@ static void firmware(unsigned cmd, uint64_t a, uint64_t b, uint64_t c,
         print("\n");
         bail(name);
     }
+}
+
+static void firmware(unsigned cmd, uint64_t a, uint64_t b, uint64_t c,
+                     const char *name)
+{
+    volatile uint32_t *reg = prepare(a, b, c);
+
+    *reg = cmd << 16;
+    wait_for(reg, name);
 }
 
 /* ---- pages ---- */
@@ -464,6 +479,23 @@ static void test_host(Guest g, Guest g2)
          "content that was there before the guest is no secret");
 }
 
+/* A command and the flush that goes with it are one to who gives it. */
+static void test_breath(Guest g)
+{
+    uint64_t *a = get_page(), out[2];
+    volatile uint32_t *reg;
+
+    write_text(a);
+    to_guest(a, 0x100000, g.asid, true);
+    reg = prepare((uint64_t)g.context, TYPE_NORMAL << 1, (uint64_t)a);
+    same_breath(a, reg, 0x0a1u << 16, out);
+    wait_for(reg, "SNP_LAUNCH_UPDATE");
+    look(0, a);
+    test(differing(seen[0], text) == ALL &&
+         out[1] == (out[0] & RESP_DONE ? seen[0][0] : text[0]),
+         "once a command is done, its own CPU sees ciphertext");
+}
+
 static void test_guest(Guest g, Guest g2)
 {
     uint64_t *page[G_OTHERS + 1], *vmsa = get_page(), *foreign = get_page();
@@ -546,6 +578,7 @@ void main(void)
     g = new_guest(1);
     g2 = new_guest(2);
     test_host(g, g2);
+    test_breath(g);
     test_guest(g, g2);
     leave(!failed && tests == NTESTS);
 }

@@ -88,6 +88,21 @@ run_guest:
 	ret
 
 	/*
+	 * void same_breath(page, register, command, out): starts a command of the
+	 * firmware between two reads of the page, in one block of code; out[0] is
+	 * what the register was between them and out[1] what the page was then.
+	 */
+	.globl same_breath
+same_breath:
+	mov (%rdi), %rax
+	mov %edx, (%rsi)
+	mov (%rsi), %eax
+	mov (%rdi), %rdx
+	mov %rax, (%rcx)
+	mov %rdx, 8(%rcx)
+	ret
+
+	/*
 	 * What a guest does: R8 mailbox, R9 a page of its own, R10 the same
 	 * without the C-bit, R11 a page of another guest. A block of each goes to
 	 * the mailbox; then it writes to the page of its own. R12 and R13 are 16

@@ -27,9 +27,10 @@
  *
  * Concurrency: what reads or transforms takes the RMP's lock, for a page's time
  * (a few us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
- * table. So no reader of these sees a page on its way; a CPU that goes on with
- * a cached translation does, until it flushes. A CPU that writes to a page
- * while its owner changes has its write enciphered, deciphered or neither.
+ * table. So no reader of these sees a page on its way. A CPU with a cached
+ * translation does, and has its write enciphered, deciphered or neither: whoever
+ * changes owners or keys with encryption on sees to it that no other CPU runs
+ * until it has flushed ([MEM-ALONE], in insn.c and amd_psp.c).
  *
  * Nothing here reaches QEMU but through the callbacks. spa is in bytes.
  */

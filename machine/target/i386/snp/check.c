@@ -89,6 +89,10 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
     };
     int access;
 
+    if (mmu_idx == MMU_PHYS_IDX) {
+        /* The processor's own accesses: who may write is asked elsewhere. */
+        return full->attrs.space != x86_snp_is_outside(env, fill.spa);
+    }
     if (mmu_idx == MMU_NESTED_IDX) {
         fill.gpa = addr & ~SNP_C_MASK;
         fill.cbit = addr & x86_snp_c_mask(env, true);
@@ -165,7 +169,7 @@ static void check_cpu(CPUState *cs, const char *where)
         CPUTLBDescFast *f = &cs->neg.tlb.f[idx];
         size_t i, n = (f->mask >> CPU_TLB_ENTRY_BITS) + 1;
 
-        if (idx == MMU_PHYS_IDX || !d->n_used_entries) {
+        if (!d->n_used_entries) {
             continue;
         }
         for (i = 0; i < n; i++) {

@@ -11,6 +11,7 @@
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
 #include "exec/cpu_ldst.h"
+#include "exec/translation-block.h"
 #include "tcg/helper-tcg.h"
 #include "hw/snp/platform.h"
 #include "hw/snp/trace.h"
@@ -42,6 +43,21 @@ static void host_insn_check(CPUX86State *env, uintptr_t ra)
     }
 }
 
+/*
+ * [MEM-ALONE] With one thread a CPU: nobody stores to the page between its
+ * transformation and the flush, because no other CPU runs until both are done.
+ * Starts the instruction again if others do run.
+ */
+static void be_alone(CPUX86State *env, uintptr_t ra)
+{
+    CPUState *cs = env_cpu(env);
+
+    if (snp_platform()->encrypt && cs->tcg_cflags & CF_PARALLEL &&
+        !cpu_in_exclusive_context(cs)) {
+        cpu_loop_exit_atomic(cs, ra);
+    }
+}
+
 void helper_rmpupdate(CPUX86State *env)
 {
     uintptr_t ra = GETPC();
@@ -51,6 +67,7 @@ void helper_rmpupdate(CPUX86State *env)
     int code;
 
     host_insn_check(env, ra);
+    be_alone(env, ra);
     u.gpa = cpu_ldq_data_ra(env, env->regs[R_ECX], ra);
     q1 = cpu_ldq_data_ra(env, env->regs[R_ECX] + 8, ra);
     u.assigned = q1;
