@@ -83,8 +83,9 @@ CASES = [
     Case("machine.outside", "what a bare host, another guest or the guest "
          "itself without the C-bit reads of an SNP guest's page is ciphertext "
          "that depends on key, address and content, and what the owner reads "
-         "is not; so is a page of launch to the CPU that gave the command",
-         lambda: outside("single"), order=10),
+         "is not; so are maps of ports and MSRs in it, a page that the "
+         "chipset hides, and a page of launch to the CPU that gave the "
+         "command", lambda: outside("single"), order=10),
     Case("machine.outside-threads", "the same with one thread a CPU",
          lambda: outside("multi"), order=10),
 ]

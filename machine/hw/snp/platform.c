@@ -59,15 +59,31 @@ static void *ram_at(uint64_t spa, size_t len, bool write)
     return p;
 }
 
+/*
+ * [MEM-DRAM] What is in DRAM, whatever the chipset shows there just now: with
+ * PAM or SMRAM a host can hide a page while it changes hands.
+ */
 static void *view_map(void *opaque, uint64_t spa)
 {
-    return ram_at(spa, RMP_PAGE_SIZE, true);
+    SnpPlatform *p = opaque;
+    hwaddr len = RMP_PAGE_SIZE, at;
+
+    if (spa < p->low_size) {
+        at = spa;
+    } else if (spa >= p->high_base && spa - p->high_base < p->high_size) {
+        at = p->low_size + (spa - p->high_base);
+    } else {
+        return NULL;
+    }
+    return address_space_map(&p->dram, at, &len, true, MEMTXATTRS_UNSPECIFIED);
 }
 
 /* Code translated from bytes that are no more goes, too. */
 static void view_unmap(void *opaque, void *page, bool written)
 {
-    address_space_unmap(&address_space_memory, page, RMP_PAGE_SIZE, written,
+    SnpPlatform *p = opaque;
+
+    address_space_unmap(&p->dram, page, RMP_PAGE_SIZE, written,
                         written ? RMP_PAGE_SIZE : 0);
 }
 
@@ -345,6 +361,18 @@ static bool reserve_rmp(Rmp *rmp, unsigned shift, Error **errp)
     return true;
 }
 
+/* As the PC lays out its one block of memory, which reserve_rmp() found. */
+static void find_dram(SnpPlatform *p)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    X86MachineState *x86ms = X86_MACHINE(ms);
+
+    p->low_size = x86ms->below_4g_mem_size;
+    p->high_base = x86ms->above_4g_mem_start;
+    p->high_size = x86ms->above_4g_mem_size;
+    address_space_init(&p->dram, ms->ram, "snp-dram");
+}
+
 static void describe_machine(const SnpPlatform *p, SnpFwConfig *cfg)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
@@ -406,9 +434,11 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
     p->view = (SnpView){
         .rmp = &p->rmp,
         .off = !p->encrypt,
+        .opaque = p,
         .map = view_map,
         .unmap = view_unmap,
     };
+    find_dram(p);
     snp_view_init(&p->view);
     describe_machine(p, &full);
     snp_fw_init(&p->fw, &p->rmp, &port, &full);
@@ -420,6 +450,7 @@ void snp_platform_unrealize(SnpPlatform *p)
 {
     if (snp_platform_singleton == p) {
         snp_view_fini(&p->view);
+        address_space_destroy(&p->dram);
         snp_platform_singleton = NULL;
     }
 }

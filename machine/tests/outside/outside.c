@@ -91,7 +91,7 @@ static void bail(const char *why)
     leave(false);
 }
 
-#define NTESTS 11u
+#define NTESTS 13u
 
 static unsigned tests, failed;
 
@@ -360,7 +360,8 @@ static void map_rmp(void)
 /* Where the RMP has a page's entry (PPR of family 19h) */
 static volatile uint64_t *rmp_entry(const void *page)
 {
-    return (uint64_t *)(rdmsr(0xc0010132) + 0x4000 + (uint64_t)page / PAGE * 16);
+    return (uint64_t *)(rdmsr(0xc0010132) + 0x4000 +
+                        (uint64_t)page / PAGE * 16);
 }
 
 static void put_segment(void *vmsa, unsigned at, uint16_t sel, uint16_t attr)
@@ -417,6 +418,40 @@ static uint64_t run(uint32_t asid, const void *vmsa)
     /* the host's part of what a SEV-ES guest swaps */
     memset(hsave, 0, PAGE);
     put(hsave, 0x400 + 0x3e8, 8, 1);
+    run_guest(vmcb);
+    return vmcb[0x70 / 8];
+}
+
+/* ---- a guest without protection: real mode, one exit ---- */
+
+enum { EXIT_HLT = 0x78, EXIT_IO = 0x7b, EXIT_MSR = 0x7c };
+
+/* @code, and then HLT */
+static uint64_t run_plain(const uint8_t *code, unsigned len, const void *iopm,
+                          const void *msrpm)
+{
+    static uint8_t at[PAGE] __attribute__((aligned(PAGE)));
+    uint8_t *save = (uint8_t *)vmcb + 0x400;
+
+    memcpy(at, code, len);
+    at[len] = 0xf4;
+    memset(vmcb, 0, PAGE);
+    put(vmcb, 0x010, 4, 1);                     /* intercept VMRUN, */
+    put(vmcb, 0x00c, 4, 1u << 24 | 1u << 27 | 1u << 28 | 1u << 31);
+    put(vmcb, 0x040, 8, (uint64_t)iopm);        /* HLT, ports, MSRs, SHUTDOWN */
+    put(vmcb, 0x048, 8, (uint64_t)msrpm);
+    put(vmcb, 0x058, 8, 200 | 1ul << 32);
+    for (unsigned i = 0; i < 4; i++) {
+        put(save, i * 16 + 2, 2, i == 1 ? 0x9b : 0x93);
+        put(save, i * 16 + 4, 4, 0xffff);
+    }
+    put(save, 0x18, 8, (uint64_t)at);
+    put(save, 0x0d0, 8, 0x1000);                /* EFER: SVME */
+    put(save, 0x158, 8, 0x10);                  /* CR0 */
+    put(save, 0x160, 8, 0x400);
+    put(save, 0x168, 8, 0xffff0ff0);
+    put(save, 0x170, 8, 2);
+    put(save, 0x268, 8, 0x0007040600070406);
     run_guest(vmcb);
     return vmcb[0x70 / 8];
 }
@@ -494,6 +529,57 @@ static void test_breath(Guest g)
     test(differing(seen[0], text) == ALL &&
          out[1] == (out[0] & RESP_DONE ? seen[0][0] : text[0]),
          "once a command is done, its own CPU sees ciphertext");
+}
+
+/* What a map permits is what the host sees of the page that it is in. */
+static void test_maps(Guest g)
+{
+    uint64_t *a = get_page();
+    const uint8_t *bits = (const uint8_t *)seen[0];
+    unsigned as_text = 0, as_seen = 0, wrong = 0;
+
+    write_text(a);
+    launch(g, a, 0x100000, TYPE_NORMAL);
+    look(0, a);
+    for (unsigned i = 0x80; i < 0x100; i++) {
+        bool io = i < 0xc0;             /* ports, and the MSRs from 20h */
+        unsigned n = io ? i : (i - 0xa0) * 2;
+        uint8_t in[] = { 0xe4, i };
+        uint8_t rdmsr[] = { 0x66, 0xb9, i - 0xa0, 0, 0, 0, 0x0f, 0x32 };
+        uint64_t code = io ? run_plain(in, 2, a, npt) :
+                        run_plain(rdmsr, 8, npt, a);
+        bool exits = code == (io ? EXIT_IO : EXIT_MSR);
+
+        wrong += !exits && code != EXIT_HLT;
+        as_text += exits == (((uint8_t *)text)[n / 8] >> n % 8 & 1);
+        as_seen += exits == (bits[n / 8] >> n % 8 & 1);
+    }
+    test(!wrong && as_seen == 0x80 && as_text != 0x80,
+         "maps of ports and MSRs in a guest's page tell of its ciphertext");
+}
+
+/* What the chipset shows at D0000h: memory, or PCI with nothing there */
+static void show_memory(bool on)
+{
+    config(0, 0x90);
+    out32(0xcfc, (in32(0xcfc) & 0x00ffffff) | (on ? 0x33000000 : 0));
+}
+
+static void test_hidden(Guest g)
+{
+    uint64_t *a = (uint64_t *)0xd0000;
+
+    show_memory(true);
+    write_text(a);
+    launch(g, a, 0x100000, TYPE_NORMAL);
+    look(0, a);
+    show_memory(false);
+    look(1, a);
+    to_host(a);
+    show_memory(true);
+    look(2, a);
+    test(differing(seen[0], text) == ALL && !differing(seen[0], seen[2]),
+         "a page given back while the chipset hides it is ciphertext");
 }
 
 static void test_guest(Guest g, Guest g2)
@@ -579,6 +665,8 @@ void main(void)
     g2 = new_guest(2);
     test_host(g, g2);
     test_breath(g);
+    test_maps(g);
+    test_hidden(g);
     test_guest(g, g2);
     leave(!failed && tests == NTESTS);
 }

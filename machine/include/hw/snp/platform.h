@@ -9,6 +9,7 @@
 #ifndef HW_SNP_PLATFORM_H
 #define HW_SNP_PLATFORM_H
 
+#include "exec/memory.h"
 #include "hw/snp/fw.h"
 #include "hw/snp/view.h"
 
@@ -24,6 +25,9 @@ typedef struct SnpPlatform {
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
     bool self_check;            /* compare cached translations with the RMP */
+    AddressSpace dram;          /* the machine's memory, and nothing over it */
+    uint64_t low_size;          /* of it, from address 0; */
+    uint64_t high_base, high_size;      /* and what is above 4 GiB, behind */
 } SnpPlatform;
 
 extern SnpPlatform *snp_platform_singleton;

@@ -28,9 +28,9 @@
  * Concurrency: what reads or transforms takes the RMP's lock, for a page's time
  * (a few us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
  * table. So no reader of these sees a page on its way. A CPU with a cached
- * translation does, and has its write enciphered, deciphered or neither: whoever
- * changes owners or keys with encryption on sees to it that no other CPU runs
- * until it has flushed ([MEM-ALONE], in insn.c and amd_psp.c).
+ * translation does, and has its write enciphered, deciphered or neither. So
+ * whoever changes owners or keys with encryption on sees to it that no other
+ * CPU runs until it has flushed ([MEM-ALONE], in insn.c and amd_psp.c).
  *
  * Nothing here reaches QEMU but through the callbacks. spa is in bytes.
  */
@@ -47,7 +47,7 @@ typedef struct SnpViewStats {
 
 typedef struct SnpView {
     Rmp *rmp;
-    bool off;               /* nothing is enciphered, and the RMP tells nobody */
+    bool off;               /* nothing is enciphered; the RMP tells nobody */
     void *opaque;
     /*
      * The 4K page of RAM at @spa, or NULL if there is none; then it has no

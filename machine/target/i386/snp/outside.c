@@ -45,6 +45,20 @@ static const MemoryRegionOps outside_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
 };
 
+/* [MEM-MAPS] */
+uint8_t x86_snp_ldub_outside(CPUState *cs, hwaddr spa)
+{
+    return x86_snp_is_outside(cpu_env(cs), spa) ? outside_read(NULL, spa, 1)
+                                                : x86_ldub_phys(cs, spa);
+}
+
+uint16_t x86_snp_lduw_outside(CPUState *cs, hwaddr spa)
+{
+    /* The next byte may be another's. */
+    return x86_snp_ldub_outside(cs, spa) |
+           x86_snp_ldub_outside(cs, spa + 1) << 8;
+}
+
 MemoryRegion *x86_snp_outside_root(void)
 {
     static MemoryRegion root;

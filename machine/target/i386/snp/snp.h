@@ -134,6 +134,13 @@ static inline int x86_snp_asidx_from_attrs(CPUState *cs, MemTxAttrs attrs)
     return attrs.space ? X86_SNP_ASIDX_OUTSIDE : !!attrs.secure;
 }
 
+/*
+ * Physical memory as the host sees it, for what the processor reads at an
+ * address that the host may have chosen for its content. Any alignment.
+ */
+uint8_t x86_snp_ldub_outside(CPUState *cs, hwaddr spa);
+uint16_t x86_snp_lduw_outside(CPUState *cs, hwaddr spa);
+
 /* One for all CPUs, never freed */
 MemoryRegion *x86_snp_outside_root(void);
 
