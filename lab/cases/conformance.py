@@ -26,12 +26,13 @@ def unruly(text):
     return bad
 
 
-def conforms(suite, cpu=platform.CPU, psp=()):
+def conforms(suite, cpu=platform.CPU, devices=(), psp=(), log=None):
     binary = machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
     computer = platform.arguments(binary, smp=1, thread="single",
                                   psp=("self-check=on", *psp), cpu=cpu)
-    log = f"conform-{suite}"
+    log = log or f"conform-{suite}"
+    computer += [x for d in devices for x in ("-device", d)]
     tests = report(log, [sys.executable, RUN, suite, binary, *computer,
                          *where],
                    f"{paths.shown(RUN)} {suite} {paths.shown(binary)} ...")
@@ -41,6 +42,13 @@ def conforms(suite, cpu=platform.CPU, psp=()):
     if bad or not cells:
         raise CaseFailed("\n".join(bad) or "it does not say how many cells")
     return f"{tests}, cells: {cells[1]}"
+
+
+def device():
+    how = "a SCSI controller that copies memory"
+    clear, hidden = (conforms("device", ["lsi53c895a"], [f"encrypt={x}"],
+                              f"conform-device-{x}") for x in ("off", "on"))
+    return f"{clear}; enciphered: {hidden}; by {how}"
 
 
 CASES = [
@@ -69,6 +77,12 @@ CASES = [
     Case("conform.rmpread", "every state of a page x RMPREAD by a bare host on "
          "Genoa: status and answer are the specification's, nothing changes; "
          "where the answer cannot be written nothing of it is",
-         lambda: conforms("rmpread", "genoa", ("max-asid=509",)), order=10,
+         lambda: conforms("rmpread", "genoa",
+                          psp=("max-asid=509",)), order=10,
          inputs=("machine",)),
+    Case("conform.device", "every state of a page x {read, write} by a device "
+         "behind the IOMMU, not translated and through leaves of 4K and 2M, "
+         "with memory in the clear and enciphered; the IOMMU's event log, its "
+         "registers and what it has cached, from SNP_INIT to SNP_SHUTDOWN_EX",
+         device, order=10, inputs=("machine",)),
 ]

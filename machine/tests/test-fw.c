@@ -1031,10 +1031,14 @@ static void test_shutdown(void)
     /* without the flag IOMMU buffers stay */
     power_on();
     list_iommu = true;
+    CHECK(!fw.iommu_snp, "devices are not checked before");
     init_snp();
+    CHECK(fw.iommu_snp && snp_fw_iommu_page(&fw, EVTLOG + 0x1fff) &&
+          !snp_fw_iommu_page(&fw, EVTLOG + 0x2000), "now they are");
     put(0, 4, 8);
     expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "no IOMMU");
     CHECK(state_of(EVTLOG) == RMP_FIRMWARE, "IOMMU log");
+    CHECK(fw.iommu_snp, "devices are still checked");
     mem[LIST] = 1;
     put_range(0, EVTLOG, 1, 0);
     arg_init_ex(2);
@@ -1042,6 +1046,7 @@ static void test_shutdown(void)
     put(0, 4, 8);
     put(4, 4, 1);
     expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "with IOMMU");
+    CHECK(!fw.iommu_snp, "devices are not checked any more");
     arg_init_ex(2);
     expect(SNP_INIT_EX, FW_INVALID_PAGE_STATE, "a page not given back");
 

@@ -10,17 +10,22 @@ static bool in_range(const SnpFwRange *r, uint64_t spa)
     return spa >= r->base && (spa - r->base) / RMP_PAGE_SIZE < r->npages;
 }
 
-bool fw_private_page(const SnpFw *fw, uint64_t spa)
+bool snp_fw_iommu_page(const SnpFw *fw, uint64_t spa)
 {
-    if (fw->rmp->entries && spa >= fw->rmp->base && spa <= fw->rmp->end) {
-        return true;
-    }
     for (unsigned i = 0; i < fw->niommu; i++) {
         if (in_range(&fw->iommu[i], spa)) {
             return true;
         }
     }
-    return in_range(&fw->tmr, spa);
+    return false;
+}
+
+bool fw_private_page(const SnpFw *fw, uint64_t spa)
+{
+    if (fw->rmp->entries && spa >= fw->rmp->base && spa <= fw->rmp->end) {
+        return true;
+    }
+    return snp_fw_iommu_page(fw, spa) || in_range(&fw->tmr, spa);
 }
 
 /* Addresses have bit 51 clear and lengths 32 bits: their sum does not wrap. */

@@ -169,6 +169,8 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
     /* [FW-ALIAS-CHECK] two addresses of one page have two RMP entries */
     fw->alias_checked = has_alias_check(&fw->cfg) &&
                         !fw->port.aliased(fw->port.opaque);
+    /* [FW-INIT-IOMMU-ENFORCE] */
+    fw->iommu_snp = true;
     fw->rmp_inited = true;
     fw->snp_inited = true;
     fw->port.rmp_changed(fw->port.opaque, 0, 0);
@@ -250,6 +252,7 @@ static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
     }
     if (iommu) {
         fw->niommu = 0;
+        fw->iommu_snp = false;
     }
     /* [FW-SHUTDOWN-HV-FIXED] */
     for (uint64_t pfn = 0; pfn < fw->rmp->npages; pfn++) {

@@ -17,6 +17,7 @@
 #include "hw/i386/amd_iommu.h"
 #include "hw/i386/e820_memory_layout.h"
 #include "hw/i386/x86.h"
+#include "hw/snp/dma.h"
 #include "hw/snp/platform.h"
 #include "hw/snp/segment.h"
 #include "cpu.h"
@@ -442,6 +443,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
     snp_view_init(&p->view);
     describe_machine(p, &full);
     snp_fw_init(&p->fw, &p->rmp, &port, &full);
+    snp_dma_init();
     snp_platform_singleton = p;
     return true;
 }

@@ -130,10 +130,16 @@ uint64_t at_leaf(uint64_t pa, Leaf leaf);
 /* The virtual address that @pa as page table maps by its entry @index */
 uint64_t at_table(uint64_t pa, unsigned index);
 
+/* ---- lib.c: configuration space of the functions 00:dev.0 ---- */
+
+uint32_t pci_read(unsigned dev, unsigned reg);
+void pci_write(unsigned dev, unsigned reg, uint32_t v);
+
 /* ---- psp.c ---- */
 
 enum {
-    CMD_PLATFORM_STATUS = 0x083, CMD_SNP_INIT_EX = 0x085,
+    CMD_PLATFORM_STATUS = 0x083, CMD_SNP_DF_FLUSH = 0x084,
+    CMD_SNP_INIT_EX = 0x085, CMD_SNP_SHUTDOWN_EX = 0x086,
     CMD_DECOMMISSION = 0x090, CMD_ACTIVATE = 0x091,
     CMD_GCTX_CREATE = 0x093, CMD_LAUNCH_START = 0x0a0,
     CMD_LAUNCH_UPDATE = 0x0a1, CMD_SWAP_OUT = 0x0c0, CMD_RECLAIM = 0x0c7,
@@ -165,5 +171,6 @@ void suite_vmrun(void);
 void suite_firmware(void);
 void suite_vmpl(void);
 void suite_rmpread(void);
+void suite_device(void);
 
 #endif

@@ -116,6 +116,18 @@ void print(const char *fmt, ...)
     va_end(ap);
 }
 
+uint32_t pci_read(unsigned dev, unsigned reg)
+{
+    out32(0xcf8, 0x80000000u | dev << 11 | reg);
+    return in32(0xcfc);
+}
+
+void pci_write(unsigned dev, unsigned reg, uint32_t v)
+{
+    out32(0xcf8, 0x80000000u | dev << 11 | reg);
+    out32(0xcfc, v);
+}
+
 /* ---- KTAP ---- */
 
 static unsigned planned, number, failed_tests;

@@ -19,18 +19,6 @@
 
 static volatile uint8_t *bar;
 
-static uint32_t config_read(unsigned dev, unsigned reg)
-{
-    out32(0xcf8, 0x80000000u | dev << 11 | reg);
-    return in32(0xcfc);
-}
-
-static void config_write(unsigned dev, unsigned reg, uint32_t v)
-{
-    out32(0xcf8, 0x80000000u | dev << 11 | reg);
-    out32(0xcfc, v);
-}
-
 static uint32_t reg_read(unsigned reg)
 {
     return *(volatile uint32_t *)(bar + reg);
@@ -47,18 +35,18 @@ const char *psp_find(void)
         uint32_t low;
         uint64_t at;
 
-        if (config_read(dev, 0) != PCI_ID) {
+        if (pci_read(dev, 0) != PCI_ID) {
             continue;
         }
-        low = config_read(dev, PCI_BAR2);
+        low = pci_read(dev, PCI_BAR2);
         at = low & ~0xfu;
         if ((low & 6) == 4) {
-            at |= (uint64_t)config_read(dev, PCI_BAR2 + 4) << 32;
+            at |= (uint64_t)pci_read(dev, PCI_BAR2 + 4) << 32;
         }
         if ((low & 1) || !at || at >= 4 * GIB) {
             return "the secure processor's BAR 2 is not where it can be used";
         }
-        config_write(dev, PCI_COMMAND, config_read(dev, PCI_COMMAND) | 6);
+        pci_write(dev, PCI_COMMAND, pci_read(dev, PCI_COMMAND) | 6);
         bar = (volatile uint8_t *)at;
         return reg_read(REG_FEATURE) & 1 ? NULL
                : "the secure processor does not offer SEV";

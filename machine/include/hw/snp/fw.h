@@ -262,6 +262,7 @@ typedef struct SnpFw {
     uint32_t config_flags;
     SnpFwRange iommu[FW_MAX_IOMMU];
     unsigned niommu;
+    bool iommu_snp;             /* IOMMUs ask the RMP, their buffers stay */
     bool asid_dirty[FW_MAX_ASID + 1];
     SnpFwGuest guests[FW_MAX_GUESTS];
     SevFwGuest sev_guests[FW_MAX_GUESTS];
@@ -283,6 +284,9 @@ void snp_fw_reset(SnpFw *fw);
 
 /* One command, with the address of its buffer; returns an SnpFwStatus. */
 uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf);
+
+/* Did the firmware take the page for a buffer of an IOMMU? */
+bool snp_fw_iommu_page(const SnpFw *fw, uint64_t spa);
 
 /* Each part of TCB version @a at most that of @b? */
 bool fw_tcb_within(uint64_t a, uint64_t b);

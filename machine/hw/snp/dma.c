@@ -1,0 +1,43 @@
+/*
+ * Accesses of devices, checked against the RMP
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "exec/address-spaces.h"
+#include "hw/snp/dma.h"
+#include "target/i386/snp/snp.h"
+
+static AddressSpace outside;
+
+void snp_dma_init(void)
+{
+    if (!outside.root) {
+        address_space_init(&outside, x86_snp_outside_root(), "snp-outside-dma");
+    }
+}
+
+bool snp_dma_may_write(hwaddr spa, hwaddr size)
+{
+    const RmpAccess a = {
+        .spa = spa & ~(RMP_PAGE_SIZE - 1),
+        .write = true,
+        /* [IOMMU-RMP-SIZE] */
+        .leaf_2m = size >= RMP_2M_SIZE,
+    };
+
+    return rmp_check(&snp_platform()->rmp, &a) == RMP_ALLOW;
+}
+
+bool snp_dma_iommu_may_write(hwaddr spa)
+{
+    return !snp_dma_checked() || snp_dma_may_write(spa, RMP_PAGE_SIZE) ||
+           snp_fw_iommu_page(&snp_platform()->fw, spa);
+}
+
+AddressSpace *snp_dma_view(hwaddr spa)
+{
+    /* [IOMMU-RMP-READ] */
+    return snp_view_enciphered(&snp_platform()->view, spa)
+           ? &outside : &address_space_memory;
+}

@@ -1,0 +1,45 @@
+/*
+ * Accesses of devices, checked against the RMP
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What an IOMMU asks for each access of a device behind it, after its own page
+ * tables agreed to it. From SNP_INIT on the RMP is asked, whether the IOMMU
+ * translates or not, until SNP_SHUTDOWN_EX with IOMMU_SNP_SHUTDOWN; as long,
+ * the registers that say where its buffers are take no writes.
+ *
+ * A device is to the RMP what the host is, and has no guest's key: it reads
+ * everything, private pages as ciphertext, and writes to Hypervisor pages only.
+ *
+ * Nobody may keep an answer: RMPUPDATE takes it back without telling. Any
+ * thread; no lock is taken. Addresses and sizes are in bytes.
+ */
+#ifndef HW_SNP_DMA_H
+#define HW_SNP_DMA_H
+
+#include "exec/memory.h"
+#include "hw/snp/platform.h"
+
+/* False without a platform. The rest is asked only while this is true. */
+static inline bool snp_dma_checked(void)
+{
+    return snp_platform() && qatomic_read(&snp_platform()->fw.iommu_snp);
+}
+
+/* @size: of the IOMMU's mapping around @spa */
+bool snp_dma_may_write(hwaddr spa, hwaddr size);
+
+/*
+ * May the IOMMU itself write there (events, the word of COMPLETION_WAIT)? To
+ * the pages that the firmware took for it, and to Hypervisor pages. True also
+ * while nothing is checked.
+ */
+bool snp_dma_iommu_may_write(hwaddr spa);
+
+/* The address space that shows @spa as one without a key sees it */
+AddressSpace *snp_dma_view(hwaddr spa);
+
+/* By snp_platform_realize() */
+void snp_dma_init(void);
+
+#endif
