@@ -103,6 +103,34 @@ class Machine:
                           property=name)
         return json.loads(answer["return"])
 
+    def inject(self, text):
+        """None, or what the machine said against it."""
+        answer = self.qmp("qom-set", path="/machine/peripheral/psp",
+                          property="inject", value=text)
+        return answer.get("error", {}).get("desc")
+
+    def injected(self):
+        return self.get("stats")["inject"]
+
+    def msix(self):
+        """Has vector 0 written to MSI_TARGET from now on."""
+        cap = self.config(0x34) & 0xFF
+        while cap and self.config(cap) & 0xFF != 0x11:
+            cap = self.config(cap) >> 8 & 0xFF
+        check(cap != 0, "MSI-X")
+        self.config(cap, self.config(cap) | 1 << 31)
+        for n, word in enumerate((MSI_TARGET, 0, 0x1234, 0)):
+            self.word(BAR4 + 4 * n, word)
+        self.word(MSI_TARGET, 0)
+        return cap
+
+    def told(self):
+        """Was there an interrupt? Forgets it, as a driver would."""
+        seen = self.word(MSI_TARGET) == 0x1234
+        self.word(MSI_TARGET, 0)
+        self.reg(INTSTS, 2)
+        return seen
+
     def config(self, offset, value=None):
         self.ask(f"outl 0xcf8 {0x80000000 | DEVFN << 8 | offset}")
         if value is not None:
@@ -165,19 +193,10 @@ def mailbox(new):
 
 def interrupt(new):
     m = new()
-    cap = m.config(0x34) & 0xFF
-    while cap and m.config(cap) & 0xFF != 0x11:
-        cap = m.config(cap) >> 8 & 0xFF
-    check(cap != 0, "MSI-X")
+    cap = m.msix()
     check(m.config(cap) >> 16 & 0x7FF == 1, "two vectors")
     check(m.config(cap + 4) & 7 == 4, "in BAR 4")
-    m.config(cap, m.config(cap) | 1 << 31)
-    m.word(BAR4, MSI_TARGET)
-    m.word(BAR4 + 4, 0)
-    m.word(BAR4 + 8, 0x1234)
-    m.word(BAR4 + 12, 0)
 
-    m.word(MSI_TARGET, 0)
     m.command(4, BUFFER, ioc=True)
     check(m.reg(INTSTS) == 2 and m.word(MSI_TARGET) == 0, "not enabled")
     check(m.reg(INTSTS, 1) == 2, "write one to clear")
@@ -187,6 +206,78 @@ def interrupt(new):
     check(m.reg(INTSTS) == 0 and m.word(MSI_TARGET) == 0, "no interrupt")
     check(m.command(4, BUFFER, ioc=True) == 0x80040000, "with interrupt")
     check(m.reg(INTSTS) == 2 and m.word(MSI_TARGET) == 0x1234, "interrupt")
+    m.close()
+
+
+def inject_status(new):
+    m = new(",inject=PLATFORM_STATUS:2-3:HWERROR_UNSAFE")
+    m.word(BUFFER, 0)
+    check(m.command(1, BUFFER + 64) == 0x80010000, "another command")
+    check(m.command(4, BUFFER) == 0x80040000, "the first")
+    m.word(BUFFER, 0)
+    check(m.command(4, BUFFER) == 0x80040014, "the second")
+    check(m.command(4, BUFFER) == 0x80040014, "the third")
+    check(m.word(BUFFER) == 0, "not carried out")
+    check(m.command(4, BUFFER) == 0x80040000, "the fourth")
+    seen = m.injected()
+    check(seen["firmware"] == 2 and seen["rules"] ==
+          {"PLATFORM_STATUS:2-3:HWERROR_UNSAFE": {"seen": 4, "fired": 2}},
+          f"counted: {seen}")
+    check(m.get("stats")["firmware"]["PLATFORM_STATUS"] ==
+          {"SUCCESS": 2, "HWERROR_UNSAFE": 2}, "as the driver sees it")
+    # set anew while the machine runs; what is no list changes nothing
+    check(m.inject("SHUTDOWN:1:NO_STATUS") is not None, "no such status")
+    check(m.injected()["rules"] == seen["rules"], "the list stays")
+    check(m.inject("any:1:SUCCESS") is None, "another list")
+    check(m.command(0x7FF) == 0x87FF0000, "even what is no command")
+    check(m.command(0x7FF) == 0x87FF0011, "once")
+    check(m.injected()["firmware"] == 3, "of all lists")
+    check(m.inject("") is None and m.injected()["rules"] == {}, "none")
+    check(m.command(4, BUFFER) == 0x80040000, "as ever")
+    m.close()
+
+
+def inject_late(new):
+    m = new()
+    m.msix()
+    m.reg(INTEN, 0xFFFFFFFF)
+    check(m.inject("PLATFORM_STATUS:1:late-polls=3;"
+                   "PLATFORM_STATUS:2:no-interrupt") is None, "set")
+    # the command is carried out at once; the first read is command()'s
+    m.word(BUFFER, 0)
+    check(m.command(4, BUFFER, ioc=True) == 0x00040001, "no answer yet")
+    check(m.word(BUFFER) & 0xFFFFFF == 0x003701, "carried out")
+    check(m.command(1, BUFFER + 64) == 0x00010000, "not heard")
+    check(not m.told(), "no interrupt yet")
+    check(m.reg(CMDRESP) == 0x80040000, "the third read")
+    check(m.told(), "with interrupt")
+    check(m.get("guests")["sev-state"] == "uninit", "was not heard indeed")
+    check(m.command(4, BUFFER, ioc=True) == 0x80040000, "the second")
+    check(m.reg(INTSTS) == 2 and not m.told(), "nobody is told")
+    check(m.command(4, BUFFER, ioc=True) == 0x80040000 and m.told(),
+          "the third is told")
+    m.close()
+
+
+def inject_dead(new):
+    m = new()
+    m.msix()
+    m.reg(INTEN, 0xFFFFFFFF)
+    check(m.inject("any:2:dead") is None, "set")
+    check(m.command(4, BUFFER, ioc=True) == 0x80040000 and m.told(), "alive")
+    check(m.command(1, BUFFER + 64, ioc=True) == 0x00010001, "dead")
+    check(m.command(4, BUFFER, ioc=True) == 0x00040001, "and stays so")
+    check(m.inject("") is None, "though nothing is injected")
+    check(m.command(4, BUFFER, ioc=True) == 0x00040001 and not m.told(),
+          "and stays so")
+    check(m.get("guests")["sev-state"] == "uninit", "carried nothing out")
+    check(m.get("stats")["psp-commands"] == 1, "counted nothing")
+    m.qmp("system_reset")
+    check(any(m.reg(CMDRESP) == 0 for _ in range(1000)), "reset")
+    m.config(0x18, BAR2)
+    m.config(0x20, BAR4)
+    m.config(4, 6)
+    check(m.command(4, BUFFER) == 0x80040000, "alive again")
     m.close()
 
 
@@ -273,6 +364,11 @@ def refused(new):
                "rmp-segment-shift") for n in (1, 29, 40)),
             (["-device", "amd-psp,opaque-rmp=on"], "rmpread"),
             (["-device", "amd-psp,phys-reduction=9"], "phys-reduction"),
+            (["-device", "amd-psp,inject=SHUTDOWN:1:NO_STATUS"],
+             "'SHUTDOWN:1:NO_STATUS': neither the name of a status"),
+            (["-device", "amd-psp,inject=SHUTDOWN:0:ACTIVE"], "from 1"),
+            (["-device", "amd-psp,inject=NPF:1-2;NPF:2"],
+             "'NPF:2' contradicts 'NPF:1-2'"),
             (["-device", "amd-psp", "-m", "512M"], "above 4 GiB"),
             (["-device", "amd-psp", "-accel", "qtest"], "tcg")):
         base = MACHINE[:-3] if "qtest" in options else MACHINE
@@ -331,6 +427,9 @@ def main():
     cases = [("psp: identity", identity), ("psp: mailbox", mailbox),
              ("psp: interrupt", interrupt), ("psp: RMP in memory", table),
              ("psp: RMP in segments", segments),
+             ("psp: a status on demand", inject_status),
+             ("psp: an answer late, or without interrupt", inject_late),
+             ("psp: dead till reset", inject_dead),
              ("psp: what is refused", refused),
              ("psp: the chip's directory", chips)]
     bad = 0

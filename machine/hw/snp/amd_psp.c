@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qapi/error.h"
+#include "block/aio.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_device.h"
 #include "hw/qdev-properties.h"
@@ -68,28 +69,100 @@ struct AmdPspState {
     char *chip;             /* directory, or NULL: it signs nothing */
     SnpFwConfig cfg;        /* owns the VCEKs */
     uint64_t entry_spa;     /* of the rmp-entry property */
+
+    char *inject;           /* as last set, or NULL */
+    bool dead;              /* till reset no command is taken */
+    bool late;              /* nor while the answer to one is due: */
+    uint32_t late_val, late_status;
+    uint64_t late_polls;    /* with so many reads; 0: with interrupts */
 };
+
+/* The command of @val has ended; @tell: drivers that want it are told. */
+static void answer(AmdPspState *s, uint32_t val, uint32_t status, bool tell)
+{
+    s->cmdresp = RESP_DONE | (val & ~RESP_STATUS) | (status & RESP_STATUS);
+    if (!(val & CMD_IOC)) {
+        return;     /* the driver polls */
+    }
+    s->intsts |= INT_SEV_DONE;
+    if (tell && (s->inten & INT_SEV_DONE) && msix_enabled(PCI_DEVICE(s))) {
+        msix_notify(PCI_DEVICE(s), PSP_VECTOR);
+    }
+}
+
+static void late_answer(void *opaque)
+{
+    AmdPspState *s = opaque;
+
+    /* a reset may have come before, and then another that is late */
+    if (s->late && !s->late_polls &&
+        !qatomic_read(&s->platform.late_interrupts)) {
+        s->late = false;
+        answer(s, s->late_val, s->late_status, true);
+    }
+}
+
+static void late_begin(AmdPspState *s, const SnpInjectAction *a, uint32_t val,
+                       uint32_t status)
+{
+    s->late = true;
+    s->late_val = val;
+    s->late_status = status;
+    if (a->kind == SNP_INJECT_LATE_POLLS) {
+        s->late_polls = a->value;
+    } else {
+        qatomic_set(&s->platform.late_interrupts, a->value);
+    }
+}
+
+static void late_end(AmdPspState *s)
+{
+    qatomic_set(&s->platform.late_interrupts, 0);
+    s->late_polls = 0;
+    s->late = false;
+}
+
+static uint32_t execute(AmdPspState *s, uint32_t cmd, uint64_t buf)
+{
+    uint32_t status;
+
+    x86_snp_rmp_begin();
+    status = snp_fw_command(&s->platform.fw, cmd, buf);
+    x86_snp_rmp_end(true, "firmware");
+    return status;
+}
 
 static void run_command(AmdPspState *s, uint32_t val)
 {
     uint32_t cmd = val >> CMD_SHIFT & CMD_MASK;
     uint64_t buf = (uint64_t)s->buf_hi << 32 | s->buf_lo;
     const char *name = snp_fw_command_name(cmd);
+    SnpInjectAction a = { .kind = SNP_INJECT_NOTHING };
     uint32_t status;
 
-    x86_snp_rmp_begin();
-    status = snp_fw_command(&s->platform.fw, cmd, buf);
-    x86_snp_rmp_end(true, "firmware");
+    s->cmdresp = val;
+    if (s->dead || s->late) {
+        trace_amd_psp_unheard(cmd, name ? name : "?", buf);
+        return;
+    }
+    a = snp_inject(&s->platform.inject, SNP_INJECT_FIRMWARE, cmd);
+    if (a.kind != SNP_INJECT_NOTHING) {
+        trace_snp_inject(name ? name : "?", a.kind, a.value);
+        snp_stat_injected(SNP_INJECT_FIRMWARE);
+    }
+    if (a.kind == SNP_INJECT_DEAD) {
+        s->dead = true;
+        return;
+    }
+    status = a.kind == SNP_INJECT_STATUS ? a.value : execute(s, cmd, buf);
     trace_amd_psp_command(cmd, name ? name : "?", buf, status,
                           snp_fw_status_name(status));
     snp_stat_firmware(cmd, status);
-    s->cmdresp = RESP_DONE | (val & ~RESP_STATUS) | (status & RESP_STATUS);
-    if (!(val & CMD_IOC)) {
-        return;     /* the driver polls */
-    }
-    s->intsts |= INT_SEV_DONE;
-    if ((s->inten & INT_SEV_DONE) && msix_enabled(PCI_DEVICE(s))) {
-        msix_notify(PCI_DEVICE(s), PSP_VECTOR);
+    if (a.kind == SNP_INJECT_LATE_POLLS ||
+        a.kind == SNP_INJECT_LATE_INTERRUPTS) {
+        late_begin(s, &a, val, status);
+    } else {
+        answer(s, val, status, a.kind != SNP_INJECT_NO_INTERRUPT);
     }
 }
 
@@ -134,6 +207,9 @@ static uint64_t psp_read(void *opaque, hwaddr addr, unsigned size)
         val = s->intsts;
         break;
     case REG_CMDRESP:
+        if (s->late_polls && !--s->late_polls) {
+            late_answer(s);
+        }
         val = s->cmdresp;
         break;
     case REG_BUF_LO:
@@ -246,6 +322,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
     for (int i = 0; i < PSP_VECTORS; i++) {
         msix_vector_use(dev, i);
     }
+    s->platform.late_bh = qemu_bh_new(late_answer, s);
     memory_region_init_io(&s->mmio, OBJECT(s), &psp_ops, s, "amd-psp",
                           PSP_MMIO_SIZE);
     pci_register_bar(dev, PSP_MMIO_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
@@ -254,6 +331,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
 
 static void psp_exit(PCIDevice *dev)
 {
+    qemu_bh_delete(AMD_PSP(dev)->platform.late_bh);
     snp_platform_unrealize(&AMD_PSP(dev)->platform);
     snp_chip_free(&AMD_PSP(dev)->cfg);
     msix_uninit_exclusive_bar(dev);
@@ -265,12 +343,36 @@ static void psp_reset(DeviceState *dev)
 
     s->inten = s->intsts = s->cmdresp = s->buf_lo = s->buf_hi = 0;
     s->waiting = false;
+    s->dead = false;
+    late_end(s);
     snp_platform_reset(&s->platform);
 }
 
 static char *get_stats(Object *obj, Error **errp)
 {
-    return snp_stats_json();
+    return snp_stats_json(&AMD_PSP(obj)->platform.inject);
+}
+
+static char *get_inject(Object *obj, Error **errp)
+{
+    const char *text = AMD_PSP(obj)->inject;
+
+    return g_strdup(text ? text : "");
+}
+
+static void set_inject(Object *obj, const char *value, Error **errp)
+{
+    AmdPspState *s = AMD_PSP(obj);
+    g_autofree SnpInject *list = g_new(SnpInject, 1);
+    char why[256];
+
+    if (!snp_inject_parse(list, value, why, sizeof(why))) {
+        error_setg(errp, "%s", why);
+        return;
+    }
+    snp_inject_set(&s->platform.inject, list);
+    g_free(s->inject);
+    s->inject = g_strdup(value);
 }
 
 static char *get_rmp_summary(Object *obj, Error **errp)
@@ -355,6 +457,9 @@ static void psp_class_init(ObjectClass *klass, void *data)
     object_class_property_add_str(klass, "stats", get_stats, NULL);
     object_class_property_set_description(klass, "stats",
         "counters of SNP events since start, JSON");
+    object_class_property_add_str(klass, "inject", get_inject, set_inject);
+    object_class_property_set_description(klass, "inject",
+        "what is made to fail, and when, by count; see hw/snp/inject.h");
     object_class_property_add_str(klass, "rmp-summary", get_rmp_summary,
                                   NULL);
     object_class_property_set_description(klass, "rmp-summary",
@@ -372,10 +477,16 @@ static void psp_class_init(ObjectClass *klass, void *data)
         "set to a physical address; reads as that page's RMP entry, JSON");
 }
 
+static void psp_finalize(Object *obj)
+{
+    g_free(AMD_PSP(obj)->inject);
+}
+
 static const TypeInfo psp_info = {
     .name = TYPE_AMD_PSP,
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(AmdPspState),
+    .instance_finalize = psp_finalize,
     .class_init = psp_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_CONVENTIONAL_PCI_DEVICE },

@@ -104,45 +104,71 @@ const char *snp_fw_command_name(uint32_t cmd)
     return c ? c->name : NULL;
 }
 
+/* What the firmware here never says is for the property `inject`. */
+static const struct { uint32_t status; const char *name; } status_names[] = {
+    { FW_SUCCESS, "SUCCESS" },
+    { FW_INVALID_PLATFORM_STATE, "INVALID_PLATFORM_STATE" },
+    { FW_INVALID_GUEST_STATE, "INVALID_GUEST_STATE" },
+    { FW_INVALID_CONFIG, "INVALID_CONFIG" },
+    { FW_INVALID_LEN, "INVALID_LEN" },
+    { FW_ALREADY_OWNED, "ALREADY_OWNED" },
+    { FW_INVALID_CERTIFICATE, "INVALID_CERTIFICATE" },
+    { FW_POLICY_FAILURE, "POLICY_FAILURE" },
+    { FW_INACTIVE, "INACTIVE" },
+    { FW_INVALID_ADDRESS, "INVALID_ADDRESS" },
+    { FW_BAD_SIGNATURE, "BAD_SIGNATURE" },
+    { FW_BAD_MEASUREMENT, "BAD_MEASUREMENT" },
+    { FW_ASID_OWNED, "ASID_OWNED" },
+    { FW_INVALID_ASID, "INVALID_ASID" },
+    { FW_WBINVD_REQUIRED, "WBINVD_REQUIRED" },
+    { FW_DFFLUSH_REQUIRED, "DFFLUSH_REQUIRED" },
+    { FW_INVALID_GUEST, "INVALID_GUEST" },
+    { FW_INVALID_COMMAND, "INVALID_COMMAND" },
+    { FW_ACTIVE, "ACTIVE" },
+    { FW_HWERROR_PLATFORM, "HWERROR_PLATFORM" },
+    { FW_HWERROR_UNSAFE, "HWERROR_UNSAFE" },
+    { FW_UNSUPPORTED, "UNSUPPORTED" },
+    { FW_INVALID_PARAM, "INVALID_PARAM" },
+    { FW_RESOURCE_LIMIT, "RESOURCE_LIMIT" },
+    { FW_SECURE_DATA_INVALID, "SECURE_DATA_INVALID" },
+    { FW_INVALID_PAGE_SIZE, "INVALID_PAGE_SIZE" },
+    { FW_INVALID_PAGE_STATE, "INVALID_PAGE_STATE" },
+    { FW_INVALID_MDATA_ENTRY, "INVALID_MDATA_ENTRY" },
+    { FW_INVALID_PAGE_OWNER, "INVALID_PAGE_OWNER" },
+    { FW_AEAD_OFLOW, "AEAD_OFLOW" },
+    { FW_RB_MODE_EXITED, "RB_MODE_EXITED" },
+    { FW_RMP_INIT_REQUIRED, "RMP_INIT_REQUIRED" },
+    { FW_BAD_SVN, "BAD_SVN" },
+    { FW_BAD_VERSION, "BAD_VERSION" },
+    { FW_SHUTDOWN_REQUIRED, "SHUTDOWN_REQUIRED" },
+    { FW_UPDATE_FAILED, "UPDATE_FAILED" },
+    { FW_RESTORE_REQUIRED, "RESTORE_REQUIRED" },
+    { FW_RMP_INIT_FAILED, "RMP_INIT_FAILED" },
+    { FW_INVALID_KEY, "INVALID_KEY" },
+    { FW_SHUTDOWN_INCOMPLETE, "SHUTDOWN_INCOMPLETE" },
+};
+
 const char *snp_fw_status_name(uint32_t status)
 {
-    static const struct { uint32_t status; const char *name; } names[] = {
-        { FW_SUCCESS, "SUCCESS" },
-        { FW_INVALID_PLATFORM_STATE, "INVALID_PLATFORM_STATE" },
-        { FW_INVALID_GUEST_STATE, "INVALID_GUEST_STATE" },
-        { FW_INVALID_CONFIG, "INVALID_CONFIG" },
-        { FW_INVALID_LEN, "INVALID_LEN" },
-        { FW_POLICY_FAILURE, "POLICY_FAILURE" },
-        { FW_INACTIVE, "INACTIVE" },
-        { FW_INVALID_ADDRESS, "INVALID_ADDRESS" },
-        { FW_BAD_SIGNATURE, "BAD_SIGNATURE" },
-        { FW_BAD_MEASUREMENT, "BAD_MEASUREMENT" },
-        { FW_ASID_OWNED, "ASID_OWNED" },
-        { FW_INVALID_ASID, "INVALID_ASID" },
-        { FW_WBINVD_REQUIRED, "WBINVD_REQUIRED" },
-        { FW_DFFLUSH_REQUIRED, "DFFLUSH_REQUIRED" },
-        { FW_INVALID_GUEST, "INVALID_GUEST" },
-        { FW_INVALID_COMMAND, "INVALID_COMMAND" },
-        { FW_ACTIVE, "ACTIVE" },
-        { FW_HWERROR_PLATFORM, "HWERROR_PLATFORM" },
-        { FW_UNSUPPORTED, "UNSUPPORTED" },
-        { FW_INVALID_PARAM, "INVALID_PARAM" },
-        { FW_RESOURCE_LIMIT, "RESOURCE_LIMIT" },
-        { FW_SECURE_DATA_INVALID, "SECURE_DATA_INVALID" },
-        { FW_INVALID_PAGE_SIZE, "INVALID_PAGE_SIZE" },
-        { FW_INVALID_PAGE_STATE, "INVALID_PAGE_STATE" },
-        { FW_INVALID_MDATA_ENTRY, "INVALID_MDATA_ENTRY" },
-        { FW_INVALID_PAGE_OWNER, "INVALID_PAGE_OWNER" },
-        { FW_AEAD_OFLOW, "AEAD_OFLOW" },
-        { FW_RMP_INIT_REQUIRED, "RMP_INIT_REQUIRED" },
-    };
-
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (names[i].status == status) {
-            return names[i].name;
+    for (unsigned i = 0; i < sizeof(status_names) / sizeof(status_names[0]);
+         i++) {
+        if (status_names[i].status == status) {
+            return status_names[i].name;
         }
     }
     return "?";
+}
+
+bool snp_fw_status_by_name(const char *name, uint32_t *status)
+{
+    for (unsigned i = 0; i < sizeof(status_names) / sizeof(status_names[0]);
+         i++) {
+        if (!strcmp(status_names[i].name, name)) {
+            *status = status_names[i].status;
+            return true;
+        }
+    }
+    return false;
 }
 
 void snp_fw_reset(SnpFw *fw)

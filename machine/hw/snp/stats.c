@@ -13,6 +13,7 @@
 
 static uint64_t counters[SNP_STAT_MAX];
 static uint64_t rmpupdate_codes[8];
+static uint64_t injected[SNP_INJECT_NSITES];
 
 static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_VMEXIT] = "vmexit",
@@ -132,6 +133,11 @@ void snp_stat_npf(uint64_t info1)
             snp_stat(kinds[i].stat);
         }
     }
+}
+
+void snp_stat_injected(SnpInjectSite site)
+{
+    qatomic_inc(&injected[site]);
 }
 
 void snp_stat_vmexit(uint64_t code, uint32_t asid)
@@ -265,7 +271,34 @@ static QDict *view_dict(void)
     return d;
 }
 
-char *snp_stats_json(void)
+/* What was made to fail, of each kind; of the list that holds, rule by rule */
+static QDict *inject_dict(SnpInject *inject)
+{
+    static const char * const sites[SNP_INJECT_NSITES] = {
+        [SNP_INJECT_FIRMWARE] = "firmware",
+        [SNP_INJECT_RMPUPDATE] = "rmpupdate",
+        [SNP_INJECT_PSMASH] = "psmash",
+        [SNP_INJECT_NPF] = "npf",
+    };
+    g_autofree SnpInject *now = g_new(SnpInject, 1);
+    QDict *d = qdict_new(), *rules = qdict_new();
+
+    for (int i = 0; i < SNP_INJECT_NSITES; i++) {
+        qdict_put_int(d, sites[i], qatomic_read(&injected[i]));
+    }
+    snp_inject_get(inject, now);
+    for (unsigned i = 0; i < now->n; i++) {
+        QDict *r = qdict_new();
+
+        qdict_put_int(r, "seen", now->rule[i].seen);
+        qdict_put_int(r, "fired", now->rule[i].fired);
+        qdict_put(rules, now->rule[i].text, r);
+    }
+    qdict_put(d, "rules", rules);
+    return d;
+}
+
+char *snp_stats_json(SnpInject *inject)
 {
     static const char * const codes[8] = {
         "success", "fail-input", "fail-permission", "fail-inuse",
@@ -293,6 +326,7 @@ char *snp_stats_json(void)
     qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
     qdict_put(d, "vc", tally_dict(&vc_codes));
     qdict_put(d, "firmware", firmware_dict());
+    qdict_put(d, "inject", inject_dict(inject));
     add_direct(qdict_get_qdict(d, "vmexit-code"), exit_codes,
                ARRAY_SIZE(exit_codes));
     add_direct(qdict_get_qdict(d, "vmexit-asid"), exit_asids,

@@ -31,6 +31,8 @@ enum SnpFwStatus {
     FW_INVALID_GUEST_STATE = 0x02,
     FW_INVALID_CONFIG = 0x03,
     FW_INVALID_LEN = 0x04,
+    FW_ALREADY_OWNED = 0x05,
+    FW_INVALID_CERTIFICATE = 0x06,
     FW_POLICY_FAILURE = 0x07,
     FW_INACTIVE = 0x08,
     FW_INVALID_ADDRESS = 0x09,
@@ -44,6 +46,7 @@ enum SnpFwStatus {
     FW_INVALID_COMMAND = 0x11,
     FW_ACTIVE = 0x12,
     FW_HWERROR_PLATFORM = 0x13,
+    FW_HWERROR_UNSAFE = 0x14,
     FW_UNSUPPORTED = 0x15,
     FW_INVALID_PARAM = 0x16,
     FW_RESOURCE_LIMIT = 0x17,
@@ -53,7 +56,16 @@ enum SnpFwStatus {
     FW_INVALID_MDATA_ENTRY = 0x1b,
     FW_INVALID_PAGE_OWNER = 0x1c,
     FW_AEAD_OFLOW = 0x1d,
+    FW_RB_MODE_EXITED = 0x1f,
     FW_RMP_INIT_REQUIRED = 0x20,
+    FW_BAD_SVN = 0x21,
+    FW_BAD_VERSION = 0x22,
+    FW_SHUTDOWN_REQUIRED = 0x23,
+    FW_UPDATE_FAILED = 0x24,
+    FW_RESTORE_REQUIRED = 0x25,
+    FW_RMP_INIT_FAILED = 0x26,
+    FW_INVALID_KEY = 0x27,
+    FW_SHUTDOWN_INCOMPLETE = 0x28,
 };
 
 enum SnpFwCommand {
@@ -294,5 +306,6 @@ bool fw_tcb_within(uint64_t a, uint64_t b);
 /* NULL: no such command. Having a name does not mean being implemented. */
 const char *snp_fw_command_name(uint32_t cmd);
 const char *snp_fw_status_name(uint32_t status);
+bool snp_fw_status_by_name(const char *name, uint32_t *status);
 
 #endif

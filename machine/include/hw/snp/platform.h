@@ -11,6 +11,7 @@
 
 #include "exec/memory.h"
 #include "hw/snp/fw.h"
+#include "hw/snp/inject.h"
 #include "hw/snp/view.h"
 
 typedef struct SnpPlatform {
@@ -28,6 +29,10 @@ typedef struct SnpPlatform {
     AddressSpace dram;          /* the machine's memory, and nothing over it */
     uint64_t low_size;          /* of it, from address 0; */
     uint64_t high_base, high_size;      /* and what is above 4 GiB, behind */
+    SnpInject inject;
+    /* Interrupts till the mailbox answers, 0: not waited for; who does then */
+    uint64_t late_interrupts;
+    struct QEMUBH *late_bh;
 } SnpPlatform;
 
 extern SnpPlatform *snp_platform_singleton;
@@ -57,7 +62,10 @@ static inline uint32_t snp_platform_min_sev_asid(void)
 bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
                           bool loose_size, Error **errp);
 void snp_platform_unrealize(SnpPlatform *p);
-/* Firmware as after power-on. The RMP's content stays, as memory does. */
+/*
+ * Firmware as after power-on. The RMP's content stays, as memory does; so do
+ * what is injected and its counts.
+ */
 void snp_platform_reset(SnpPlatform *p);
 
 /* JSON texts; the caller frees them. */
@@ -109,6 +117,8 @@ void snp_stat_vmgexit(uint64_t event);          /* SW_EXITCODE */
 void snp_stat_vmgexit_msr(uint32_t request);    /* GHCB MSR bits 11:0 */
 void snp_stat_vc(uint64_t code);
 void snp_stat_firmware(uint32_t command, uint32_t status);
-char *snp_stats_json(void);
+void snp_stat_injected(SnpInjectSite site);
+/* @inject: its rules, with their counts, are shown, too */
+char *snp_stats_json(SnpInject *inject);
 
 #endif

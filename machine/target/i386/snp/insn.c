@@ -58,6 +58,38 @@ static void be_alone(CPUX86State *env, uintptr_t ra)
     }
 }
 
+/*
+ * The result of a host instruction that was not refused yet, if it is to fail
+ * on demand: it then does nothing. Below 0: it is not.
+ */
+static int injected(SnpInjectSite site, uint32_t to, const char *what)
+{
+    SnpInjectAction a = snp_inject(&snp_platform()->inject, site, to);
+
+    if (likely(a.kind != SNP_INJECT_STATUS)) {
+        return -1;
+    }
+    trace_snp_inject(what, a.kind, a.value);
+    snp_stat_injected(site);
+    return a.value;
+}
+
+static int host_rmpupdate(hwaddr spa, const RmpUpdate *u)
+{
+    uint32_t to = !u->assigned ? SNP_INJECT_TO_SHARED
+                  : u->asid ? SNP_INJECT_TO_GUEST : SNP_INJECT_TO_FIRMWARE;
+    int code = injected(SNP_INJECT_RMPUPDATE, to, "RMPUPDATE");
+
+    return code < 0 ? rmp_update(&snp_platform()->rmp, spa, u) : code;
+}
+
+static int host_psmash(hwaddr spa)
+{
+    int code = injected(SNP_INJECT_PSMASH, 0, "PSMASH");
+
+    return code < 0 ? rmp_psmash(&snp_platform()->rmp, spa) : code;
+}
+
 void helper_rmpupdate(CPUX86State *env)
 {
     uintptr_t ra = GETPC();
@@ -79,7 +111,7 @@ void helper_rmpupdate(CPUX86State *env)
     /* [RMPUPDATE-GUEST] */
     x86_snp_rmp_begin();
     code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
-           : rmp_update(&snp_platform()->rmp, spa, &u);
+           : host_rmpupdate(spa, &u);
     snp_stat_rmpupdate(code, &u);
     trace_snp_rmpupdate(spa, u.assigned, u.asid, u.gpa, u.pagesize,
                         u.immutable, code);
@@ -99,7 +131,7 @@ void helper_psmash(CPUX86State *env)
     host_insn_check(env, ra);
     x86_snp_rmp_begin();
     code = env->hflags & HF_GUEST_MASK ? RMP_FAIL_PERMISSION
-           : rmp_psmash(&snp_platform()->rmp, spa);
+           : host_psmash(spa);
     snp_stat(SNP_STAT_PSMASH);
     trace_snp_psmash(spa, code);
     if (code == RMP_SUCCESS) {

@@ -108,6 +108,9 @@ uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
         return 0;
     }
     refused = check(env, fill, &a, access);
+    if (!refused && a.snp && a.cbit) {
+        refused = x86_snp_spurious_fault();
+    }
     /* [MEM-SHARED-READ] private accesses are allowed to the owner only */
     fill->outside = !(a.snp && a.cbit) && x86_snp_is_outside(env, a.spa);
     return refused;

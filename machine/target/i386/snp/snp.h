@@ -189,6 +189,13 @@ void x86_snp_wbinvd_arm(void);
 bool x86_snp_wbinvd_done(void);
 void x86_snp_disable(void);
 
+/* inject.c */
+
+/* The CPU takes an interrupt: counted where something waits for that. */
+void x86_snp_interrupt(void);
+/* The spurious fault of a private access that is allowed: its bits, or 0 */
+uint64_t x86_snp_spurious_fault(void);
+
 /* check.c */
 
 /* The CPU enters or leaves a guest. Called by its own thread. */
