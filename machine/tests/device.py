@@ -348,6 +348,15 @@ def segments(new):
     m.close()
 
 
+def alias(new):
+    m = new(",dram-alias=0x400000000000")
+    m.word(BUFFER, 0x12345678)
+    check(m.word(0x400000000000 + BUFFER) == 0x12345678, "read there")
+    m.word(0x400000000000 + BUFFER, 0x9ABCDEF0)
+    check(m.word(BUFFER) == 0x9ABCDEF0, "written there")
+    m.close()
+
+
 def refused(new):
     binary, dirs = new.binary, new.dirs
     for options, said in (
@@ -364,6 +373,10 @@ def refused(new):
                "rmp-segment-shift") for n in (1, 29, 40)),
             (["-device", "amd-psp,opaque-rmp=on"], "rmpread"),
             (["-device", "amd-psp,phys-reduction=9"], "phys-reduction"),
+            (["-device", "amd-psp,dram-alias=0x400000000001"], "2 MiB"),
+            (["-device", "amd-psp,dram-alias=0x800000000000"], "1 << 47"),
+            (["-device", "amd-psp,dram-alias=0x100000000"],
+             "memory already"),
             (["-device", "amd-psp,inject=SHUTDOWN:1:NO_STATUS"],
              "'SHUTDOWN:1:NO_STATUS': neither the name of a status"),
             (["-device", "amd-psp,inject=SHUTDOWN:0:ACTIVE"], "from 1"),
@@ -430,6 +443,7 @@ def main():
              ("psp: a status on demand", inject_status),
              ("psp: an answer late, or without interrupt", inject_late),
              ("psp: dead till reset", inject_dead),
+             ("psp: memory that answers twice", alias),
              ("psp: what is refused", refused),
              ("psp: the chip's directory", chips)]
     bad = 0

@@ -426,6 +426,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT8("report-version", AmdPspState, report_version, 0),
     DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
     DEFINE_PROP_STRING("chip", AmdPspState, chip),
+    DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),
     DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, false),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
     DEFINE_PROP_BOOL("loose-size", AmdPspState, loose_size, false),

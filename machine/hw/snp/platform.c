@@ -300,6 +300,39 @@ static bool port_aliased(void *opaque)
     return scan.found;
 }
 
+/*
+ * As a memory module does that says it is larger than it is: all of memory
+ * answers a second time, where no table of the firmware (e820) has any.
+ */
+static bool make_alias(SnpPlatform *p, Error **errp)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    uint64_t size = memory_region_size(ms->ram);
+    MemoryRegionSection there;
+
+    if (!QEMU_IS_ALIGNED(p->dram_alias, RMP_2M_SIZE) ||
+        p->dram_alias >= 1ull << 47 || size > 1ull << 46) {
+        error_setg(errp, "dram-alias is an address below 1 << 47, aligned to "
+                   "2 MiB");
+        return false;
+    }
+    there = memory_region_find(get_system_memory(), p->dram_alias, size);
+    if (there.mr) {
+        bool ram = memory_region_is_ram(there.mr);
+
+        memory_region_unref(there.mr);
+        if (ram) {
+            error_setg(errp, "dram-alias: there is memory already");
+            return false;
+        }
+    }
+    memory_region_init_alias(&p->alias, qdev_get_machine(), "dram-alias",
+                             ms->ram, 0, size);
+    memory_region_add_subregion_overlap(get_system_memory(), p->dram_alias,
+                                        &p->alias, 1);
+    return true;
+}
+
 /* ---- set-up ---- */
 
 /*
@@ -425,7 +458,8 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         return false;
     }
     memset(&p->rmp, 0, sizeof(p->rmp));
-    if (!reserve_rmp(&p->rmp, p->segment_shift, errp)) {
+    if (!reserve_rmp(&p->rmp, p->segment_shift, errp) ||
+        (p->dram_alias && !make_alias(p, errp))) {
         return false;
     }
     p->rmp.opaque = p->opaque_rmp;
@@ -453,6 +487,10 @@ void snp_platform_unrealize(SnpPlatform *p)
     if (snp_platform_singleton == p) {
         snp_view_fini(&p->view);
         address_space_destroy(&p->dram);
+        if (p->dram_alias) {
+            memory_region_del_subregion(get_system_memory(), &p->alias);
+            object_unparent(OBJECT(&p->alias));
+        }
         snp_platform_singleton = NULL;
     }
 }
@@ -635,6 +673,7 @@ char *snp_platform_guests(const SnpPlatform *p)
     }
     qdict_put_str(d, "sev-state", platform_states[fw->sev_state]);
     qdict_put_str(d, "snp-state", fw->snp_inited ? "init" : "uninit");
+    qdict_put_bool(d, "no-alias", fw->alias_checked);
     qdict_put(d, "snp", snp);
     qdict_put(d, "sev", sev);
     qdict_put_int(d, "sev-bytes-measured", fw->sev_measured);

@@ -29,6 +29,8 @@ typedef struct SnpPlatform {
     AddressSpace dram;          /* the machine's memory, and nothing over it */
     uint64_t low_size;          /* of it, from address 0; */
     uint64_t high_base, high_size;      /* and what is above 4 GiB, behind */
+    uint64_t dram_alias;        /* where memory answers once more; 0: nowhere */
+    MemoryRegion alias;
     SnpInject inject;
     /* Interrupts till the mailbox answers, 0: not waited for; who does then */
     uint64_t late_interrupts;
@@ -56,8 +58,8 @@ static inline uint32_t snp_platform_min_sev_asid(void)
 /*
  * Makes @p the platform: takes the top of the memory above 4G for the RMP and
  * reports it reserved. False, with @errp set, if there is a platform already,
- * no memory above 4G, or no TCG. @cfg's fms and smt are filled in, and chip_id
- * if there are no VCEKs. The VCEKs stay the caller's.
+ * no memory above 4G, no TCG, or no room for the alias. @cfg's fms and smt are
+ * filled in, and chip_id if there are no VCEKs. The VCEKs stay the caller's.
  */
 bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
                           bool loose_size, Error **errp);
