@@ -15,9 +15,12 @@ def options(p):
                    help="rules nobody independent exercises, for CAVEATS.md")
     g.add_argument("--firmware", action="store_true",
                    help="the firmware's commands, from the table in its code")
+    g.add_argument("--inject", action="store_true",
+                   help="what a stock host does when the machine fails")
     p.add_argument("--write", action="store_true",
                    help="with --caveats: bring CAVEATS.md up to date; with "
-                        "--firmware: machine/FIRMWARE.md")
+                        "--firmware: machine/FIRMWARE.md; with --inject: "
+                        "machine/INJECT.md")
 
 
 def do(args):
@@ -39,6 +42,12 @@ def do(args):
             firmware.PAGE.write_text(firmware.page())
         else:
             print(firmware.page(), end="")
+    elif args.inject:
+        from lab import inject
+        if args.write:
+            inject.PAGE.write_text(inject.page())
+        else:
+            print(inject.page(), end="")
     else:
         from lab import cases
         cases.show()

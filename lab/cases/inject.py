@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves that the machine fails on demand, and what the newest stock host then
+does: the kernel's own, unmodified sev_smoke_test runs while the property
+`inject` of the secure processor is what a row of lab/inject.py says, and again
+without. Rows go by counts; whether they fired is asked of the machine."""
+
+import dataclasses
+import json
+import re
+
+from lab import (host, inject, kernels, machine, paths, platform,
+                 selftests)
+from lab.cases import Case, CaseFailed
+from lab.cases import kvm_selftests as kvm
+
+NEWEST = "debian-backports"
+TEST = "x86/sev_smoke_test"
+# the test's seconds
+LIMIT = 200
+
+# What no healthy kernel prints: newer ones leave "CPU" out of their warnings.
+SPLAT = re.compile(r"WARNING: (.*)|(BUG: .*)|(Oops.*)|(Kernel panic.*)|"
+                   r"(INFO: (?:task|rcu).*)")
+NOISE = re.compile(r"^\[ *[\d.]+\] ?")
+
+
+def script(rows):
+    lines = ["modprobe ccp && modprobe kvm_amd || exit 9", kvm.SMT,
+             kvm.OFFERED, "cd /lab"]
+
+    def run(what, n):
+        return (f"echo '<6>lab: begin {what} {n}' > /dev/kmsg; "
+                f"timeout -k 5 {LIMIT} ./{TEST} > /tmp/out 2>&1; s=$?; echo; "
+                f"echo '@@ begin {what} {n}'; tail -c 1500 /tmp/out; echo; "
+                f"echo '@@ end {what} {n}' $s")
+    lines.append(run("first", 0))
+    for n, row in enumerate(rows):
+        lines += [row.before, f"mark on {n}", run("row", n), f"mark off {n}",
+                  run("after", n), f"mark after {n}"]
+    lines.append("echo '<6>lab: all done' > /dev/kmsg; exit 0")
+    return "\n".join(lines) + "\n"
+
+
+def said(console):
+    """{"row 3": lines of the kernel, without their times}"""
+    out, now = {}, None
+    for line in console.splitlines():
+        m = re.search(r"lab: (?:begin (\w+ \d+)|all done)$", line)
+        if m:
+            now = m[1]
+        elif now:
+            out.setdefault(now, []).append(NOISE.sub("", line).strip())
+    return out
+
+
+def outcome(control, what):
+    """"pass", how it failed, or None."""
+    m = re.search(rf"^@@ begin {what}\n(.*?)\n@@ end {what} (\d+)$", control,
+                  re.M | re.S)
+    if not m:
+        return None
+    kind, reason = kvm.outcome(int(m[2]), m[1])
+    return "pass" if kind == "pass" else f"{kind}: {reason}"
+
+
+def grown(a, b):
+    """What histogram b has more than a, where a guest or firmware owns it."""
+    out = {}
+    for asid, states in b.items():
+        for state, n in states.items():
+            more = n - a.get(asid, {}).get(state, 0)
+            if more and state != "hypervisor":
+                out.setdefault(asid, {})[state] = more
+    return out
+
+
+@dataclasses.dataclass
+class Seen:
+    test: str
+    after: str
+    fired: int
+    kernel: list
+    left: dict
+
+
+def problems(row, seen):
+    """Why the host did not do what the row says."""
+    bad = []
+
+    def judge(what, want, got):
+        if got is None:
+            bad.append(f"{what}: no result")
+        elif (want == "pass") != (got == "pass") or \
+                want != "pass" and not re.search(want, got):
+            bad.append(f"{what}: {got}")
+    judge("the test", row.test, seen.test)
+    judge("afterwards", row.after, seen.after)
+    if seen.fired != row.fires:
+        bad.append(f"fired {seen.fired} times, not {row.fires}")
+    text = "\n".join(seen.kernel)
+    if row.kernel and not re.search(row.kernel, text):
+        bad.append(f"the kernel did not say {row.kernel}")
+    for line in seen.kernel:
+        if SPLAT.search(line) and not (row.warns and
+                                       re.search(row.warns, text)):
+            bad.append(f"the kernel: {line}")
+    if row.left is not None and seen.left != row.left:
+        bad.append(f"left in the RMP: {seen.left}, not {row.left}")
+    return bad
+
+
+def boot(name, rows):
+    """Returns [Seen] of the rows."""
+    built = selftests.build("tests.debian-backports",
+                            [f"x86/{t}" for t in kvm.SEV + kvm.SEV_DEBUG])
+    states = {}
+
+    def on_mark(what, text, monitor):
+        n = int(text)
+        psp = monitor.find(platform.PSP)
+        states[what, n] = {p: json.loads(monitor.get(psp, p))
+                           for p in ("rmp-histogram", "stats", "guests")}
+        monitor.command("qom-set", path=psp, property="inject",
+                        value=rows[n].inject if what == "on" else "")
+        keep = paths.RUNS / monitor.run / "states.json"
+        keep.write_text(json.dumps([[*k, v] for k, v in states.items()]))
+    h = host.Host(kernels.get(NEWEST), machine.build().binary, smp=2,
+                  thread="multi")
+    r = h.run(f"inject-{name}", script(rows), {TEST: built / TEST},
+              timeout=600 + LIMIT * 2 * len(rows), on_mark=on_mark,
+              cmdline="no_timer_check")
+    first = outcome(r.control, "first 0")
+    if first != "pass":
+        raise CaseFailed("\n".join([f"before any row: {first}",
+                                    *r.failure()]))
+    out = collect(rows, r.control, r.console, states)
+    if not r.ok():
+        raise CaseFailed("\n".join([*told(rows, out), *r.failure()]))
+    return out
+
+
+def collect(rows, control, console, states):
+    """[Seen] of the rows that came to their end."""
+    text, out = said(console), []
+    for n, _ in enumerate(rows):
+        on, off = states.get(("on", n)), states.get(("off", n))
+        if off:
+            rules = off["stats"]["inject"]["rules"].values()
+            out.append(Seen(outcome(control, f"row {n}"),
+                            outcome(control, f"after {n}"),
+                            sum(x["fired"] for x in rules),
+                            text.get(f"row {n}", []),
+                            grown(on["rmp-histogram"], off["rmp-histogram"])))
+    return out
+
+
+def told(rows, seen):
+    """A line a row, and below it why it does not hold."""
+    lines = []
+    for n, (row, one) in enumerate(zip(rows, seen), 1):
+        wrong = problems(row, one)
+        lines.append("not " * bool(wrong) +
+                     f"ok {n} {row.name}: {row.inject} # fired {one.fired}; "
+                     f"{one.test}" + f"; upstream: {row.bug}" * bool(row.bug))
+        if wrong:
+            lines += [*(f"    {x}" for x in wrong),
+                      *(f"    | {x}" for x in one.kernel[:12])]
+    return lines
+
+
+def judged(name):
+    rows = inject.BOOTS[name]
+    lines = told(rows, boot(name, rows))
+    if any(x.startswith("not ok") for x in lines):
+        raise CaseFailed("\n".join(lines))
+    return "\n".join(lines)
+
+
+def unit():
+    """The judge takes what a row says, and nothing else."""
+    row = inject.Row("x", "X:1", 1, "r", "errno: 5 ", kernel="it said",
+                     warns="meant", left={"0": {"context": 1}})
+    good = Seen("fail: errno: 5 (EIO)", "pass", 1,
+                ["it said so", "WARNING: at x", "as is meant"],
+                {"0": {"context": 1}})
+    bad = [f"what is right is refused: {problems(row, good)}"
+           ] if problems(row, good) else []
+    for what, change in (("test passed", {"test": "pass"}),
+                         ("another errno", {"test": "fail: errno: 25 (x)"}),
+                         ("no result", {"test": None}),
+                         ("fails afterwards", {"after": "fail: x"}),
+                         ("nothing afterwards", {"after": None}),
+                         ("did not fire", {"fired": 0}),
+                         ("fired twice", {"fired": 2}),
+                         ("said nothing", {"kernel": ["meant"]}),
+                         ("another warning",
+                          {"kernel": ["it said", "WARNING: at x"]}),
+                         ("an oops", {"kernel": ["it said", "BUG: x"]}),
+                         ("nothing left", {"left": {}}),
+                         ("more left", {"left": {"0": {"context": 2}}})):
+        if not problems(row, dataclasses.replace(good, **change)):
+            bad.append(f"not noticed: {what}")
+    more = grown({"0": {"hypervisor": 9, "firmware": 2}, "3": {"x": 1}},
+                 {"0": {"hypervisor": 7, "firmware": 3}, "4": {"x": 1}})
+    if more != {"0": {"firmware": 1}, "4": {"x": 1}}:
+        bad.append(f"what has grown: {more}")
+    control = ("@@ begin row 1\nok\n\n@@ end row 1 0\n@@ begin row 2\n"
+               "==== Test Assertion Failure ====\n  include/sev.h:1: !ret\n"
+               "  pid=1 tid=1 errno=5\n     1\t0x1: a at b.c:1\n"
+               "  X failed, rc: -1 errno: 5 (e)\n\n@@ end row 2 254\n")
+    ends = [outcome(control, f"row {n}") for n in (1, 2, 3)]
+    if ends != ["pass", "fail: include/sev.h:1: !ret; X failed, rc: -1 errno: "
+                "5 (e)", None]:
+        bad.append(f"how it ended: {ends}")
+    lines = said("[ 1.0] lab: begin row 0\n[ 1.1] a\n[ 1.2] lab: begin after "
+                 "0\n[ 1.3] b\n[ 1.4] lab: all done\n[ 1.5] c\n")
+    if lines != {"row 0": ["a"], "after 0": ["b"]}:
+        bad.append(f"what was said: {lines}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return "the judge"
+
+
+def page():
+    if not inject.PAGE.exists() or inject.PAGE.read_text() != inject.page():
+        raise CaseFailed("machine/INJECT.md is not what lab/inject.py says\n"
+                         "try: lab/snp list --inject --write")
+    return f"{sum(map(len, inject.BOOTS.values()))} rows"
+
+
+def one(name, proves):
+    return Case(f"inject.{name}", proves, lambda: judged(name), order=46,
+                inputs=("machine",))
+
+
+CASES = [
+    Case("tree.inject", "machine/INJECT.md is the table of failures on demand",
+         page, order=1),
+    Case("inject.unit", "what a host did under a failure on demand is taken "
+         "for what a row says only if it is", unit, order=2, inputs=()),
+    one("status", "firmware and RMP instructions fail on demand as often as "
+        "the table says; the newest stock host then does what it says, and "
+        "runs its guests again"),
+    one("buffer", "RMPUPDATE fails once while the newest stock host's ccp "
+        "prepares a command: what that leaves"),
+]
