@@ -28,6 +28,10 @@ def machine(monitor):
             out[name] = json.loads(monitor.get(psp, name))
         except (say.Failed, ValueError, TypeError) as e:
             out[name] = {"error": str(e)}
+    try:
+        out["readings"] = monitor.get(psp, "readings")
+    except say.Failed:
+        out["readings"] = None      # a machine that has no such thing
     return out
 
 

@@ -51,7 +51,7 @@ def of_stage(p):
                    f"{', '.join(platform.PRESETS)} (default {r.cpu})")
     p.add_argument("--loose", action="store_true",
                    help="the machine takes the looser reading where the "
-                   "sources are silent on a page's size")
+                   "sources are silent")
     p.add_argument("--guest-type", default=r.kind, choices=list(guest.KINDS),
                    help="what the guest is (default %(default)s)")
     p.add_argument("--plain", action="store_const", const="plain",

@@ -9,8 +9,8 @@ import tempfile
 import time
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
-                 kernels, machine, observe, paths, platform, say, sources,
-                 stamp, traced)
+                 kernels, machine, observe, paths, platform, rules, say,
+                 sources, stamp, traced)
 from lab import digest as launch_digest
 
 QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
@@ -125,7 +125,7 @@ def _machine(req):
 def _psp(req, binary):
     """Properties of the secure processor's device that were asked for."""
     out = (["self-check=on"] * req.self_check + ["encrypt=on"] * req.encrypt +
-           ["loose-size=on"] * req.loose)
+           ["loose=all"] * req.loose)
     if (out or req.cpu != platform.CPU) and not platform.has_psp(binary):
         raise say.Stop("--cpu, --self-check, --encrypt and --loose are the "
                        "SNP machine's, and "
@@ -322,6 +322,10 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
         if req.kind == "snp" and result.ended != "fatal" and \
                 platform.has_psp(binary):
             checks += judge.enciphered(before, after, req.encrypt)
+        if req.loose and result.ended != "fatal":
+            seen = (before or {}).get("readings")
+            checks.append(("machine: all it can be loose in",
+                           seen == ":".join(rules.readings()), seen))
         if req.kind == "snp" and result.ended != "fatal":
             ovmf = req.ovmf or hostimage.ROOT / OVMF_INSIDE
             checks += judge.measured(before, after, launch_digest.launch(

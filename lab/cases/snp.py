@@ -132,8 +132,8 @@ def encrypted(kernel):
 def loose():
     name = "snp.loose"
     return Case(name, "the same where the machine reads what the sources leave "
-                "open (sizes of pages) the loose way; all others read it the "
-                "strict way",
+                "open the loose way, in all that it can; all others read it "
+                "the strict way",
                 lambda: judged(host="debian-13", smp=1, thread="single",
                                loose=True, name=name, timeout=900), order=46,
                 inputs=("machine",))

@@ -14,7 +14,11 @@ def rules_table():
     bad = rules.problems()
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(rules.table())} rules"
+    rows, have = rules.table(), rules.readings()
+    less = [r for r in rows if r.id != have[0]]
+    if not rules.one_sided(less, have) or not rules.one_sided(rows, have[1:]):
+        raise CaseFailed("a reading with one side only is not noticed")
+    return f"{len(rows)} rules, {len(have)} with two readings"
 
 
 def specification():
@@ -102,7 +106,8 @@ def licences():
 
 CASES = [
     Case("tree.rules", "each rule id in the machine's code has its row in "
-         "machine/rules.tsv, and each row its check", rules_table, order=1),
+         "machine/rules.tsv, and each row its check; each that is a stricter "
+         "reading has a looser one in the machine", rules_table, order=1),
     Case("tree.specification", "each promise names a case that exists, and "
          "each case stands at a promise", specification, order=1),
     Case("tree.caveats", "CAVEATS.md lists exactly the rules nobody "

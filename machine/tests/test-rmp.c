@@ -638,11 +638,11 @@ static void test_pvalidate(void)
     /* lenient sizes: leaves do not count, entries do */
     GuestCase c = { "loose", true, false, ASID, 0 };
     reset();
-    rmp.loose_size = true;
+    rmp.loose = SNP_READINGS_ALL;
     put(512, states[RMP_GUEST_INVALID].lo, 0x1f);
     one_pvalidate(512, GPA, &c, true, GO, 512, "4K");
     set_region(GUEST_2M, R);
-    rmp.loose_size = true;
+    rmp.loose = SNP_READINGS_ALL;
     one_pvalidate(R, GPA, &c, true, RMP_FAULT_SIZEM, R, "2M");
     c = (GuestCase){ "loose", false, true, ASID, 0 };
     one_pvalidate(R, GPA, &c, true, GO, R, "2M");
@@ -834,9 +834,9 @@ static void test_access_4k(void)
                     a.gpa -= 0x1000;
                     a.leaf_2m = true;
                     CHECK(rmp_check(&rmp, &a) == RMP_FAULT, "leaf");
-                    rmp.loose_size = true;
+                    rmp.loose = SNP_READINGS_ALL;
                     CHECK(rmp_check(&rmp, &a) == want, "loose leaf");
-                    rmp.loose_size = false;
+                    rmp.loose = 0;
                     a.leaf_2m = false;
                     a.spa = PG(NPAGES) + 0x7f8;
                     CHECK(rmp_check(&rmp, &a) == RMP_FAULT, "not covered");
@@ -879,10 +879,10 @@ static void test_access_2m(void)
                     CHECK(rmp_check(&rmp, &a) == want, "%s %d %d 4K",
                           region_names[g], who, kind);
                     a.leaf_2m = true;
-                    rmp.loose_size = true;
+                    rmp.loose = SNP_READINGS_ALL;
                     CHECK(rmp_check(&rmp, &a) == want, "%s %d %d loose",
                           region_names[g], who, kind);
-                    rmp.loose_size = false;
+                    rmp.loose = 0;
                     want = hv && (table ? here : all) ? RMP_FAULT : RMP_ALLOW;
                     CHECK(rmp_check(&rmp, &a) == want, "%s %d %d 2M",
                           region_names[g], who, kind);
@@ -905,7 +905,7 @@ static void test_access_2m(void)
             CHECK(rmp_check(&rmp, &a) == want, "%s", region_names[g]);
             a.leaf_2m = false;
             CHECK(rmp_check(&rmp, &a) == RMP_FAULT, "%s", region_names[g]);
-            rmp.loose_size = true;
+            rmp.loose = SNP_READINGS_ALL;
             CHECK(rmp_check(&rmp, &a) == want, "%s", region_names[g]);
         }
     }

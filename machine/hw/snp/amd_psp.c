@@ -65,7 +65,7 @@ struct AmdPspState {
     uint8_t api_major, api_minor, build;
     uint64_t tcb, committed_tcb;
     uint8_t committed_build, report_version;
-    bool loose_size;
+    char *loose;            /* rules to be read the looser way */
     char *chip;             /* directory, or NULL: it signs nothing */
     SnpFwConfig cfg;        /* owns the VCEKs */
     uint64_t entry_spa;     /* of the rmp-entry property */
@@ -266,6 +266,26 @@ static const MemoryRegionOps psp_ops = {
     .valid = { .min_access_size = 4, .max_access_size = 4 },
 };
 
+static bool parse_readings(const char *text, SnpReadings *set, Error **errp)
+{
+    ERRP_GUARD();
+    size_t len;
+    const char *bad = snp_readings_parse(text, set, &len);
+
+    if (!bad) {
+        return true;
+    }
+    error_setg(errp, "loose: '%.*s' is no rule that has two readings",
+               (int)len, bad);
+    error_append_hint(errp, "loose is none, all, or of these any, separated "
+                      "by ':'\n");
+    for (SnpReading r = SNP_READING_NONE + 1; r < SNP_NREADINGS; r++) {
+        error_append_hint(errp, "  %-23s  %s\n", snp_reading_id(r),
+                          snp_reading_text(r));
+    }
+    return false;
+}
+
 static void psp_realize(PCIDevice *dev, Error **errp)
 {
     AmdPspState *s = AMD_PSP(dev);
@@ -307,6 +327,9 @@ static void psp_realize(PCIDevice *dev, Error **errp)
                    "ABI");
         return;
     }
+    if (!parse_readings(s->loose, &s->cfg.loose, errp)) {
+        return;
+    }
     if (s->chip && !snp_chip_load(s->chip, &s->cfg, errp)) {
         return;
     }
@@ -314,7 +337,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         snp_chip_free(&s->cfg);
         return;
     }
-    if (!snp_platform_realize(&s->platform, &s->cfg, s->loose_size, errp)) {
+    if (!snp_platform_realize(&s->platform, &s->cfg, errp)) {
         msix_uninit_exclusive_bar(dev);
         snp_chip_free(&s->cfg);
         return;
@@ -375,6 +398,22 @@ static void set_inject(Object *obj, const char *value, Error **errp)
     s->inject = g_strdup(value);
 }
 
+/* What RMP and firmware both go by, not what they were asked for */
+static char *get_readings(Object *obj, Error **errp)
+{
+    const SnpPlatform *p = &AMD_PSP(obj)->platform;
+    SnpReadings set = p->rmp.loose & p->fw.cfg.loose;
+    GString *s = g_string_new(NULL);
+
+    for (SnpReading r = SNP_READING_NONE + 1; r < SNP_NREADINGS; r++) {
+        if (snp_loose_at(set, r)) {
+            g_string_append_printf(s, "%s%s", s->len ? ":" : "",
+                                   snp_reading_id(r));
+        }
+    }
+    return g_string_free(s, false);
+}
+
 static char *get_rmp_summary(Object *obj, Error **errp)
 {
     return snp_platform_rmp_summary(&AMD_PSP(obj)->platform);
@@ -429,7 +468,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),
     DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, false),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
-    DEFINE_PROP_BOOL("loose-size", AmdPspState, loose_size, false),
+    DEFINE_PROP_STRING("loose", AmdPspState, loose),
 };
 
 /* Firmware state, RMP bounds and CPUs would all have to agree. */
@@ -461,6 +500,9 @@ static void psp_class_init(ObjectClass *klass, void *data)
     object_class_property_add_str(klass, "inject", get_inject, set_inject);
     object_class_property_set_description(klass, "inject",
         "what is made to fail, and when, by count; see hw/snp/inject.h");
+    object_class_property_add_str(klass, "readings", get_readings, NULL);
+    object_class_property_set_description(klass, "readings",
+        "rules read the looser way, separated by ':'");
     object_class_property_add_str(klass, "rmp-summary", get_rmp_summary,
                                   NULL);
     object_class_property_set_description(klass, "rmp-summary",

@@ -42,6 +42,8 @@
 #define BUFFER(n, text)  .len = LEN(n), .layout = text
 #define OUTBUF(n, text)  .len = LEN(n), .layout = text, .writes = true
 #define OUR_BUF(n, text) BUFFER(n, text), .ours = true
+#define LOOSE_SEV_DBG    .loose_state = SNP_READING_FW_SEV_DBG_STATE, \
+                         .loose_active = SNP_READING_FW_SEV_DBG_ACTIVE
 #define PACKET           "0 handle 4, 4 rsvd 4, 8 header 8, 10 header_len 4, " \
                          "14 rsvd 4, 18 guest 8, 20 guest_len 4, 24 rsvd 4, " \
                          "28 packet 8, 30 packet_len 4"
@@ -132,6 +134,7 @@ const FwCommand fw_commands[] = {
 }, {
     SEV_COMMAND(DEACTIVATE), .platform = SEV_ON | SNP_ANY, .sev = SEVG_ANY,
     .active = FW_WITH_ASID,         /* [FW-SEV-DEACTIVATE] */
+    .loose_active = SNP_READING_FW_SEV_DEACTIVATE,
     BUFFER(4, "0 handle 4"), .errors = NONE,
     .effect = "the ASID is dirty", .run = fw_sev_deactivate,
 }, {
@@ -216,6 +219,7 @@ const FwCommand fw_commands[] = {
     SEV_COMMAND(DBG_DECRYPT), .platform = SEV_W | SNP_ANY,
     .sev = SEVG_RUN,                   /* [FW-SEV-DBG-STATE] */
     .active = FW_WITH_ASID,         /* [FW-SEV-DBG-ACTIVE] it has the key */
+    LOOSE_SEV_DBG,
     BUFFER(28, "0 handle 4, 4 rsvd 4, 8 from 8, 10 to 8, 18 len 4"),
     .errors = ERRORS(E(POLICY_FAILURE, "SEV-DBG-POLICY"),
                      E(INVALID_LEN, "SEV-DBG-LEN"),
@@ -223,7 +227,7 @@ const FwCommand fw_commands[] = {
     .effect = "plaintext of the guest's memory", .run = fw_sev_dbg_decrypt,
 }, {
     SEV_COMMAND(DBG_ENCRYPT), .platform = SEV_W | SNP_ANY,
-    .sev = SEVG_RUN, .active = FW_WITH_ASID,
+    .sev = SEVG_RUN, .active = FW_WITH_ASID, LOOSE_SEV_DBG,
     BUFFER(28, "0 handle 4, 4 rsvd 4, 8 from 8, 10 to 8, 18 len 4"),
     .errors = ERRORS(E(POLICY_FAILURE, "SEV-DBG-POLICY"),
                      E(INVALID_LEN, "SEV-DBG-LEN"),

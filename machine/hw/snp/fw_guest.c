@@ -225,8 +225,9 @@ static uint32_t check_content(SnpFw *fw, uint8_t type, uint64_t spa)
     fw->port.read(fw->port.opaque, spa, page, sizeof(page));
     if (type == PAGE_VMSA) {
         /* [FW-UPDATE-VMSA] it is an SNP guest's, at a VMPL that exists */
-        if (!(page[VMSA_SEV_FEATURES] & 1) ||
-            page[VMSA_VMPL] >= fw->rmp->nvmpls) {
+        if ((!(page[VMSA_SEV_FEATURES] & 1) ||
+             page[VMSA_VMPL] >= fw->rmp->nvmpls) &&
+            !fw_loose(fw, FW_UPDATE_VMSA)) {
             return FW_INVALID_PARAM;
         }
     } else if (type == PAGE_CPUID) {
@@ -329,7 +330,8 @@ uint32_t fw_snp_guest_status(SnpFw *fw, FwBuf *c)
     uint32_t status;
 
     /* [FW-STATUS-ADDRESS] */
-    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE) {
+    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE &&
+        !fw_loose(fw, FW_STATUS_ADDRESS)) {
         return FW_INVALID_ADDRESS;
     }
     status = fw_check_output(fw, addr, sizeof(out));
@@ -339,7 +341,7 @@ uint32_t fw_snp_guest_status(SnpFw *fw, FwBuf *c)
     fw_put(out, 8, g->policy);
     fw_put(out + 8, 4, g->asid);
     out[12] = g->state;
-    fw->port.write(fw->port.opaque, addr, out, sizeof(out));
+    fw_write(fw, addr, out, sizeof(out));
     return FW_SUCCESS;
 }
 

@@ -47,6 +47,9 @@ static inline bool fw_all_zero(const uint8_t *p, unsigned n)
     return !any;
 }
 
+/* Does the firmware read the rule of this name the looser way? */
+#define fw_loose(fw, name) snp_loose((fw)->cfg.loose, name)
+
 #define FW_C_BIT (1ull << 51)
 
 /* SNP_CONFIG's flags */

@@ -79,10 +79,12 @@ static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
     memcpy(k.fields, q->fields, sizeof(k.fields));
     memcpy(k.vmpl, q->vmpl, sizeof(k.vmpl));
     /* [FW-KEY-ALWAYS] who may speak for the guest is always in it */
-    memcpy(k.host_data, g->host_data, sizeof(k.host_data));
-    memcpy(k.id_key_digest, g->id_key_digest, sizeof(k.id_key_digest));
-    memcpy(k.author_key_digest, g->author_key_digest,
-           sizeof(k.author_key_digest));
+    if (!fw_loose(fw, FW_KEY_ALWAYS)) {
+        memcpy(k.host_data, g->host_data, sizeof(k.host_data));
+        memcpy(k.id_key_digest, g->id_key_digest, sizeof(k.id_key_digest));
+        memcpy(k.author_key_digest, g->author_key_digest,
+               sizeof(k.author_key_digest));
+    }
     /* [FW-KEY-FIELDS] */
     if (fields & FIELD_POLICY) {
         fw_put(k.policy, 8, g->policy);
@@ -127,7 +129,8 @@ bool fw_msg_key_2(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
     uint32_t status = check_request(fw, g, vmpck, &q->v1, FIELD_RSVD_2);
 
     /* [FW-KEY-MITIGATIONS] none that were not there; here there are none */
-    if (!status && !fw_all_zero(q->mitigations, sizeof(q->mitigations))) {
+    if (!status && !fw_all_zero(q->mitigations, sizeof(q->mitigations)) &&
+        !fw_loose(fw, FW_KEY_MITIGATIONS)) {
         status = FW_MSG_INVALID_PARAM;
     }
     fw_put(a->status, 4, status);

@@ -21,7 +21,7 @@ uint32_t fw_sev_check_init(SnpFw *fw, uint32_t flags, uint64_t tmr,
     uint32_t need = fw->snp_inited ? TMR_LEN_SNP : TMR_LEN;
 
     /* [FW-SEV-INIT-RSVD] */
-    if (flags & ~INIT_ES) {
+    if ((flags & ~INIT_ES) && !fw_loose(fw, FW_SEV_INIT_RSVD)) {
         return FW_INVALID_PARAM;
     }
     if (!(flags & INIT_ES)) {
@@ -55,7 +55,7 @@ uint32_t fw_sev_init(SnpFw *fw, FwBuf *c)
     uint32_t status;
 
     /* as the flags' */
-    if (fw_get(c->b + 4, 4)) {
+    if (fw_get(c->b + 4, 4) && !fw_loose(fw, FW_SEV_INIT_RSVD)) {
         return FW_INVALID_PARAM;
     }
     status = fw_sev_check_init(fw, flags, tmr, len);

@@ -73,7 +73,7 @@ uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
         return FW_INVALID_LEN;
     }
     /* [FW-INIT-EX-RSVD] */
-    if (fw_get(c->b + 0x14, 4)) {
+    if (fw_get(c->b + 0x14, 4) && !fw_loose(fw, FW_INIT_EX_RSVD)) {
         return FW_INVALID_PARAM;
     }
     status = fw_sev_check_init(fw, flags, tmr, tmr_len);
@@ -86,7 +86,8 @@ uint32_t fw_sev_init_ex(SnpFw *fw, FwBuf *c)
     }
     /* [FW-INIT-EX-NV-PAGES] as any output; the TMR's pages are taken */
     status = fw_check_output(fw, nv, NV_LEN);
-    if (!status && (flags & 1) && nv < tmr + tmr_len && tmr < nv + NV_LEN) {
+    if (!status && (flags & 1) && nv < tmr + tmr_len && tmr < nv + NV_LEN &&
+        !fw_loose(fw, FW_INIT_EX_NV_PAGES)) {
         status = FW_INVALID_ADDRESS;
     }
     if (status) {

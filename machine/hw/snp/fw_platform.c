@@ -307,7 +307,8 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     uint32_t status;
 
     /* [FW-STATUS-ADDRESS] */
-    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE) {
+    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE &&
+        !fw_loose(fw, FW_STATUS_ADDRESS)) {
         return FW_INVALID_ADDRESS;
     }
     status = fw_check_output(fw, addr, sizeof(out));
@@ -325,10 +326,15 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     fw_put(out + 12, 4, guest_count(fw));
     fw_put(out + 16, 8, fw->cfg.tcb);
     fw_put(out + 24, 8, fw_reported_tcb(fw));
-    fw->port.write(fw->port.opaque, addr, out, sizeof(out));
+    fw_write(fw, addr, out, sizeof(out));
     if (fw->snp_inited) {
+        uint64_t last = (addr + sizeof(out) - 1) & ~(RMP_PAGE_SIZE - 1);
+
         /* [FW-STATUS-RECLAIM] */
         fw_set_state(fw, addr & ~(RMP_PAGE_SIZE - 1), RMP_RECLAIM);
+        if (last > addr) {
+            fw_set_state(fw, last, RMP_RECLAIM);
+        }
     }
     return FW_SUCCESS;
 }

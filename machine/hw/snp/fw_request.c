@@ -37,7 +37,8 @@ static const FwMsgKind *find_kind(const SnpFw *fw, const FwMsgHeader *h)
 }
 
 /* What can be said of a header before its key is known to be the guest's */
-static uint32_t check_header(const SnpFwGuest *g, const FwMsgHeader *h)
+static uint32_t check_header(const SnpFw *fw, const SnpFwGuest *g,
+                             const FwMsgHeader *h)
 {
     uint64_t count;
 
@@ -48,9 +49,10 @@ static uint32_t check_header(const SnpFwGuest *g, const FwMsgHeader *h)
         return FW_INVALID_PARAM;
     }
     /* [FW-MSG-RSVD] */
-    if (!fw_all_zero(h->rsvd_28, sizeof(h->rsvd_28)) ||
-        !fw_all_zero(h->rsvd_38, sizeof(h->rsvd_38)) ||
-        !fw_all_zero(h->rsvd_3d, sizeof(h->rsvd_3d))) {
+    if (!fw_loose(fw, FW_MSG_RSVD) &&
+        (!fw_all_zero(h->rsvd_28, sizeof(h->rsvd_28)) ||
+         !fw_all_zero(h->rsvd_38, sizeof(h->rsvd_38)) ||
+         !fw_all_zero(h->rsvd_3d, sizeof(h->rsvd_3d)))) {
         return FW_INVALID_PARAM;
     }
     /* [FW-MSG-VMPCK] */
@@ -86,7 +88,7 @@ static uint32_t answer(SnpFw *fw, SnpFwGuest *g, uint8_t *page)
     uint32_t status;
 
     memcpy(&h, page, sizeof(h));
-    status = check_header(g, &h);
+    status = check_header(fw, g, &h);
     if (status) {
         return status;
     }
@@ -109,6 +111,9 @@ static uint32_t answer(SnpFw *fw, SnpFwGuest *g, uint8_t *page)
 
     memset(page, 0, RMP_PAGE_SIZE);
     memset(h.authtag, 0, sizeof(h.authtag));
+    memset(h.rsvd_28, 0, sizeof(h.rsvd_28));
+    memset(h.rsvd_38, 0, sizeof(h.rsvd_38));
+    memset(h.rsvd_3d, 0, sizeof(h.rsvd_3d));
     fw_put(h.seqno, 8, g->msg_count[h.vmpck] + 2);
     fw_put(h.size, 2, kind->rsp);
     h.type = kind->type + 1;

@@ -31,8 +31,9 @@ static uint32_t check_buffer(SnpFw *fw, const FwCommand *c, uint64_t buf,
 {
     /* [FW-CMDBUF] the buffer lies in one page of memory */
     if (c->len &&
-        ((buf & (RMP_PAGE_SIZE - 1)) + c->len > RMP_PAGE_SIZE ||
-         !fw->port.read(fw->port.opaque, buf, copy->b, c->len))) {
+        (((buf & (RMP_PAGE_SIZE - 1)) + c->len > RMP_PAGE_SIZE &&
+          !fw_loose(fw, FW_CMDBUF)) ||
+         !fw_read(fw, buf, copy->b, c->len))) {
         return FW_INVALID_ADDRESS;
     }
     /* [FW-LEGACY-CMDBUF] with SNP on, a buffer written to is Firmware */
@@ -60,10 +61,11 @@ static uint32_t check_guest(SnpFw *fw, const FwCommand *c, FwBuf *buf)
         asid = buf->sev->asid;
     }
     /* the rows name the rules */
-    if (!state_ok) {
+    if (!state_ok && !snp_loose_at(fw->cfg.loose, c->loose_state)) {
         return FW_INVALID_GUEST_STATE;
     }
-    if (c->active == FW_WITH_ASID && !asid) {
+    if (c->active == FW_WITH_ASID && !asid &&
+        !snp_loose_at(fw->cfg.loose, c->loose_active)) {
         return FW_INACTIVE;
     }
     return c->active == FW_WITHOUT_ASID && asid ? FW_ACTIVE : FW_SUCCESS;
@@ -92,7 +94,7 @@ uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf)
     }
     status = c->run(fw, &copy);
     if (copy.dirty && c->writes) {
-        fw->port.write(fw->port.opaque, buf, copy.b, c->len);
+        fw_write(fw, buf, copy.b, c->len);
     }
     return status;
 }

@@ -427,7 +427,7 @@ static void describe_machine(const SnpPlatform *p, SnpFwConfig *cfg)
 }
 
 bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
-                          bool loose_size, Error **errp)
+                          Error **errp)
 {
     const SnpFwPort port = {
         .opaque = p,
@@ -465,7 +465,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
     p->rmp.opaque = p->opaque_rmp;
     p->rmp.max_asid = cfg->max_asid;
     p->rmp.nvmpls = RMP_VMPLS;
-    p->rmp.loose_size = loose_size;
+    p->rmp.loose = cfg->loose;
     p->view = (SnpView){
         .rmp = &p->rmp,
         .off = !p->encrypt,

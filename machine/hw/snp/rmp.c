@@ -362,7 +362,8 @@ static bool update_operand_ok(const Rmp *r, uint64_t spa, const RmpUpdate *u)
     }
     /* [RMP-UPDATE-GPA] an entry without a page has no use for the address */
     if (u->assigned && ((u->gpa & ~RMP_GPA_MASK) ||
-                        (u->pagesize && !is_2m_aligned(u->gpa)))) {
+                        (u->pagesize && !is_2m_aligned(u->gpa))) &&
+        !snp_loose(r->loose, RMP_UPDATE_GPA)) {
         return false;
     }
     /* [RMP-UPDATE-COVERED] */
@@ -382,7 +383,8 @@ static int update_2m_allowed(const Rmp *r, uint64_t base)
         if (lo & LO_ASSIGNED) {
             return RMP_FAIL_OVERLAP;
         }
-        fixed |= !!(lo & LO_IMMUTABLE);
+        fixed |= lo & LO_IMMUTABLE &&
+                 !snp_loose(r->loose, RMP_UPDATE_IMMUTABLE_2M);
     }
     /* [RMP-UPDATE-IMMUTABLE-2M] an HV-fixed page cannot be swallowed */
     return fixed ? RMP_FAIL_PERMISSION : RMP_SUCCESS;
@@ -420,8 +422,17 @@ static int update_allowed(const Rmp *r, uint64_t spa, const RmpUpdate *u)
     return old.size_2m ? RMP_FAIL_OVERLAP : RMP_SUCCESS;
 }
 
-int rmp_update(Rmp *r, uint64_t spa, const RmpUpdate *u)
+int rmp_update(Rmp *r, uint64_t spa, const RmpUpdate *operand)
 {
+    /* [RMP-UPDATE-RSVD] in the looser reading other bits say nothing */
+    const RmpUpdate bits = {
+        .gpa = operand->gpa,
+        .assigned = operand->assigned & 1,
+        .pagesize = operand->pagesize & 1,
+        .immutable = operand->immutable & 1,
+        .asid = operand->asid,
+    };
+    const RmpUpdate *u = snp_loose(r->loose, RMP_UPDATE_RSVD) ? &bits : operand;
     /* [RMP-UPDATE-RESET] validated, VMSA and the rights of VMPL1.. are gone */
     RmpEntry e = {
         .assigned = u->assigned,
@@ -551,7 +562,8 @@ static bool guest_insn_refused(const Rmp *r, const RmpEntry *e, uint64_t spa,
     if (!size_2m) {
         /* [RMP-INSN-SIZEM] the RMP entry or the nested leaf is larger */
         *verdict = RMP_FAULT_SIZEM;
-        return e->size_2m || (leaf_2m && !r->loose_size);
+        return e->size_2m ||
+               (leaf_2m && !snp_loose(r->loose, RMP_INSN_SIZEM));
     }
     /* [RMP-INSN-SIZEMISMATCH] the RMP entry is smaller than asked for */
     if (!e->size_2m || !is_2m_aligned(spa)) {
@@ -561,7 +573,7 @@ static bool guest_insn_refused(const Rmp *r, const RmpEntry *e, uint64_t spa,
     }
     /* [RMP-INSN-LEAF] a 2M entry under 4K nested leaves */
     *verdict = RMP_FAULT;
-    return !leaf_2m && !r->loose_size;
+    return !leaf_2m && !snp_loose(r->loose, RMP_INSN_LEAF);
 }
 
 RmpVerdict rmp_pvalidate(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
@@ -609,7 +621,8 @@ bool rmp_adjust_operand_ok(const Rmp *r, uint64_t rdx)
     return ADJUST_VMPL(rdx) < r->nvmpls && ADJUST_VMPL(rdx) < RMP_VMPLS;
 }
 
-static int adjust_allowed(const RmpEntry *e, unsigned cur_vmpl, uint64_t rdx)
+static int adjust_allowed(const Rmp *r, const RmpEntry *e, unsigned cur_vmpl,
+                          uint64_t rdx)
 {
     /* [RMP-ADJUST-PRIVILEGE] */
     if (ADJUST_VMPL(rdx) <= cur_vmpl || cur_vmpl >= RMP_VMPLS) {
@@ -620,7 +633,8 @@ static int adjust_allowed(const RmpEntry *e, unsigned cur_vmpl, uint64_t rdx)
         return RMP_FAIL_PERMISSION;
     }
     /* [RMP-ADJUST-INUSE] */
-    return e->in_use ? RMP_FAIL_INUSE : RMP_SUCCESS;
+    return e->in_use && !(e->vmsa && snp_loose(r->loose, RMP_ADJUST_INUSE))
+           ? RMP_FAIL_INUSE : RMP_SUCCESS;
 }
 
 RmpVerdict rmp_adjust(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
@@ -647,7 +661,7 @@ RmpVerdict rmp_adjust(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
         goto out;
     }
     verdict = RMP_ALLOW;
-    *code = adjust_allowed(&e, cur_vmpl, rdx);
+    *code = adjust_allowed(r, &e, cur_vmpl, rdx);
     if (*code == RMP_SUCCESS) {
         e.perms[ADJUST_VMPL(rdx)] = ADJUST_PERMS(rdx);
         /* [RMP-ADJUST-VMSA] */
@@ -668,7 +682,8 @@ static bool hv_owned(const Rmp *r, uint64_t spa, bool leaf_2m)
     uint64_t pfn = spa / RMP_PAGE_SIZE;
     uint64_t base = base_of(pfn);
 
-    if (!leaf_2m || r->loose_size) {
+    /* [RMP-CHECK-HV-2M] */
+    if (!leaf_2m || snp_loose(r->loose, RMP_CHECK_HV_2M)) {
         /* sub-slots of a 2M entry are assigned too: one slot is enough */
         return !covered_pfn(r, pfn) || !(load_lo(r, pfn) & LO_ASSIGNED);
     }
@@ -706,7 +721,7 @@ static RmpVerdict check_private(const Rmp *r, const RmpAccess *a)
         return RMP_FAULT;
     }
     /* [RMP-CHECK-SIZE] */
-    if (e.size_2m != a->leaf_2m && !r->loose_size) {
+    if (e.size_2m != a->leaf_2m && !snp_loose(r->loose, RMP_CHECK_SIZE)) {
         return RMP_FAULT;
     }
     /* [RMP-CHECK-VALIDATED] */

@@ -197,6 +197,7 @@ typedef struct SnpFwConfig {
     uint64_t committed_tcb;
     uint8_t committed_build;
     uint8_t report_version;             /* 2, 3, 5; 0: as the ABI has it */
+    SnpReadings loose;
     uint8_t chip_id[64];
     uint8_t chip_secret[KDF_LEN];       /* derived keys begin with it */
     SnpFwVcek vcek[FW_MAX_VCEKS];

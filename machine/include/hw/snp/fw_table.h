@@ -68,6 +68,7 @@ typedef struct FwCommand {
     uint8_t platform;           /* states it runs in */
     uint8_t snp, sev;           /* the guest's; at most one is not 0 */
     uint8_t active;             /* FwActive */
+    uint8_t loose_state, loose_active;  /* SnpReading: these do not matter */
     uint8_t to_platform;        /* states it leaves; 0: as they were */
     uint8_t to_guest;
     const char *name;

@@ -62,7 +62,7 @@ static inline uint32_t snp_platform_min_sev_asid(void)
  * filled in, and chip_id if there are no VCEKs. The VCEKs stay the caller's.
  */
 bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
-                          bool loose_size, Error **errp);
+                          Error **errp);
 void snp_platform_unrealize(SnpPlatform *p);
 /*
  * Firmware as after power-on. The RMP's content stays, as memory does; so do

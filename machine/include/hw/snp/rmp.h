@@ -66,6 +66,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "hw/snp/reading.h"
 
 #define RMP_BOOKKEEPING   0x4000u          /* bytes before the entry of pa 0 */
 #define RMP_ENTRY_SIZE    16u
@@ -136,11 +137,7 @@ typedef struct Rmp {
     bool opaque;
     uint32_t max_asid;
     unsigned nvmpls;    /* at most RMP_VMPLS */
-    /*
-     * Lenient reading where the sources leave room: sizes of mappings are
-     * ignored, every access is judged as one of 4K. Default: strict.
-     */
-    bool loose_size;
+    SnpReadings loose;  /* fixed before the first access */
     uint32_t lock;      /* of the writers; see rmp_lock() */
     /*
      * If set: told of every 4K page that is about to change from one key to
