@@ -84,6 +84,9 @@ def do(args):
         # A promise is not kept by a case that did not run.
         for name in report.skipped:
             report.fail(f"{name} is promised and was skipped")
+        for name, full in cases.promised():
+            if name not in report.seconds and (args.full or not full):
+                report.fail(f"{name} is promised and did not run")
     if args.full:
         report.times()
     report.end()

@@ -43,14 +43,17 @@ def all_cases():
     return sorted(out, key=lambda c: (c.order, c.name))
 
 
-def promised():
-    """Names of cases SPECIFICATION.md says enforce a promise."""
-    text = (paths.ROOT / "SPECIFICATION.md").read_text()
+def promised(text=None):
+    """The cases SPECIFICATION.md, or text, says enforce a promise: a list of
+    (name, is it marked as one of `check --full` only)."""
+    if text is None:
+        text = (paths.ROOT / "SPECIFICATION.md").read_text()
     out = []
     for line in text.splitlines():
         m = re.match(r"\| *[A-Z]+\d+ *\|.*\|([^|]*)\| *$", line)
         if m:
-            out += re.findall(r"`([a-z0-9.*_-]+)`", m.group(1))
+            out += [(name, bool(full)) for name, full in
+                    re.findall(r"`([^`]+)`( \(full\))?", m.group(1))]
     return out
 
 
