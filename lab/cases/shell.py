@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that `lab/snp shell` gives a prompt on the host, and that what it
-says there of `guest` is so."""
+says there of `guest` is so; with `--guest` in the guest, with `--monitor` that
+of the machine, where `--gdb` takes a debugger."""
 
 import os
 import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -19,13 +21,13 @@ LIMIT = 300                     # seconds for all of it
 class Terminal:
     """A command on a terminal of its own."""
 
-    def __init__(self, argv):
+    def __init__(self, argv, limit=LIMIT):
         ours, theirs = pty.openpty()
         self.child = subprocess.Popen(argv, stdin=theirs, stdout=theirs,
                                       stderr=theirs, start_new_session=True)
         os.close(theirs)
         self.fd, self.text, self.seen = ours, "", ""
-        self.end = time.monotonic() + LIMIT
+        self.end = time.monotonic() + limit
 
     def wait_for(self, pattern):
         """Reads on until this stands in what was not yet looked at; None:
@@ -61,7 +63,7 @@ class Terminal:
         os.close(self.fd)
 
 
-def prompt():
+def prompt(once):
     """Once more if this computer is too busy for the host's timer check."""
     try:
         once()
@@ -69,11 +71,21 @@ def prompt():
         once()
 
 
+def ended(t, how):
+    """It ends, with status 0."""
+    t.wait_for(None)
+    try:
+        if t.child.wait(60):
+            raise CaseFailed(f"it ends with status {t.child.returncode}")
+    except subprocess.TimeoutExpired as e:
+        raise CaseFailed(f"`{how}` does not end it") from e
+
+
 class Starved(CaseFailed):
     """As host.Host.run() has it."""
 
 
-def once():
+def on_host():
     t = Terminal([paths.LAB / "snp", "shell", "--host", "ours", "--plain"])
     try:
         t.wait_for(r"host# ")
@@ -84,16 +96,77 @@ def once():
         t.type("guest -version")
         t.wait_for(r"QEMU emulator version \d+[\s\S]*host# ")
         t.type("exit")
-        t.wait_for(None)
-        if t.child.wait(60):
-            raise CaseFailed(f"it ends with status {t.child.returncode}")
-    except subprocess.TimeoutExpired as e:
-        raise CaseFailed("`exit` does not end it") from e
+        ended(t, "exit")
+    finally:
+        t.close()
+
+
+def in_guest():
+    t = Terminal([paths.LAB / "snp", "shell", "--host", "debian-13",
+                  "--guest"], 1200)
+    try:
+        t.wait_for(r"guest# ")
+        t.type("echo seen-$((6 * 7))")
+        t.wait_for(r"seen-42[\s\S]*guest# ")
+        t.type("echo snp-$(dmesg | grep -c 'Features active.*SNP' | tr 1 y)")
+        t.wait_for(r"snp-y\s[\s\S]*guest# ")
+        t.type("exit")
+        ended(t, "exit")
+    finally:
+        t.close()
+
+
+def packet(text):
+    """Of gdb's remote protocol."""
+    return f"${text}#{sum(text.encode()) & 0xff:02x}".encode()
+
+
+def ask(sock, text, pattern):
+    """Sends a packet; the reply has to match. What comes is acknowledged."""
+    sock.sendall(b"+" + packet(text))
+    seen = b""
+    while not re.search(pattern, seen):
+        data = sock.recv(4096)
+        seen += data
+        if not data:
+            raise CaseFailed(f"the answer to the debugger's {text}: {seen}")
+    sock.sendall(b"+")
+
+
+def monitor(argv=()):
+    """The machine's monitor at once; a debugger that comes stops its CPUs,
+    and lets them run when it goes. argv: more options."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    t = Terminal([paths.LAB / "snp", "shell", "--host", "debian-13",
+                  "--plain", "--monitor", "--gdb", f"tcp:127.0.0.1:{port}",
+                  *argv])
+    try:
+        t.wait_for(r"\(qemu\) ")
+        t.type("info status")
+        t.wait_for(r"VM status: running[\s\S]*\(qemu\) ")
+        with socket.create_connection(("127.0.0.1", port), 60) as sock:
+            ask(sock, "?", rb"\$[ST]05")
+            t.type("info status")
+            t.wait_for(r"VM status: paused[\s\S]*\(qemu\) ")
+            # sixteen bytes where the CPU begins after a reset
+            ask(sock, "mfffffff0,10", rb"\$[0-9a-f]{32}#")
+            ask(sock, "D", rb"\$OK#")
+        t.type("info status")
+        t.wait_for(r"VM status: running[\s\S]*\(qemu\) ")
+        t.type("quit")
+        ended(t, "quit")
     finally:
         t.close()
 
 
 CASES = [
     Case("lab.shell", "lab/snp shell is a prompt on the host, `guest` is a "
-         "command there, `exit` ends the host and lab/snp", prompt, order=49),
+         "command there, `exit` ends the host and lab/snp",
+         lambda: prompt(on_host), order=49),
+    Case("lab.shell.monitor", "with --monitor it is the machine's monitor, and "
+         "with --gdb a debugger stops the machine, reads it and lets it go",
+         monitor, order=49, inputs=("machine",)),
+    Case("lab.shell.guest", "with --guest it is a prompt in the SNP guest",
+         lambda: prompt(in_guest), full=True, order=59, inputs=("machine",)),
 ]
