@@ -39,7 +39,7 @@ GRACE = 2
 
 # Linux counts timer ticks against the TSC when it boots; if the machine gets no
 # time of the computer it runs on just then, there are too few.
-STARVED = "timer doesn't work through Interrupt-remapped IO-APIC"
+STARVED = "timer doesn't work"
 
 
 class Result:

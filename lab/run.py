@@ -35,6 +35,8 @@ class Request:
     cpu: str = platform.CPU     # one of platform.PRESETS
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
+    snp: bool = True            # False: the machine as an ordinary computer
+    psp: tuple = ()             # more properties of its secure processor
     host_smp: int = 2
     host_memory: str = "3G"
     thread: str = "single"
@@ -125,7 +127,7 @@ def _machine(req):
 def _psp(req, binary):
     """Properties of the secure processor's device that were asked for."""
     out = (["self-check=on"] * req.self_check + ["encrypt=on"] * req.encrypt +
-           ["loose=all"] * req.loose)
+           ["loose=all"] * req.loose + list(req.psp))
     if (out or req.cpu != platform.CPU) and not platform.has_psp(binary):
         raise say.Stop("--cpu, --self-check, --encrypt and --loose are the "
                        "SNP machine's, and "
@@ -199,8 +201,8 @@ def stage(req):
     files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
              "guest/disk": disk}
     script, argv = _script(req, files)
-    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread, psp=psp,
-                  cpu=req.cpu,
+    h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread,
+                  snp=req.snp, psp=psp, cpu=req.cpu,
                   extra=traced.arguments() if req.traced else ())
     return Stage(binary, k, g, h, files, script, argv, digest, tmp)
 
@@ -271,7 +273,7 @@ def refusal(result, what="SEV or SNP"):
              for x in result.console.splitlines()]
     for pattern in (r"SEV-SNP.*(unsupported|disabled|fail|not)",
                     r"\bSNP\b.*(unsupported|disabled|fail|not|requires)",
-                    r"RMP table.*", r"ccp .*(SEV|psp|PSP).*",
+                    r"ccp .*(SEV|psp|PSP).*",
                     r"kvm_amd: SEV.*", r"kvm.*(not supported|disabled by)"):
         found = [x for x in lines if re.search(pattern, x, re.I)]
         if found:
@@ -303,7 +305,7 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
         refused = "this host has no KVM: " + refusal(result, "KVM")
     elif "no-snp" in result.says:
         refused = "this host did not enable SNP: " + refusal(result)
-        if not platform.has_psp(binary):
+        if not req.snp or not platform.has_psp(binary):
             refused += " (the machine has no PSP: it is not an SNP machine)"
     if refused is None:
         ended = (result.ended == "script" and
