@@ -23,6 +23,9 @@ def one(host, smp, thread, traced=False):
                 inputs=("machine", "linux")[:1 + (host == "ours")])
 
 
+# One boot of each of our kernels has that long.
+SECONDS = {"ours": 400, "ours-debug": 2400}
+
 RELOAD = """
 modprobe ccp && modprobe kvm_amd || exit 9
 audit before
@@ -35,16 +38,18 @@ mark after
 """
 
 
-def ours_boots():
-    """Our kernel as an SNP host, no guest: its lines, its audit."""
+def ours_boots(on="ours"):
+    """Our kernel (of kernels.OURS) as an SNP host, no guest: its lines, its
+    audit."""
     sides = {}
 
     def on_mark(name, _text, monitor):
         sides[name] = counts.machine(monitor)
 
-    h = host.Host(kernels.get("ours"), machine.build().binary,
+    h = host.Host(kernels.get(on), machine.build().binary,
                   thread="single")
-    r = h.run("snp.ours.boot", RELOAD, timeout=400, on_mark=on_mark)
+    r = h.run(f"snp.{on}.boot", RELOAD, timeout=SECONDS[on],
+              on_mark=on_mark)
     if not r.ok():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure()]))
     checks = [*judge.host_lines(r, "snp"),
@@ -62,7 +67,11 @@ ENDS = {"panic": ("echo 1 > /proc/sys/kernel/sysrq; "
         "power-off": ("exit 0", 0)}
 
 
-def ours_ends(binary=None):
+# Where a panic that was asked for begins: what follows is no splat.
+CRASH = "sysrq: Trigger a crash"
+
+
+def ours_ends(on="ours", binary=None):
     """However our kernel ends, it takes SNP down: a crash kernel, or whatever
     comes next, finds memory that it can write to."""
     for how, (script, stay) in ENDS.items():
@@ -74,14 +83,19 @@ def ours_ends(binary=None):
         def on_end(monitor, sides=sides):
             sides["end"] = counts.machine(monitor)
 
-        h = host.Host(kernels.get("ours"), binary or machine.build().binary,
+        h = host.Host(kernels.get(on), binary or machine.build().binary,
                       thread="single")
-        r = h.run(f"snp.ours.ends.{how}", "modprobe ccp && modprobe kvm_amd "
-                  f"|| exit 9\nmark up\n{script}\n", timeout=300,
+        r = h.run(f"snp.{on}.ends.{how}", "modprobe ccp && modprobe kvm_amd "
+                  f"|| exit 9\nmark up\n{script}\n", timeout=SECONDS[on],
                   on_mark=on_mark, on_end=on_end)
         if set(sides) != {"up", "end"}:
             raise CaseFailed("\n".join([f"{how}: the machine was asked "
                                         f"{sorted(sides)}", *r.failure()]))
+        splats = [x.strip() for x in
+                  r.console.partition(CRASH)[0].splitlines()
+                  if host.BAD_LINES.search(x)] + r.lockdep_off()
+        if splats:
+            raise CaseFailed("\n".join([f"{how}:", *splats[:3]]))
         panics = bool(host.PANIC.search(r.console))
         if panics != (how == "panic"):
             raise CaseFailed(f"{how}: {'a' if panics else 'no'} panic")
@@ -100,12 +114,14 @@ def ours_ends(binary=None):
     return f"{len(ENDS)} ways"
 
 
-def debug():
-    name = "snp.ours.debug"
-    return Case(name, "the same on our host with a kernel that checks itself "
-                "(KASAN, lockdep, sleeping while atomic), 2 vCPUs, to its "
-                "power-off and without a splat",
-                lambda: judged(host="ours-debug", smp=2, name=name,
+CHECKED = "a kernel that checks itself (KASAN, lockdep, sleeping while atomic)"
+
+
+def debug(smp):
+    name = "snp.ours.debug" if smp > 1 else f"snp.ours.smp{smp}.debug"
+    return Case(name, f"the same on our host with {CHECKED}, {smp} "
+                f"vCPU{'s' * (smp > 1)}, to its power-off and without a splat",
+                lambda: judged(host="ours-debug", smp=smp, name=name,
                                timeout=7200), full=True, order=56)
 
 
@@ -150,4 +166,8 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
               "that it must not",
               ours_ends, order=44),
          self_check("multi"), encrypted("debian-13"),
-         encrypted("debian-backports"), loose(), debug()]
+         encrypted("debian-backports"), loose(), debug(2), debug(1),
+         Case("snp.ours.boot.debug", f"snp.ours.boot on {CHECKED}, without a "
+              "splat", lambda: ours_boots("ours-debug"), full=True, order=56),
+         Case("snp.ours.ends.debug", f"snp.ours.ends on {CHECKED}",
+              lambda: ours_ends("ours-debug"), full=True, order=56)]
