@@ -62,7 +62,7 @@ def judged():
             raise CaseFailed(f"taken for a pass:\n{text}")
 
 
-def run(suite, flavour=""):
+def run(suite, flavour="", pristine=False):
     judged()
     source = SUITES[suite].source
     tests = wanted((paths.ROOT / source).read_text())
@@ -70,7 +70,7 @@ def run(suite, flavour=""):
     load = f"modprobe {module} && " if module else ""
     [(text, status)] = on_host(f"kunit-{suite}",
                                [f"{load}cat {RESULTS.format(suite)}"], {},
-                               flavour)
+                               flavour, pristine)
     if status or not tests:
         raise CaseFailed(f"{text.strip()}; {len(tests)} tests in {source}")
     bad = problems(suite, tests, text)
@@ -79,9 +79,16 @@ def run(suite, flavour=""):
     return f"{len(tests)} tests"
 
 
+def unpatched():
+    return "\n".join(f"{suite}: {run(suite, pristine=True)}"
+                     for suite in SUITES)
+
+
 CASES = [Case(s.case, s.what, lambda suite=suite: run(suite), order=30)
          for suite, s in SUITES.items()] + [
     Case(f"{s.case}.debug", "the same on a kernel that checks itself "
          "(KASAN, lockdep, sleeping while atomic), without a splat",
          lambda suite=suite: run(suite, "debug"), full=True, order=56)
-    for suite, s in SUITES.items()]
+    for suite, s in SUITES.items()] + [
+    Case("kunit.unpatched", "each of these suites passes on QEMU without our "
+         "changes, too", unpatched, full=True, order=53, inputs=("linux",))]

@@ -20,16 +20,19 @@ UPSTREAM = [
 MISTAKES = "private_mem_mistakes_test"
 
 
-def on_host(name, commands, files, flavour=""):
+def on_host(name, commands, files, flavour="", pristine=False):
     """Runs commands on our host, an ordinary computer. Returns what each
     printed with its exit status, after the host proved healthy. flavour: of
-    the kernel, a key of linux.FLAVOURS."""
+    the kernel, a key of linux.FLAVOURS. pristine: the computer is QEMU without
+    our changes, not the machine without its secure processor."""
     lines = ["modprobe kvm_amd || exit 9", "cd /lab"]
     for n, command in enumerate(commands):
         lines += [f"echo; echo '@@ begin {n}'", f"{command} 2>&1",
                   f"echo; echo '@@ end {n}' $?"]
-    h = host.Host(linux.build(flavour), machine.build().binary, snp=False)
-    r = h.run(name + flavour, "\n".join(lines) + "\n", files,
+    m = machine.build(pristine)
+    h = host.Host(linux.build(flavour), m.binary, snp=False)
+    r = h.run(name + flavour + "-unpatched" * pristine,
+              "\n".join(lines) + "\n", files,
               timeout=3000 if flavour else 600)
     if not r.ok():
         raise CaseFailed("\n".join(r.failure()))
@@ -45,14 +48,14 @@ def on_host(name, commands, files, flavour=""):
     return out
 
 
-def upstream(flavour=""):
+def upstream(flavour="", pristine=False):
     built = selftests.build("tests.debian-13")
     names = sorted({c.split()[0] for c in UPSTREAM})
     lost = [n for n in names if not (built / n).exists()]
     if lost:
         raise CaseFailed("not built: " + " ".join(lost))
     seen = on_host("private-upstream", ["./" + c for c in UPSTREAM],
-                   {n: built / n for n in names}, flavour)
+                   {n: built / n for n in names}, flavour, pristine)
     bad = []
     for command, (text, status) in zip(UPSTREAM, seen):
         skips = re.findall(r"^.*skip.*$", text, re.M | re.I)
@@ -74,14 +77,19 @@ def ktap(text, least):
     return len(good)
 
 
-def mistakes(flavour=""):
+def mistakes(flavour="", pristine=False):
     binary = selftests.ours(MISTAKES)
     [(text, status)] = on_host("private-mistakes", [f"./{MISTAKES}"],
-                               {MISTAKES: binary}, flavour)
+                               {MISTAKES: binary}, flavour, pristine)
     n = ktap(text, 12)
     if status:
         raise CaseFailed(f"status {status}")
     return f"{n} cases"
+
+
+def unpatched():
+    """Private memory needs nothing of the machine."""
+    return "\n".join([upstream(pristine=True), mistakes(pristine=True)])
 
 
 CASES = [
@@ -89,6 +97,9 @@ CASES = [
          "memory pass on our kernel, nothing skipped", upstream, order=30),
     Case("private.mistakes", "what private memory invites to get wrong is not "
          "wrong here", mistakes, order=30),
+    Case("private.unpatched", "the same tests pass on QEMU without our changes: "
+         "private memory needs nothing of the machine", unpatched, full=True,
+         order=53, inputs=("linux",)),
 ] + [
     Case(f"{name}.debug", "the same on a kernel that checks itself "
          "(KASAN, lockdep, sleeping while atomic), without a splat",
