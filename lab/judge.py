@@ -248,6 +248,18 @@ def enciphered(before, after, asked):
            f"{to_owner} pages, {to_raw} back, {given} given")
 
 
+def self_checked(before, after, asked):
+    """Asked for, the machine compared what it has cached with the RMP while
+    the guest ran; else it did not, and the run was that of others."""
+    try:
+        n = after["stats"]["self-check"] - before["stats"]["self-check"]
+    except (KeyError, TypeError):
+        n = -1
+    yield ("machine: " + ("checked itself" if asked else "no self-check"),
+           n > 0 if asked else n == 0,
+           f"{n} comparisons" if n >= 0 else "the machine does not say")
+
+
 def rmp_after(before, after):
     """After the guest nothing of it may be left, as the machine sees it."""
     if not before or not after:

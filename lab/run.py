@@ -321,6 +321,9 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
                                   counts.dropped(result.control), req.smp,
                                   req.kind)
             checks += judge.rmp_after(before, after)
+        if req.kind != "plain" and result.ended != "fatal" and \
+                platform.has_psp(binary):
+            checks += judge.self_checked(before, after, req.self_check)
         if req.kind == "snp" and result.ended != "fatal" and \
                 platform.has_psp(binary):
             checks += judge.enciphered(before, after, req.encrypt)

@@ -200,6 +200,10 @@ done
 """
 
 
+# Each cached translation is compared with the RMP at each world switch.
+SELF_CHECK = ("self-check=on",)
+
+
 def sev(on, names=SEV, limit=150, psp=()):
     """The SEV tests of the newest host's kernel: all pass, none skipped, each
     within limit seconds. Debian 13's are in the list."""
@@ -219,23 +223,25 @@ def without(rows, seen):
                    [r.test for r in rows if not r.reason.startswith(TIMED)])
 
 
-def on_machine(rows, name, pristine=False):
+def on_machine(rows, name, pristine=False, psp=()):
     """Runs rows of the list on Debian 13's host. Returns {test: Seen}."""
     built = selftests.build("tests.debian-13")
     return observe(name + "-unpatched" * pristine, "debian-13",
                    machine.build(pristine).binary, built,
                    [(r.test, r.limit) for r in rows],
                    "" if pristine else OFFERED, snp=not pristine,
-                   timed=[r.test for r in rows if r.reason.startswith(TIMED)])
+                   timed=[r.test for r in rows if r.reason.startswith(TIMED)],
+                   psp=psp)
 
 
-def listed(pace):
+def listed(pace, psp=()):
     """The machine does what the list says."""
     rows = [r for r in read(LIST.read_text()) if r.pace == pace]
     if not rows:
         raise CaseFailed(f"the list has no {pace} test")
     return verdict({r.test: r.machine for r in rows},
-                   on_machine(rows, f"selftests-{pace}"))
+                   on_machine(rows, "-".join([f"selftests-{pace}", *psp]),
+                              psp=psp))
 
 
 def unpatched():
@@ -342,15 +348,20 @@ CASES = [
          "nothing get worse", judged, order=6),
     Case("selftests.sev", "the newest kernel's own sev_smoke_test (SEV, "
          "SEV-ES, SNP), sev_init2_tests, sev_migrate_tests and sev_dbg_test "
-         "pass on it",
-         lambda: sev("debian-backports", SEV + SEV_DEBUG), order=42,
-         inputs=("machine",)),
-    Case("selftests.sev.ours", "the same tests pass on our host",
-         lambda: sev("ours"), order=47),
+         "pass on it, one thread a CPU, every cached translation compared with "
+         "the RMP",
+         lambda: sev("debian-backports", SEV + SEV_DEBUG, psp=SELF_CHECK),
+         order=42, inputs=("machine",)),
+    Case("selftests.sev.ours", "the same tests pass on our host, the machine "
+         "checking itself there, too", lambda: sev("ours", psp=SELF_CHECK),
+         order=47),
     Case("selftests.quick", "6.12's KVM selftests on Debian 13's kernel, the "
          "SEV ones among them, do what the list says: nothing that passes on "
          "unpatched QEMU fails", lambda: listed("quick"), order=43,
          inputs=("machine",)),
+    Case("selftests.quick.self-check", "the same with every cached translation "
+         "compared with the RMP", lambda: listed("quick", SELF_CHECK),
+         full=True, order=60, inputs=("machine",)),
     Case("selftests.slow", "the same for those that take minutes",
          lambda: listed("slow"), full=True, order=60, inputs=("machine",)),
     Case("selftests.alone", "the same, and on unpatched QEMU, for those that "

@@ -76,7 +76,8 @@ ENABLED = """\
 
 SIDE = {"stats": {"vmgexit": {}, "vmgexit-msr": {}, "rmpupdate-to-guest": 0,
                   "rmpupdate-to-pre-guest": 0, "firmware": {},
-                  "cipher": {"pages-to-owner": 7, "pages-to-raw": 7}},
+                  "cipher": {"pages-to-owner": 7, "pages-to-raw": 7},
+                  "self-check": 3},
         "rmp-summary": {"states": {"hypervisor": 9, "firmware": 4},
                         "asids": {}},
         "guests": {"snp": [], "sev": [], "sev-bytes-measured": 0x1000,
@@ -95,12 +96,13 @@ def good():
     after["guests"]["snp-digests"].append(LAUNCHED.hex())
     return {"console": CONSOLE, "says": list(SAYS), "control": CONTROL,
             "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after,
-            "kind": "snp", "encrypt": False}
+            "kind": "snp", "encrypt": False, "self_check": False}
 
 
 def enciphered():
     run = good()
-    run["encrypt"] = True
+    run["encrypt"] = run["self_check"] = True
+    run["after"]["stats"]["self-check"] = 12
     run["after"]["stats"]["cipher"] = {"pages-to-owner": 109,
                                        "pages-to-raw": 109}
     return run
@@ -138,6 +140,8 @@ def verdict(run):
     checks += judge.cross(run["before"], run["after"], hist, r.says, stream,
                           counts.dropped(r.control), 2, run["kind"])
     checks += judge.rmp_after(run["before"], run["after"])
+    checks += judge.self_checked(run["before"], run["after"],
+                                 run["self_check"])
     if run["kind"] == "snp":
         checks += judge.measured(run["before"], run["after"], LAUNCHED)
         checks += judge.enciphered(run["before"], run["after"], run["encrypt"])
@@ -236,7 +240,14 @@ SPOILED += [
     (after("stats", "cipher", value={"pages-to-owner": 8, "pages-to-raw": n}),
      NOT) for n in (7, 8)
 ] + [(after("stats", "cipher", value={}), NOT)]
+SPOILED += [
+    (after("stats", "self-check", value=n), "machine: no self-check")
+    for n in (4, None)
+]
 SPOILED_ENCIPHERED = [
+    (after("stats", "self-check", value=n), "machine: checked itself")
+    for n in (3, None)
+] + [
     (after("stats", "cipher", value={"pages-to-owner": n, "pages-to-raw": m}),
      EACH) for n, m in ((7, 7), (109, 108), (109, 110), (108, 108))
 ] + [(after("stats", "cipher", value={}), EACH)]

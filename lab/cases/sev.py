@@ -23,6 +23,16 @@ def one(kind, on, smp, full=False):
                 order=59 if full else 45, inputs=("machine",))
 
 
+def self_check(kind):
+    name = f"{kind}.self-check"
+    return Case(name, f"{guest.KINDS[kind].what} guest of 2 vCPUs on the "
+                "newest host, one thread a CPU, every cached translation "
+                "compared with the RMP",
+                lambda: judged(host=NEWEST, smp=2, kind=kind, thread="multi",
+                               self_check=True, name=name, timeout=3600),
+                full=True, order=59, inputs=("machine",))
+
+
 # The first security version of SNP's firmware (byte 6 of the TCB version) with
 # which 7.2 offers no SEV-ES on processors of family 19h.
 WITHDRAWN = 0x1b
@@ -98,6 +108,7 @@ def withdrawn():
 CASES = [one(kind, on, smp, full=(smp == 1 and on == NEWEST))
          for kind in ("sev", "sev-es") for on in ("debian-13", NEWEST)
          for smp in (1, 2)]
+CASES += [self_check(kind) for kind in ("sev", "sev-es")]
 CASES.append(Case("sev-es.withdrawn", "at the firmware's security version at "
                   "which the newest kernel withdraws SEV-ES it does, and stock "
                   "QEMU is refused such a VM type; one below it does not",

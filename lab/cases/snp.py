@@ -125,14 +125,18 @@ def debug(smp):
                                timeout=7200), full=True, order=56)
 
 
-def self_check(thread):
-    name = f"snp.self-check.{thread}"
-    return Case(name, "the same on Debian 13's host, every cached translation "
+def self_check(thread, on="debian-13"):
+    """Debian 13's host in each check; the others in the full one."""
+    full = on != "debian-13"
+    name = f"snp.self-check.{on}.{thread}" if full else \
+        f"snp.self-check.{thread}"
+    return Case(name, f"the same on {on}'s host, every cached translation "
                 "compared with the RMP at each world switch and RMP change, "
                 f"machine threads: {thread}",
-                lambda: judged(host="debian-13", smp=2, thread=thread,
-                               self_check=True, name=name, timeout=1200),
-                order=46, inputs=("machine",))
+                lambda: judged(host=on, smp=2, thread=thread, self_check=True,
+                               name=name, timeout=1200 + 1200 * full),
+                full=full, order=59 if full else 46,
+                inputs=("machine", "linux")[:1 + (on == "ours")])
 
 
 def encrypted(kernel):
@@ -165,7 +169,9 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
               "when it powers off: the firmware says so, and keeps no page "
               "that it must not",
               ours_ends, order=44),
-         self_check("multi"), encrypted("debian-13"),
+         self_check("multi"),
+         *(self_check(thread, on) for on in ("debian-backports", "ours")
+           for thread in ("single", "multi")), encrypted("debian-13"),
          encrypted("debian-backports"), loose(), debug(2), debug(1),
          Case("snp.ours.boot.debug", f"snp.ours.boot on {CHECKED}, without a "
               "splat", lambda: ours_boots("ours-debug"), full=True, order=56),
