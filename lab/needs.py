@@ -22,8 +22,12 @@ PACKAGES = {
 }
 
 
-def missing():
-    want = [p for group in PACKAGES.values() for p in group]
+# What only the cases `fuzz.*` of `check --full` use: libFuzzer comes with clang.
+FUZZER = ["clang"]
+
+
+def missing(want=None):
+    want = want or [p for group in PACKAGES.values() for p in group]
     r = subprocess.run(["dpkg-query", "-W", "-f",
                         "${Package} ${db:Status-Abbrev}\n", *want],
                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -33,9 +37,14 @@ def missing():
     return [p for p in want if p not in here]
 
 
-def install():
-    """Installs what is missing, from the machine's own sources."""
-    want = missing()
+def fuzzer():
+    install(FUZZER)
+
+
+def install(packages=None):
+    """Installs what is missing, of these or of what builds need, from the
+    machine's own sources."""
+    want = missing(packages)
     if not want:
         return
     prefix = []

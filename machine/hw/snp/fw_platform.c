@@ -37,6 +37,23 @@ static void own_pages(SnpFw *fw, const SnpFwRange *r, RmpState s)
     }
 }
 
+/* [FW-SHUTDOWN-RMP] wherever the host had its buffers, the table stays */
+static void give_back(SnpFw *fw, const SnpFwRange *r)
+{
+    const RmpEntry e = fw_state_entry(RMP_RECLAIM);
+
+    for (uint64_t i = 0; i < r->npages; i++) {
+        uint64_t spa = r->base + i * RMP_PAGE_SIZE;
+
+        if (!rmp_covered(fw->rmp, spa)) {
+            return;
+        }
+        if (!fw_private_page(fw, spa)) {
+            rmp_fw_set(fw->rmp, spa, &e);
+        }
+    }
+}
+
 static SnpFwRange rmp_range(const SnpFw *fw)
 {
     return (SnpFwRange){
@@ -247,12 +264,14 @@ static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
 
     fw_drop_guests(fw);
     /* [FW-SHUTDOWN-IOMMU] the host may now give the buffers back */
-    for (unsigned i = 0; iommu && i < fw->niommu; i++) {
-        own_pages(fw, &fw->iommu[i], RMP_RECLAIM);
-    }
     if (iommu) {
+        unsigned n = fw->niommu;
+
         fw->niommu = 0;
         fw->iommu_snp = false;
+        for (unsigned i = 0; i < n; i++) {
+            give_back(fw, &fw->iommu[i]);
+        }
     }
     /* [FW-SHUTDOWN-HV-FIXED] */
     for (uint64_t pfn = 0; pfn < fw->rmp->npages; pfn++) {
