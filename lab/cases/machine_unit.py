@@ -47,6 +47,15 @@ def device():
                   f"{paths.shown(script)} {paths.shown(binary)} -L ...")
 
 
+def properties():
+    binary = machine.build().binary
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    script = paths.ROOT / "machine" / "tests" / "properties.py"
+    return report("machine-properties",
+                  [sys.executable, script, binary, *where],
+                  f"{paths.shown(script)} {paths.shown(binary)} -L ...")
+
+
 def two_cpus():
     binary = machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
@@ -76,6 +85,9 @@ CASES = [
     Case("machine.device", "the secure processor's PCI function does what "
          "drivers expect, register by register, and refuses options it "
          "cannot serve", device, order=10),
+    Case("machine.properties", "the machine does not start with properties "
+         "that are bad, contradict each other or do not fit its memory: it "
+         "says which in a line and ends with status 1", properties, order=10),
     Case("machine.two-cpus", "with one thread a CPU, no CPU executes code "
          "that another has modified and told it about, nor loses flags, nor "
          "leaves its pages",

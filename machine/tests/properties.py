@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Properties that the machine must refuse, and their neighbours that it must not.
+
+    properties.py QEMU-BINARY [-L DIR]...
+
+A machine that refuses says why in one line, with a hint at most, and ends with
+status 1; one that starts is told to quit. Prints KTAP; the exit status says
+whether all cases passed."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+from device import KEY
+
+PC, TCG = "q35,max-ram-below-4g=1G", "tcg"
+BASE = ["-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]
+QUIT = '{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n'
+# The RMP of 4 GiB and a bit takes 18 MiB; 2 MiB on either side are the least.
+LEAST = 1024 + 18 + 4
+
+NUMBERS = [                     # property, worst accepted, refused, what is said
+    ("max-asid", "1023", "1024", "max-asid"),
+    ("max-asid", "100", "99", "max-asid"),
+    ("min-sev-asid", "1", "0", "min-sev-asid"),
+    ("min-sev-asid", "509", "510", "min-sev-asid"),
+    ("max-asid", "0x3ff", "4294967296", "max-asid"),
+    ("api-major", "255", "256", "api-major"),
+    ("api-minor", "0", "-1", "api-minor"),
+    ("build", "255", "256", "build"),
+    ("committed-build", "24", "25", "committed-build"),
+    ("committed-tcb", "0x4818000000000007", "0x4818000000000008",
+     "committed-tcb"),
+    # one part above what runs, all others below
+    ("committed-tcb", "0x4800000000000000", "0x4900000000000000",
+     "committed-tcb"),
+    ("committed-tcb", "0x0018000000000000", "0x0019000000000000",
+     "committed-tcb"),
+    ("report-version", "2", "1", "report-version"),
+    ("report-version", "3", "4", "report-version"),
+    ("report-version", "5", "6", "report-version"),
+    ("report-version", "0", "256", "report-version"),
+    ("tcb", "1", "latest", "tcb"),
+    ("seed", "18446744073709551615", "18446744073709551616", "seed"),
+    ("seed", "7", "/dev/null", "seed"),
+    ("encrypt", "on", "maybe", "encrypt"),
+    ("self-check", "off", "2", "self-check"),
+    ("loose-size", "on", "", "loose-size"),
+]
+
+failures = []
+checks = 0
+
+
+def check(ok, what):
+    global checks
+    checks += 1
+    if not ok:
+        failures.append(what)
+
+
+class Starter:
+    def __init__(self, binary, dirs):
+        self.argv = [binary, *dirs, *BASE]
+
+    def start(self, device, memory="2G", *more, machine=PC, accel=TCG):
+        return subprocess.run([*self.argv, "-machine", machine, "-accel",
+                               accel, "-m", memory, *more, "-device", device],
+                              text=True, input=QUIT, capture_output=True,
+                              timeout=300, check=False)
+
+    def good(self, *args):
+        done = self.start(*args)
+        check(done.returncode == 0 and '"QMP"' in done.stdout,
+              f"{args}: status {done.returncode}: {done.stderr.strip()}")
+
+    def bad(self, said, *args, **kwargs):
+        done = self.start(*args, **kwargs)
+        lines = [x for x in done.stderr.splitlines() if x.strip() and
+                 "TCG doesn't support" not in x]
+        check(done.returncode == 1 and 1 <= len(lines) <= 2 and
+              said in lines[0],
+              f"{args} {kwargs}: status {done.returncode}: "
+              f"{done.stderr.strip()}")
+
+
+def numbers(s):
+    for name, good, bad, said in NUMBERS:
+        s.good(f"amd-psp,{name}={good}")
+        s.bad(said, f"amd-psp,{name}={bad}")
+
+
+def names(s):
+    s.bad("no-such", "amd-psp,no-such=1")
+    s.bad("amd-pspx", "amd-pspx")
+    s.bad("one amd-psp", "amd-psp", "2G", "-device", "amd-psp")
+    # of two contradictions the first is told
+    s.bad("max-asid", "amd-psp,max-asid=1024,report-version=1")
+
+
+def memory(s):
+    s.good("amd-psp", f"{LEAST}M")
+    s.bad(f"needs {LEAST - 1024} MiB of memory above 4 GiB", "amd-psp",
+          f"{LEAST - 2}M")
+    s.bad("above 4 GiB for the RMP", "amd-psp", "1G")
+    s.bad("above 4 GiB for the RMP", "amd-psp", "64M")
+
+
+def platforms(s):
+    s.bad("PCI", "amd-psp", machine="none")
+    s.bad("tcg", "amd-psp", accel="qtest")
+
+
+def chips(s):
+    with tempfile.TemporaryDirectory() as top:
+        def path(name):
+            return os.path.join(top, name)
+
+        def write(name, data):
+            with open(path(name), "wb") as f:
+                f.write(data)
+
+        device = f"amd-psp,chip={top}"
+        s.bad("gone", f"amd-psp,chip={top}/gone")
+        write("file", b"")
+        s.bad("file", f"amd-psp,chip={top}/file")
+        s.bad("chip-id", device)
+        os.mkdir(path("chip-id"))               # there, and not to be read
+        s.bad("chip-id", device)
+        os.rmdir(path("chip-id"))
+        write("chip-id", bytes(65))
+        s.bad("65 bytes", device)
+        write("chip-id", bytes(64))
+        s.bad("secret", device)
+        os.symlink("secret", path("secret"))    # to itself
+        s.bad("secret", device)
+        os.unlink(path("secret"))
+        write("secret", bytes(32))
+        s.bad("no vcek-", device)
+        vcek = "vcek-4818000000000007.pem"
+        os.mkdir(path(vcek))
+        s.bad(vcek, device)
+        os.rmdir(path(vcek))
+        write(vcek, KEY[:100])
+        s.bad("not a private key of P-384", device)
+        write(vcek, os.urandom(1 << 20))
+        s.bad("not a private key of P-384", device)
+        write(vcek, KEY)
+        s.good(device)
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    s = Starter(sys.argv[1], sys.argv[2:])
+    cases = [("properties: numbers and switches", numbers),
+             ("properties: names, and devices that are too many", names),
+             ("properties: memory that the RMP does not fit in", memory),
+             ("properties: machines without PCI or TCG", platforms),
+             ("properties: the chip's directory", chips)]
+    bad = 0
+    print(f"KTAP version 1\n1..{len(cases)}")
+    for number, (name, case) in enumerate(cases, 1):
+        global checks
+        checks = 0
+        failures.clear()
+        case(s)
+        for what in failures:
+            print(f"# {what}")
+        bad += bool(failures)
+        print(f"{'not ok' if failures else 'ok'} {number} {name} "
+              f"# {checks - len(failures)} of {checks}", flush=True)
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
