@@ -46,8 +46,9 @@ def conforms(suite, cpu=platform.CPU, devices=(), psp=(), log=None):
 
 def device():
     how = "a SCSI controller that copies memory"
-    clear, hidden = (conforms("device", ["lsi53c895a"], [f"encrypt={x}"],
-                              f"conform-device-{x}") for x in ("off", "on"))
+    clear, hidden = (conforms("device", devices=["lsi53c895a"],
+                              psp=[f"encrypt={x}"],
+                              log=f"conform-device-{x}") for x in ("off", "on"))
     return f"{clear}; enciphered: {hidden}; by {how}"
 
 

@@ -100,7 +100,7 @@ def tracked():
     """Every file of the tree, from its root; not what is built."""
     for here, below, names in os.walk(paths.ROOT):
         below[:] = sorted(set(below) - {".git", "out", "__pycache__"})
-        for name in sorted(names):
+        for name in sorted(set(names) - {".git"}):
             yield (pathlib.Path(here) / name).relative_to(paths.ROOT)
 
 
@@ -112,7 +112,8 @@ def licences():
     for place, text in spoiled:
         if not licence_of(pathlib.Path(place), text):
             raise CaseFailed(f"{place} with {text.strip()!r} was let through")
-    code = [p for p in tracked() if CODE.fullmatch(p.name)]
+    code = [p for p in tracked()
+            if CODE.fullmatch(p.name) and "seeds" not in p.parts]
     bad = [licence_of(p, (paths.ROOT / p).read_text()) for p in code]
     owned = re.findall(r"^F:\s+(\S+)", (paths.ROOT / "MAINTAINERS").read_text(),
                        re.M)

@@ -145,9 +145,13 @@ void helper_psmash(CPUX86State *env)
 static void probe_operand(CPUX86State *env, vaddr addr, uintptr_t ra)
 {
     int mmu = cpu_mmu_index(env_cpu(env), false);
+    vaddr last = addr + sizeof(RmpUpdate) - 1;
 
     probe_write(env, addr, 1, mmu, ra);
-    probe_write(env, addr + sizeof(RmpUpdate) - 1, 1, mmu, ra);
+    /* a fault tells the first byte that cannot be written */
+    if ((addr ^ last) & TARGET_PAGE_MASK) {
+        probe_write(env, last & TARGET_PAGE_MASK, 1, mmu, ra);
+    }
 }
 
 void helper_rmpread(CPUX86State *env)
