@@ -124,6 +124,9 @@ def _read(monitor, psp, raw):
                             size=s["pages"] * rmp.ENTRY,
                             filename=str(raw.absolute()))
             parts.append((s["covers"], raw.read_bytes()))
+            if len(parts[-1][1]) != s["pages"] * rmp.ENTRY:
+                raise say.Failed("the machine gave less of its RMP than it "
+                                 "said there was")
     finally:
         if runs:
             monitor.command("cont")

@@ -219,8 +219,6 @@ static void check_guests(void)
     }
     for (unsigned i = 1; i <= FW_MAX_ASID; i++) {
         MUST(!bound[i] || !fw.asid_dirty[i], "ASID %u bound and dirty", i);
-        MUST(!view.key[i] || snp[i] || fw.asid_dirty[i],
-             "ASID %u has a key and no guest", i);
         MUST(!snp[i] || view.key[i], "ASID %u has a guest and no key", i);
     }
     MUST((fw.sev_state == SEV_WORKING) == !!nsev && fw.niommu <= FW_MAX_IOMMU,
