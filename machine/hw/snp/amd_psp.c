@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The mailbox that drivers call the SEV firmware through. With one thread for
- * all CPUs, and for writes that are none of a CPU's, a command runs to its end
- * inside the write that starts it. With one thread a CPU it runs once no CPU
- * does; the mailbox says so long that it is busy. There is no cryptographic
+ * all CPUs a command runs to its end inside a CPU's write that starts it. With
+ * one thread a CPU, or if a device writes, it runs once no CPU does; the mailbox
+ * says so long that it is busy. There is no cryptographic
  * engine and no TEE behind this function.
  */
 #include "qemu/osdep.h"
@@ -20,6 +20,7 @@
 #include "hw/snp/platform.h"
 #include "migration/vmstate.h"
 #include "qemu/main-loop.h"
+#include "system/runstate.h"
 #include "system/tcg.h"
 #include "cpu.h"
 #include "target/i386/snp/snp.h"
@@ -181,7 +182,13 @@ static void run_alone(CPUState *cs, run_on_cpu_data data)
 
 static void start_command(AmdPspState *s, uint32_t val)
 {
-    if (!qemu_tcg_mttcg_enabled() || !current_cpu) {
+    CPUState *cs = current_cpu;
+
+    /* a device can be told to write here, too, while CPUs run */
+    if (!cs && runstate_is_running()) {
+        cs = first_cpu;
+    }
+    if (!cs || (!qemu_tcg_mttcg_enabled() && current_cpu)) {
         run_command(s, val);
         return;
     }
@@ -191,7 +198,7 @@ static void start_command(AmdPspState *s, uint32_t val)
      */
     s->cmdresp = val;
     s->waiting = true;
-    async_safe_run_on_cpu(current_cpu, run_alone, RUN_ON_CPU_HOST_PTR(s));
+    async_safe_run_on_cpu(cs, run_alone, RUN_ON_CPU_HOST_PTR(s));
 }
 
 static uint64_t psp_read(void *opaque, hwaddr addr, unsigned size)

@@ -105,7 +105,7 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         if (!(prot & (1 << access))) {
             continue;
         }
-        if (mmu_idx == MMU_NESTED_IDX ? x86_snp_check_nested(env, &f, access)
+        if (mmu_idx == MMU_NESTED_IDX ? x86_snp_judge_nested(env, &f, access)
                                       : x86_snp_check_host(env, &f, access)) {
             return true;
         }

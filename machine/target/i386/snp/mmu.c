@@ -86,7 +86,7 @@ static uint64_t check(CPUX86State *env, X86SnpFill *fill, RmpAccess *a,
     return 0;
 }
 
-uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
+uint64_t x86_snp_judge_nested(CPUX86State *env, X86SnpFill *fill,
                               MMUAccessType access)
 {
     RmpAccess a = {
@@ -108,11 +108,20 @@ uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
         return 0;
     }
     refused = check(env, fill, &a, access);
-    if (!refused && a.snp && a.cbit) {
-        refused = x86_snp_spurious_fault();
-    }
     /* [MEM-SHARED-READ] private accesses are allowed to the owner only */
     fill->outside = !(a.snp && a.cbit) && x86_snp_is_outside(env, a.spa);
+    return refused;
+}
+
+uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
+                              MMUAccessType access)
+{
+    uint64_t refused = x86_snp_judge_nested(env, fill, access);
+
+    if (!refused && fill->cbit && x86_snp_enabled(env) &&
+        (env->snp.guest & SNP_GUEST_SNP)) {
+        refused = x86_snp_spurious_fault();
+    }
     return refused;
 }
 

@@ -96,6 +96,9 @@ typedef struct X86SnpFill {
  */
 uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
                               MMUAccessType access);
+/* The same of one that is cached already: nothing is counted or injected */
+uint64_t x86_snp_judge_nested(CPUX86State *env, X86SnpFill *fill,
+                              MMUAccessType access);
 uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access);
 /* Would the host, or a page walk, see ciphertext there? */
