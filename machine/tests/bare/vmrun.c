@@ -359,6 +359,10 @@ static const struct {
     { "SEV-ES, ASID of SEV", CONTROL, SNP, 0x058, 0, 100 },
     { "SEV-ES, ASID of nobody", CONTROL, SNP, 0x058, 0, 600 },
     { "another guest's ASID", CONTROL, SNP, 0x058, 0, 8 },
+    /* VMRUN-VMSA-XSTATE: AMX tiles, and a bit of nothing */
+    { "XCR0 bit 18", SAVE, SNP, 0x3e8, ~0ul, 1ul << 18 },
+    { "XCR0 bit 62", SAVE, SNP, 0x3e8, ~0ul, 1ul << 62 },
+    { "XSS bit 63", SAVE, SNP, 0x140, ~0ul, 1ul << 63 },
     /* VMRUN-SEV-FEATURES; the VMSA keeps SNP active */
     { "SEV_FEATURES 1", SAVE, SNP, 0x3b0, ~0ul, 1ul << 1 },
     { "SEV_FEATURES 5", SAVE, SNP, 0x3b0, ~0ul, 1ul << 5 },
@@ -407,6 +411,31 @@ static void suite_fields(void)
     vm_run(OWNER, i_pause, 0, 0, 0, &x);
     cell(is_done(&x));
     ktap_end("VMRUN and fields that are not consistent");
+}
+
+/* ---- what must not bring the machine down ---- */
+
+static void spoil_task(uint8_t *v, uint8_t *save)
+{
+    (void)v;
+    save[0x0cb] = 3;            /* CPL */
+    save[0x092] &= ~0x80;       /* TR is not present */
+}
+
+static void suite_harm(void)
+{
+    Exit x;
+
+    ktap_begin();
+    /* an exception at CPL 3 needs the stack of a task */
+    vm_spoil = spoil_task;
+    vm_run(OWNER, i_ud2, 0, 0, 0, &x);
+    vm_spoil = NULL;
+    if (cell(x.code == EXIT_SHUTDOWN && x.answer.kind == ANSWER_NONE)) {
+        shown("no task", OWNER, &x);
+    }
+    cell(window_check());
+    ktap_end("a guest that spoils its task register");
 }
 
 /* RMP-VMSA-SNP, VMRUN-VMSA-RMP: a VMSA in a page of every state */
@@ -507,12 +536,13 @@ static void suite_vmcb_pages(void)
 
 void suite_vmrun(void)
 {
-    ktap_plan(8);
+    ktap_plan(9);
     window_init();
     vm_init();
     suite_exits();
     suite_memory();
     suite_fields();
+    suite_harm();
     suite_vmsa_pages();
     suite_vmcb_pages();
 }

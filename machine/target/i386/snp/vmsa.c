@@ -149,11 +149,28 @@ static void save_gprs(CPUX86State *env, SevVmsa *v)
     }
 }
 
+/*
+ * What XSAVE's and CPUID's sizes are computed from: bits of areas that the CPU
+ * has not got lead beyond what TCG accesses at once.
+ */
+static uint64_t known_xcr0(CPUX86State *env)
+{
+    return (uint64_t)env->features[FEAT_XSAVE_XCR0_HI] << 32 |
+           env->features[FEAT_XSAVE_XCR0_LO];
+}
+
+static uint64_t known_xss(CPUX86State *env)
+{
+    return (uint64_t)env->features[FEAT_XSAVE_XSS_HI] << 32 |
+           env->features[FEAT_XSAVE_XSS_LO];
+}
+
+/* The host's come from a page that the host may write to meanwhile. */
 static void load_xstate(CPUX86State *env, uint64_t xcr0, uint64_t xss,
                         uint32_t pkru)
 {
-    env->xcr0 = xcr0;
-    env->xss = xss;
+    env->xcr0 = xcr0 & known_xcr0(env);
+    env->xss = xss & known_xss(env);
     env->pkru = pkru;
     cpu_sync_avx_hflag(env);
     cpu_sync_bndcs_hflags(env);
@@ -263,6 +280,11 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
         !(efer & MSR_EFER_SVME) || (efer & MSR_EFER_RESERVED) ||
         ((efer & MSR_EFER_LMA) &&
          (cr3 & ~SNP_C_MASK) >> env_archcpu(env)->phys_bits)) {
+        return SVM_EXIT_ERR;
+    }
+    /* [VMRUN-VMSA-XSTATE] */
+    if ((ldq_le_p(&v.xcr0) & ~known_xcr0(env)) ||
+        (ldq_le_p(&v.xss) & ~known_xss(env))) {
         return SVM_EXIT_ERR;
     }
 
