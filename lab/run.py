@@ -14,6 +14,7 @@ from lab import (build, counts, guest, host, hostimage, identity, judge,
 from lab import digest as launch_digest
 
 QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
+LEAST = 3 << 30         # memory of a host: some has to lie above 4 GiB
 OVMF_INSIDE = "usr/share/ovmf/OVMF.fd"
 
 
@@ -96,6 +97,9 @@ def check(req):
                        f"{req.host_memory}", "give --host-memory more")
     if req.machine:
         _psp(req, pathlib.Path(req.machine))
+    if size(req.host_memory) < LEAST:
+        raise say.Stop(f"of {req.host_memory} none lies above 4 GiB, where the "
+                       "RMP does", "give --host-memory 3G or more")
     build.memory(size(req.host_memory) >> 20)
 
 

@@ -620,6 +620,7 @@ REFUSED = [
     (["run", "--memory", "lots"], "not a size"),
     (["run", "--memory", "16M"], "128M"),
     (["run", "--memory", "8G"], "does not fit"),
+    (["run", "--host-memory", "2560M"], "above 4 GiB"),
     (["run", "--host", "debian-13", "--memory", "900G", "--host-memory",
       "990G"], "of memory available"),
     (["run", "--smp", "0"], "between 1 and 8"),
