@@ -123,6 +123,17 @@ QEMU_BUILD_BUG_ON(PAGE_EXEC != 1 << MMU_INST_FETCH);
 /* Changes of the RMP begun, and those whose flush has been queued. */
 static unsigned begun, flushed;
 
+/*
+ * Flushes queued for a CPU that it has not done yet, by its index: work leaves
+ * the CPU's list before it is done.
+ */
+static unsigned owed[256];
+
+static unsigned *owed_by(CPUState *cs)
+{
+    return &owed[cs->cpu_index % ARRAY_SIZE(owed)];
+}
+
 /* May the CPU be judged? Then *@when is what may not have changed meanwhile. */
 static bool settled(CPUState *cs, unsigned *when)
 {
@@ -130,7 +141,8 @@ static bool settled(CPUState *cs, unsigned *when)
     unsigned done = qatomic_load_acquire(&flushed);
 
     *when = qatomic_load_acquire(&begun);
-    return *when == done && QSIMPLEQ_EMPTY_ATOMIC(&cs->work_list);
+    return *when == done && QSIMPLEQ_EMPTY_ATOMIC(&cs->work_list) &&
+           !qatomic_read(owed_by(cs));
 }
 
 static void check_one(CPUState *cs, int mmu_idx, const CPUTLBEntry *te,
@@ -164,6 +176,8 @@ static void check_cpu(CPUState *cs, const char *where)
         return;
     }
     snp_stat(SNP_STAT_SELF_CHECK);
+    /* A CPU empties and resizes its own tables whenever it likes. */
+    qemu_spin_lock(&cs->neg.tlb.c.lock);
     for (idx = 0; idx <= MMU_NESTED_IDX; idx++) {
         CPUTLBDesc *d = &cs->neg.tlb.d[idx];
         CPUTLBDescFast *f = &cs->neg.tlb.f[idx];
@@ -179,6 +193,7 @@ static void check_cpu(CPUState *cs, const char *where)
             check_one(cs, idx, &d->vtable[i], &d->vfulltlb[i], where, since);
         }
     }
+    qemu_spin_unlock(&cs->neg.tlb.c.lock);
 }
 
 static bool self_check(void)
@@ -202,6 +217,29 @@ static void check_all(CPUState *self, run_on_cpu_data what)
 
     CPU_FOREACH(cs) {
         check_cpu(cs, what.host_ptr);
+    }
+}
+
+static void flush_done(CPUState *cs, run_on_cpu_data data)
+{
+    qatomic_dec(owed_by(cs));
+}
+
+void x86_snp_check_flush(bool queued)
+{
+    CPUState *cs;
+
+    if (!self_check()) {
+        return;
+    }
+    CPU_FOREACH(cs) {
+        if (!queued) {
+            qatomic_inc(owed_by(cs));
+        } else if (cs == current_cpu) {
+            async_safe_run_on_cpu(cs, flush_done, RUN_ON_CPU_NULL);
+        } else {
+            async_run_on_cpu(cs, flush_done, RUN_ON_CPU_NULL);
+        }
     }
 }
 

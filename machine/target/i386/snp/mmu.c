@@ -203,7 +203,9 @@ void x86_snp_flush_all(void)
     CPUState *cs;
 
     if (qemu_tcg_mttcg_enabled() && current_cpu) {
+        x86_snp_check_flush(false);
         tlb_flush_all_cpus_synced(current_cpu);
+        x86_snp_check_flush(true);
         return;
     }
     CPU_FOREACH(cs) {

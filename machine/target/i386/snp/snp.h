@@ -203,6 +203,8 @@ uint64_t x86_snp_spurious_fault(void);
 
 /* The CPU enters or leaves a guest. Called by its own thread. */
 void x86_snp_check_tlbs(CPUState *cs, const char *where);
+/* Before a flush of all CPUs is queued, and once it is. */
+void x86_snp_check_flush(bool queued);
 /*
  * Around every change of the RMP and the flush that goes with it. Neither
  * locks, but nothing in between may leave the helper; @stricter: something
