@@ -4,10 +4,12 @@ interrupted run goes on where it was, a change runs again what it concerns."""
 
 import functools
 import json
+import re
 
 from lab import paths, stamp
 
 FILE = paths.OUT / "check-full.json"
+BESIDE = re.compile(r"^from lab\.cases(?:\.(\w+))? import (\([^)]*\)|.*)", re.M)
 
 # What a case can depend on; lab/ itself, less the other cases, always counts.
 PARTS = {
@@ -31,9 +33,26 @@ def _lab():
     return stamp.digest([str(p.relative_to(paths.LAB)) for p in files], *files)
 
 
+def sources(file):
+    """The file that a case stands in, and those beside it that it takes
+    functions from, as do these."""
+    found, todo = set(), [file]
+    while todo:
+        file = todo.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        for module, names in BESIDE.findall(file.read_text()):
+            todo += [file.with_name(name + ".py")
+                     for name in [module] * bool(module) or
+                     re.findall(r"\w+", names)]
+    return sorted(found)
+
+
 def inputs(case):
     """One digest of all the case's outcome can depend on."""
-    return stamp.digest(_lab(), case.source, *(_part(p) for p in case.inputs))
+    return stamp.digest(_lab(), *sources(case.source),
+                        *(_part(p) for p in case.inputs))
 
 
 class Record:

@@ -204,7 +204,7 @@ done
 SELF_CHECK = ("self-check=on",)
 
 
-def sev(on, names=SEV, limit=150, psp=()):
+def sev(on, names=SEV, limit=300, psp=()):
     """The SEV tests of the newest host's kernel: all pass, none skipped, each
     within limit seconds. Debian 13's are in the list."""
     tests = [f"x86/{t}" for t in SEV + SEV_DEBUG]
