@@ -4,6 +4,7 @@ kernels' own, unmodified KVM selftests on stock hosts: the SEV ones by name,
 all of Debian 13's against lab/lists/kvm-selftests-6.12.tsv."""
 
 import collections
+import json
 import re
 import subprocess
 
@@ -131,10 +132,19 @@ def observe(name, kernel, binary, built, tests, before="", snp=True,
         kernel = kernels.get(kernel)
     h = host.Host(kernel, binary, smp=2, thread="multi", snp=snp,
                   psp=psp)
-    r = h.run(name, script(tests, before, timed), files,
-              timeout=180 + max(BOOT, sum(limit + 5 for _, limit in tests
-                                          if limit > QUICK)))
+    compared = []
+
+    def on_mark(_name, _text, monitor):
+        compared.append(json.loads(monitor.get("/machine/peripheral/psp",
+                                               "stats"))["self-check"])
+
+    checks = "self-check=on" in psp
+    long = sum(limit + 5 for _, limit in tests if limit > QUICK)
+    r = h.run(name, script(tests, before, timed) + "mark tested\n" * checks,
+              files, on_mark=on_mark, timeout=180 + max(BOOT, long))
     bad = splats(r.console, len(tests))
+    if checks and r.ok() and not any(compared):
+        raise CaseFailed("the machine compared nothing with the RMP")
     seen = {}
     for n, (test, _) in enumerate(tests):
         m = re.search(rf"^@@ begin {n}\n(.*?)\n@@ end {n} (\d+)$", r.control,
