@@ -7,15 +7,8 @@
  * by leaves of 4K and 2M. And what SNP makes of the IOMMU itself: locked
  * registers, where COMPLETION_WAIT may store, the log, until it is shut down.
  */
-#include "window.h"
+#include "product.h"
 #include "dma.h"
-
-static struct {
-    State state;
-    bool size_2m;
-    unsigned spot;
-    uint64_t spa;
-} now;
 
 static const char *const map_name[NMAPS] = {
     [MAP_OFF] = "IOMMU off", [MAP_NONE] = "no translation", [MAP_4K] = "4K",
@@ -32,9 +25,9 @@ static volatile uint64_t *store;
 
 static void where(Map map, uint64_t page, const char *what)
 {
-    print("# %s %s, page %u%s: %s by a device, %s: ", state_name[now.state],
-          now.size_2m ? "2M" : "4K", spots[now.spot],
-          page == now.spa ? "" : " (beside it)", what, map_name[map]);
+    now_name();
+    print("%s: %s by a device, %s: ", page == now.spa ? "" : " (beside it)",
+          what, map_name[map]);
 }
 
 /*
@@ -128,18 +121,6 @@ static void one_write(Map map, uint64_t page)
 
 static void one_state(void)
 {
-    const char *why = state_make(now.state, now.size_2m, now.spot, &now.spa);
-
-    if (why) {
-        if (!now.spot) {
-            state_cannot(now.state, now.size_2m, why);
-        }
-        return;
-    }
-    if (cell(window_check())) {
-        print("# %s: it cannot be made\n", state_name[now.state]);
-        return;
-    }
     for (Map map = 0; map < NMAPS; map++) {
         if (!dma_map(map, now.spa)) {
             continue;           /* a device of 32 bits has no such address */
@@ -335,16 +316,7 @@ void suite_device(void)
     ktap_plan(5 + NSTATES);
     window_init();
     suite_log();
-    for (State s = 0; s < NSTATES; s++) {
-        ktap_begin();
-        for (unsigned i = 0; i < 2 * NSPOTS; i++) {
-            now.state = s;
-            now.size_2m = i & 1;
-            now.spot = i / 2;
-            one_state();
-        }
-        ktap_end("a device and a page that is %s", state_name[s]);
-    }
+    every_state(one_state, NSPOTS, "a device", NULL);
     suite_cached();
     suite_registers();
     suite_shutdown();

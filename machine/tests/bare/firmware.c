@@ -7,19 +7,12 @@
  * any of the statuses that say so is right: this suite has no opinion on which
  * comes first. Nothing changes then.
  */
-#include "window.h"
+#include "product.h"
 
 enum {
     ST_GUEST_STATE = 0x02, ST_ADDRESS = 0x09, ST_GUEST = 0x10, ST_PARAM = 0x16,
     ST_PAGE_SIZE = 0x19, ST_PAGE_STATE = 0x1a, ST_OWNER = 0x1c,
 };
-
-static struct {
-    State state;
-    bool size_2m;
-    unsigned spot;
-    uint64_t spa;
-} now;
 
 /* Statuses that are right; bit 0 is success, which has to be the only one. */
 static uint64_t right;
@@ -41,18 +34,13 @@ static void judge(const char *what, unsigned arg, uint32_t status)
     changed = region_changed();
     same = window_check();
     if (cell(same && status < 64 && (right >> status & 1))) {
-        print("# %s %s, page %u: %s %x: status %x, right are those of %lx\n",
-              state_name[now.state], now.size_2m ? "2M" : "4K",
-              spots[now.spot], what, arg, status, right);
+        now_name();
+        print(": %s %x: status %x, right are those of %lx\n", what, arg,
+              status, right);
     }
     right = 0;
     if (changed || !same || now.state == CONTEXT) {
-        uint64_t spa;
-
-        if (state_make(now.state, now.size_2m, now.spot, &spa)) {
-            bail("a state that could be made cannot be made again");
-        }
-        window_check();
+        now_again();
     }
 }
 
@@ -196,16 +184,8 @@ static void one_update(uint64_t spa, unsigned guest, bool size, unsigned type)
 
 static void one_state(void)
 {
-    const char *why = state_make(now.state, now.size_2m, now.spot, &now.spa);
     uint64_t base = now.spa & ~(SIZE_2M - 1);
 
-    if (why) {
-        if (!now.spot) {
-            state_cannot(now.state, now.size_2m, why);
-        }
-        return;
-    }
-    cell(window_check());
     try_reclaim(now.spa);
     try_reclaim(base);
     try_output();
@@ -223,14 +203,5 @@ void suite_firmware(void)
 {
     ktap_plan(1 + NSTATES);
     window_init();
-    for (State s = 0; s < NSTATES; s++) {
-        ktap_begin();
-        for (unsigned i = 0; i < 2 * NSPOTS; i++) {
-            now.state = s;
-            now.size_2m = i & 1;
-            now.spot = i / 2;
-            one_state();
-        }
-        ktap_end("the firmware and a page that is %s", state_name[s]);
-    }
+    every_state(one_state, NSPOTS, "the firmware", NULL);
 }

@@ -7,28 +7,20 @@
  * through a nested leaf of 4K and of 2M; at the address that the entry has and
  * at another.
  */
+#include "product.h"
 #include "vm.h"
 
+/* Who tries it, and through what */
 static struct {
-    State state;
-    bool size_2m, leaf_2m;
-    unsigned spot, way;
     Guest guest;
-    uint64_t spa;
-} now;
+    bool leaf_2m;
+    unsigned way;
+} by;
 
 static const char *const guest_name[NGUESTS] = {
     [OWNER] = "the owner", [OTHER] = "another SNP guest",
     [PLAIN] = "a guest without SNP",
 };
-
-static void ready(void)
-{
-    if (state_make(now.state, now.size_2m, now.spot, &now.spa)) {
-        bail("a state that could be made cannot be made again");
-    }
-    window_check();
-}
 
 /* ---- operations ---- */
 
@@ -58,8 +50,8 @@ static const struct {
 
 static void name(Op op)
 {
-    print("# %s %s, page %u: ", state_name[now.state],
-          now.size_2m ? "2M" : "4K", spots[now.spot]);
+    now_name();
+    print(": ");
     if (op < PVALIDATE) {
         print("%s", access_name[op]);
     } else if (op < ADJUST) {
@@ -71,8 +63,8 @@ static void name(Op op)
     } else {
         print("read, PVALIDATE to 0, read");
     }
-    print(" by %s, %s leaf, %s address: ", guest_name[now.guest],
-          now.leaf_2m ? "2M" : "4K", now.way ? "another" : "right");
+    print(" by %s, %s leaf, %s address: ", guest_name[by.guest],
+          by.leaf_2m ? "2M" : "4K", by.way ? "another" : "right");
 }
 
 /* What has to come of it */
@@ -88,7 +80,7 @@ typedef struct Outcome {
 
 static bool trapped(const Exit *x, unsigned vector)
 {
-    return x->code == (now.guest == PLAIN ? EXIT_VMMCALL : EXIT_VMGEXIT) &&
+    return x->code == (by.guest == PLAIN ? EXIT_VMMCALL : EXIT_VMGEXIT) &&
            x->answer.kind == ANSWER_TRAP && x->answer.vector == vector;
 }
 
@@ -97,14 +89,14 @@ static bool as_expected(const Exit *x, const Outcome *o)
     const uint64_t look = NPF_P | NPF_RMP | NPF_FINAL | NPF_TABLE | NPF_ENC |
                           NPF_SIZEM | NPF_VMPL |
                           (o->insn || o->table ? 0 : NPF_W | NPF_I);
-    uint64_t gpa = GPA_OF(now.way) + now.spa % SIZE_2M;
+    uint64_t gpa = GPA_OF(by.way) + now.spa % SIZE_2M;
 
     if (o->undefined) {
         return trapped(x, VEC_UD) && x->answer.rip == o->rip;
     }
     switch (o->verdict) {
     case V_DONE:
-        return x->code == (now.guest == PLAIN ? EXIT_VMMCALL : EXIT_VMGEXIT) &&
+        return x->code == (by.guest == PLAIN ? EXIT_VMMCALL : EXIT_VMGEXIT) &&
                x->answer.kind == ANSWER_DONE &&
                (!o->known || x->answer.rax == o->value) &&
                (!o->insn || x->answer.carry == o->cf);
@@ -138,7 +130,7 @@ static void judge(Op op, const Exit *x, const Outcome *o, bool content)
         print(o->known ? " %lx\n" : "\n", o->value);
     }
     if (changed || !same || op == WALK_A) {
-        ready();
+        now_again();
     }
 }
 
@@ -157,14 +149,14 @@ static void try_access(Op op)
     bool is_walk = op == WALK || op == WALK_A;
     bool c = op == READ_C || op == WRITE_C || op == FETCH_C;
     Access a = {
-        .guest = now.guest, .spa = now.spa,
-        .gpa = GPA_OF(now.way) + now.spa % SIZE_2M, .c = c,
+        .guest = by.guest, .spa = now.spa,
+        .gpa = GPA_OF(by.way) + now.spa % SIZE_2M, .c = c,
         .write = is_write, .fetch = is_fetch, .table = is_walk,
-        .leaf_2m = now.leaf_2m,
+        .leaf_2m = by.leaf_2m,
     };
     Outcome o = {
         .verdict = model_access(&a), .table = is_walk,
-        .enc = now.guest != PLAIN && (c || is_fetch || is_walk),
+        .enc = by.guest != PLAIN && (c || is_fetch || is_walk),
         .need = is_write ? NPF_W : is_fetch ? NPF_I : 0,
         .rip = entry_point(code[op]),
     };
@@ -174,15 +166,15 @@ static void try_access(Op op)
     uint64_t old = public ? *word : 0;
     Exit x;
 
-    if (now.guest == PLAIN &&
+    if (by.guest == PLAIN &&
         (c || ((is_fetch || is_walk) && !public && o.verdict == V_DONE))) {
         impossible();
         return;
     }
-    o.va = is_walk ? vm_table_va(now.way, now.spot,
-                                 (now.guest == PLAIN ? PTE_PLAIN : PTE_GUEST) +
+    o.va = is_walk ? vm_table_va(by.way, now.spot,
+                                 (by.guest == PLAIN ? PTE_PLAIN : PTE_GUEST) +
                                  (op == WALK_A ? WALK_SETS_A : WALK_AD))
-                   : vm_va(now.way, c, now.spa) + at;
+                   : vm_va(by.way, c, now.spa) + at;
     if (is_fetch) {
         o.rip = o.va;
     }
@@ -191,7 +183,7 @@ static void try_access(Op op)
         o.known = is_walk || o.enc || public;
         o.value = MAGIC;
     }
-    vm_run(now.guest, code[op], o.va, 0, ~old, &x);
+    vm_run(by.guest, code[op], o.va, 0, ~old, &x);
     if (public) {
         bool wrote = is_write && o.verdict == V_DONE && !c;
 
@@ -206,8 +198,8 @@ static void try_access(Op op)
 static Access insn_access(void)
 {
     return (Access){
-        .guest = now.guest, .spa = now.spa,
-        .gpa = GPA_OF(now.way) + now.spa % SIZE_2M, .leaf_2m = now.leaf_2m,
+        .guest = by.guest, .spa = now.spa,
+        .gpa = GPA_OF(by.way) + now.spa % SIZE_2M, .leaf_2m = by.leaf_2m,
     };
 }
 
@@ -217,7 +209,7 @@ static void try_insn(Op op)
     const char *code = adjust ? g_rmpadjust : g_pvalidate;
     uint64_t rcx = adjust ? adjusts[op - ADJUST].rcx : (op - PVALIDATE) >> 1;
     uint64_t rdx = adjust ? adjusts[op - ADJUST].rdx : (op - PVALIDATE) & 1;
-    uint64_t va = vm_va(now.way, true, now.spa);
+    uint64_t va = vm_va(by.way, true, now.spa);
     Access a = insn_access();
     Outcome o = { .insn = true, .enc = true, .known = true, .va = va,
                   .rip = entry_point(code) };
@@ -225,8 +217,8 @@ static void try_insn(Op op)
     Exit x;
 
     /* PVALIDATE-UD */
-    o.undefined = now.guest == PLAIN;
-    vm_run(now.guest, code, va, rcx, rdx, &x);
+    o.undefined = by.guest == PLAIN;
+    vm_run(by.guest, code, va, rcx, rdx, &x);
     if (!o.undefined) {
         o.verdict = adjust ? model_rmpadjust(&a, va, rcx, rdx, &status)
                            : model_pvalidate(&a, va, rcx, rdx, &status, &cf);
@@ -243,17 +235,17 @@ static void try_insn(Op op)
 static void try_rescind(void)
 {
     Access a = insn_access();
-    Outcome o = { .enc = true, .va = vm_va(now.way, true, now.spa),
+    Outcome o = { .enc = true, .va = vm_va(by.way, true, now.spa),
                   .rip = entry_point(g_rescind), .known = true };
     int code = OK;
     bool cf;
     Exit x;
 
-    if (now.guest == PLAIN) {
+    if (by.guest == PLAIN) {
         impossible();
         return;
     }
-    vm_run(now.guest, g_rescind, o.va, 0, 0, &x);
+    vm_run(by.guest, g_rescind, o.va, 0, 0, &x);
     a.c = true;
     o.verdict = model_access(&a);
     if (o.verdict == V_DONE) {
@@ -275,7 +267,7 @@ static void try_rescind(void)
 
 static void every_op(void)
 {
-    vm_window(now.spa, now.leaf_2m);
+    vm_window(now.spa, by.leaf_2m);
     for (Op op = 0; op < NOPS; op++) {
         if (op < PVALIDATE) {
             try_access(op);
@@ -289,23 +281,10 @@ static void every_op(void)
 
 static void one_state(void)
 {
-    const char *why = state_make(now.state, now.size_2m, now.spot, &now.spa);
-
-    if (why) {
-        if (!now.spot) {
-            state_cannot(now.state, now.size_2m, why);
-        }
-        return;
-    }
-    if (cell(window_check())) {
-        print("# %s %s cannot be made\n", state_name[now.state],
-              now.size_2m ? "2M" : "4K");
-        return;
-    }
-    for (now.guest = 0; now.guest < NGUESTS; now.guest++) {
+    for (by.guest = 0; by.guest < NGUESTS; by.guest++) {
         for (unsigned i = 0; i < 2 * NWAYS; i++) {
-            now.leaf_2m = i & 1;
-            now.way = i >> 1;
+            by.leaf_2m = i & 1;
+            by.way = i >> 1;
             every_op();
         }
     }
@@ -318,19 +297,7 @@ void suite_guest(void)
     vm_init();
     print("# C=1 by a guest without SNP: impossible: only guests with SEV "
           "have a C-bit (MMU-C-BIT)\n");
-    for (State s = 0; s < NSTATES; s++) {
-        ktap_begin();
-        if (state_unknown(s)) {
-            print("# %s, fetch and walk by a guest without SNP: impossible: "
-                  "%s\n", state_name[s], state_unknown(s));
-        }
-        /* the last page of a region is the middle one again to a guest */
-        for (unsigned i = 0; i < 2 * (NSPOTS - 1); i++) {
-            now.state = s;
-            now.size_2m = i & 1;
-            now.spot = i / 2;
-            one_state();
-        }
-        ktap_end("guests and a page that is %s", state_name[s]);
-    }
+    /* the last page of a region is the middle one again to a guest */
+    every_state(one_state, NSPOTS - 1, "guests",
+                "fetch and walk by a guest without SNP");
 }

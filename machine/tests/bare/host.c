@@ -3,34 +3,14 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "window.h"
-
-/* What a cell is about, for when it fails */
-static struct {
-    State state;
-    bool size_2m;
-    unsigned spot;
-    uint64_t spa;
-} now;
+#include "product.h"
 
 static const char *const leaf_name[NLEAVES] = { "4K", "2M", "1G" };
 
 static void where(void)
 {
-    print("# %s %s, page %u: ", state_name[now.state],
-          now.size_2m ? "2M" : "4K", spots[now.spot]);
-}
-
-/* The state again, if the last operation changed it; false: impossible */
-static void ready(void)
-{
-    uint64_t spa;
-
-    if (state_make(now.state, now.size_2m, now.spot, &spa)) {
-        bail("a state that could be made cannot be made again");
-    }
-    now.spa = spa;
-    window_check();
+    now_name();
+    print(": ");
 }
 
 /* ---- RMPUPDATE and PSMASH ---- */
@@ -89,7 +69,7 @@ static void judge_insn(const Probe *p, int want, const char *what,
               want);
     }
     if (changed || !same) {
-        ready();
+        now_again();
     }
 }
 
@@ -297,19 +277,6 @@ static void suite_operands(void)
 
 static void one_state(void)
 {
-    const char *why = state_make(now.state, now.size_2m, now.spot, &now.spa);
-
-    if (why) {
-        if (!now.spot) {
-            state_cannot(now.state, now.size_2m, why);
-        }
-        return;
-    }
-    if (cell(window_check())) {
-        where();
-        print("it cannot be made\n");
-        return;
-    }
     try_accesses();
     try_walks();
     try_updates();
@@ -321,18 +288,5 @@ void suite_host(void)
     ktap_plan(2 + NSTATES);
     window_init();
     suite_operands();
-    for (State s = 0; s < NSTATES; s++) {
-        ktap_begin();
-        if (state_unknown(s)) {
-            print("# %s, to execute or as page table: impossible: %s\n",
-                  state_name[s], state_unknown(s));
-        }
-        for (unsigned i = 0; i < 2 * NSPOTS; i++) {
-            now.state = s;
-            now.size_2m = i & 1;
-            now.spot = i / 2;
-            one_state();
-        }
-        ktap_end("a host and a page that is %s", state_name[s]);
-    }
+    every_state(one_state, NSPOTS, "a host", "to execute or as page table");
 }

@@ -6,14 +6,7 @@
  * On a processor with the instruction, and entries in family 19h's layout:
  * window.c compares with those.
  */
-#include "window.h"
-
-static struct {
-    State state;
-    bool size_2m;
-    unsigned spot;
-    uint64_t spa;
-} now;
+#include "product.h"
 
 /* Not what an answer could be */
 #define UNTOUCHED     0xa5
@@ -65,9 +58,9 @@ static void one(uint64_t spa, const char *what)
     p = probe(op_rmpread, spa, (uint64_t)&got);
     if (cell(window_check() && p.vector == NO_VEC &&
              p.ret == (unsigned)code && same(&got, &want, sizeof(got)))) {
-        print("# %s %s, page %u, at the %s: vector %d, status %lx, not %d; "
-              "%lx %x %x %x %x, not %lx %x %x %x %x\n", state_name[now.state],
-              now.size_2m ? "2M" : "4K", spots[now.spot], what, p.vector,
+        now_name();
+        print(", at the %s: vector %d, status %lx, not %d; "
+              "%lx %x %x %x %x, not %lx %x %x %x %x\n", what, p.vector,
               p.ret, code, got.gpa, got.assigned, got.size, got.immutable,
               got.asid, want.gpa, want.assigned, want.size, want.immutable,
               want.asid);
@@ -76,15 +69,6 @@ static void one(uint64_t spa, const char *what)
 
 static void one_state(void)
 {
-    const char *why = state_make(now.state, now.size_2m, now.spot, &now.spa);
-
-    if (why) {
-        if (!now.spot) {
-            state_cannot(now.state, now.size_2m, why);
-        }
-        return;
-    }
-    window_check();
     one(now.spa, "page");
     one(now.spa + 8, "byte");
     one(now.spa ^ PAGE, "page beside it");
@@ -150,14 +134,5 @@ void suite_rmpread(void)
     ktap_end("RMPREAD before SNP");
     window_init();
     operands();
-    for (State s = 0; s < NSTATES; s++) {
-        ktap_begin();
-        for (unsigned i = 0; i < 2 * NSPOTS; i++) {
-            now.state = s;
-            now.size_2m = i & 1;
-            now.spot = i / 2;
-            one_state();
-        }
-        ktap_end("RMPREAD and a page that is %s", state_name[s]);
-    }
+    every_state(one_state, NSPOTS, "RMPREAD", NULL);
 }
