@@ -5,16 +5,18 @@
     device.py QEMU-BINARY [-L DIR]...
 
 Drives the function of a machine whose CPUs never run, through QEMU's qtest
-protocol: mailbox, interrupt, properties, and the options that must be refused.
+protocol: mailbox, interrupt, and properties that can be asked for.
 Prints KTAP; the exit status says whether all cases passed.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import tempfile
+
+import ktap
+from ktap import check
 
 MACHINE = ["-machine", "q35,max-ram-below-4g=1G", "-m", "2G", "-nodefaults",
            "-display", "none", "-accel", "tcg", "-S"]
@@ -26,25 +28,6 @@ FEATURE, INTEN, INTSTS = 0x109FC, 0x10690, 0x10694
 BUFFER = 0x100000
 MSI_TARGET = 0x200000
 TABLE_END = 0x140000000         # 2G, 1G of it below 4G
-
-# made for this test
-KEY = b"""-----BEGIN EC PRIVATE KEY-----
-MIGkAgEBBDAGudPa0uG4wcBbGYdbZln03iPDtmvyl7qapHdAeHE32JbVck5McKgl
-+HLJ6mDS7fWgBwYFK4EEACKhZANiAARa5DLGAIkXlFi1fJ4CT3w4sYTe4I1Fb7rn
-msv2hCF8J5eivgXxBXwM3T3G1UakNQ+zADUlVMn09rG4ZSOamzApcIyGwIaLwoXl
-tCpmLge6dkyo6gbtHAUQVOgRc0dthBM=
------END EC PRIVATE KEY-----
-"""
-
-failures = []
-checks = 0
-
-
-def check(ok, what):
-    global checks
-    checks += 1
-    if not ok:
-        failures.append(what)
 
 
 class Machine:
@@ -357,77 +340,6 @@ def alias(new):
     m.close()
 
 
-def refused(new):
-    binary, dirs = new.binary, new.dirs
-    for options, said in (
-            (["-device", "amd-psp", "-device", "amd-psp"], "one amd-psp"),
-            (["-device", "amd-psp,max-asid=1024"], "max-asid"),
-            (["-device", "amd-psp,min-sev-asid=0"], "min-sev-asid"),
-            (["-device", "amd-psp,min-sev-asid=510"], "min-sev-asid"),
-            (["-device", "amd-psp,committed-tcb=0x4718000000000008"],
-             "committed-tcb"),
-            (["-device", "amd-psp,committed-build=25"], "committed-build"),
-            *((["-device", f"amd-psp,report-version={n}"], "report-version")
-              for n in (1, 4, 6)),
-            *((["-device", f"amd-psp,rmp-segment-shift={n}"],
-               "rmp-segment-shift") for n in (1, 29, 40)),
-            (["-device", "amd-psp,opaque-rmp=on"], "rmpread"),
-            (["-device", "amd-psp,phys-reduction=9"], "phys-reduction"),
-            (["-device", "amd-psp,dram-alias=0x400000000001"], "2 MiB"),
-            (["-device", "amd-psp,dram-alias=0x800000000000"], "1 << 47"),
-            (["-device", "amd-psp,dram-alias=0x100000000"],
-             "memory already"),
-            (["-device", "amd-psp,inject=SHUTDOWN:1:NO_STATUS"],
-             "'SHUTDOWN:1:NO_STATUS': neither the name of a status"),
-            (["-device", "amd-psp,inject=SHUTDOWN:0:ACTIVE"], "from 1"),
-            (["-device", "amd-psp,inject=NPF:1-2;NPF:2"],
-             "'NPF:2' contradicts 'NPF:1-2'"),
-            (["-device", "amd-psp", "-m", "512M"], "above 4 GiB"),
-            (["-device", "amd-psp", "-accel", "qtest"], "tcg")):
-        base = MACHINE[:-3] if "qtest" in options else MACHINE
-        done = subprocess.run([binary, *dirs, *base, *options], text=True,
-                              capture_output=True, timeout=60)
-        check(done.returncode == 1 and said in done.stderr,
-              f"{options}: {done.stderr.strip()}")
-
-
-def chips(new):
-    """The chip's directory: what has to be in it."""
-    with tempfile.TemporaryDirectory() as top:
-        def write(name, data):
-            with open(os.path.join(top, name), "wb") as f:
-                f.write(data)
-
-        def says(said):
-            options = ["-device", f"amd-psp,chip={top}"]
-            done = subprocess.run([new.binary, *new.dirs, *MACHINE[:-3],
-                                   *options, "-accel", "qtest"], text=True,
-                                  capture_output=True, timeout=60)
-            check(done.returncode == 1 and said in done.stderr,
-                  f"{said}: {done.stderr.strip()}")
-        says("chip-id")
-        write("chip-id", bytes(63))
-        says("63 bytes")
-        write("chip-id", bytes(64))
-        says("secret")
-        write("secret", bytes(32))
-        says("no vcek-")
-        write("vcek-1.pem", KEY)
-        write("vcek-481500000000000G.pem", KEY)
-        says("no vcek-")
-        write("vcek-4815000000000007.pem", b"not a key")
-        says("not a private key of P-384")
-        write("vcek-4815000000000007.pem", KEY)
-        says("tcg")                 # it is good: the next thing is refused
-        for tcb in range(8):
-            write(f"vcek-{tcb:016x}.pem", KEY)
-        says("more than 8")
-    done = subprocess.run([new.binary, *new.dirs, *MACHINE, "-device",
-                           f"amd-psp,chip={top}/gone"], text=True,
-                          capture_output=True, timeout=60)
-    check(done.returncode == 1 and "gone" in done.stderr, "no directory")
-
-
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -435,7 +347,6 @@ def main():
 
     def new(options=""):
         return Machine(binary, dirs, options)
-    new.binary, new.dirs = binary, dirs
 
     cases = [("psp: identity", identity), ("psp: mailbox", mailbox),
              ("psp: interrupt", interrupt), ("psp: RMP in memory", table),
@@ -443,22 +354,8 @@ def main():
              ("psp: a status on demand", inject_status),
              ("psp: an answer late, or without interrupt", inject_late),
              ("psp: dead till reset", inject_dead),
-             ("psp: memory that answers twice", alias),
-             ("psp: what is refused", refused),
-             ("psp: the chip's directory", chips)]
-    bad = 0
-    print(f"KTAP version 1\n1..{len(cases)}")
-    for number, (name, case) in enumerate(cases, 1):
-        global checks
-        checks = 0
-        failures.clear()
-        case(new)
-        for what in failures:
-            print(f"# {what}")
-        bad += bool(failures)
-        print(f"{'not ok' if failures else 'ok'} {number} {name} "
-              f"# {checks - len(failures)} of {checks}", flush=True)
-    return bad > 0
+             ("psp: memory that answers twice", alias)]
+    return ktap.run(cases, new)
 
 
 if __name__ == "__main__":
