@@ -286,6 +286,36 @@ static uint32_t try_RMP_ADJUST_INUSE(void)
     return adjust(PAGE, false, false);
 }
 
+static uint32_t try_IOMMU_RMP_SIZE(void)
+{
+    power_on();
+    set_page(LARGE, RMP_RECLAIM, 0, 0);
+    read_so();
+    CHECK(!rmp_check_device_write(&rmp, LARGE, true), "the page itself");
+    CHECK(rmp_check_device_write(&rmp, LARGE + 0x1000, false), "a 4K leaf");
+    return !rmp_check_device_write(&rmp, LARGE + 0x1000, true);
+}
+
+static uint32_t try_IOMMU_SNP_STORE(void)
+{
+    power_on();
+    set_page(PAGE, RMP_RECLAIM, 0, 0);
+    read_so();
+    CHECK(snp_fw_iommu_store(&fw, PAGE + 0x1ff8, PAGE + 0x1ff8,
+                             PAGE + 0x1000), "its page");
+    CHECK(!snp_fw_iommu_store(&fw, PAGE, PAGE, PAGE), "a page not the host's");
+    CHECK(snp_fw_iommu_store(&fw, PAGE + 0x2000, PAGE + 0x2800,
+                             PAGE + 0x3000) &&
+          snp_fw_iommu_store(&fw, PAGE + 0x3ff8, PAGE + 0x2800,
+                             PAGE + 0x3000), "two pages, the limit's too");
+    if (snp_fw_iommu_store(&fw, PAGE + 0x1ff8, PAGE + 0x2000, PAGE + 0x3000) !=
+        snp_fw_iommu_store(&fw, PAGE + 0x4000, PAGE + 0x2000, PAGE + 0x3000)) {
+        CHECK(false, "below as above");
+    }
+    return !snp_fw_iommu_store(&fw, PAGE + 0x4000, PAGE + 0x2000,
+                               PAGE + 0x3000);
+}
+
 static uint32_t try_RMP_CHECK_HV_2M(void)
 {
     RmpAccess a = { .spa = LARGE + 0x1000, .write = true, .leaf_2m = true };

@@ -19,20 +19,20 @@ void snp_dma_init(void)
 
 bool snp_dma_may_write(hwaddr spa, hwaddr size)
 {
-    const RmpAccess a = {
-        .spa = spa & ~(RMP_PAGE_SIZE - 1),
-        .write = true,
-        /* [IOMMU-RMP-SIZE] */
-        .leaf_2m = size >= RMP_2M_SIZE,
-    };
-
-    return rmp_check(&snp_platform()->rmp, &a) == RMP_ALLOW;
+    return rmp_check_device_write(&snp_platform()->rmp, spa,
+                                  size >= RMP_2M_SIZE);
 }
 
 bool snp_dma_iommu_may_write(hwaddr spa)
 {
     return !snp_dma_checked() || snp_dma_may_write(spa, RMP_PAGE_SIZE) ||
            snp_fw_iommu_page(&snp_platform()->fw, spa);
+}
+
+bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit)
+{
+    return !snp_dma_checked() ||
+           snp_fw_iommu_store(&snp_platform()->fw, spa, base, limit);
 }
 
 AddressSpace *snp_dma_view(hwaddr spa)

@@ -20,6 +20,20 @@ bool snp_fw_iommu_page(const SnpFw *fw, uint64_t spa)
     return false;
 }
 
+bool snp_fw_iommu_store(const SnpFw *fw, uint64_t spa, uint64_t base,
+                        uint64_t limit)
+{
+    uint64_t pfn = spa / RMP_PAGE_SIZE;
+
+    /* [IOMMU-SNP-STORE] */
+    if ((pfn < base / RMP_PAGE_SIZE || pfn > limit / RMP_PAGE_SIZE) &&
+        !fw_loose(fw, IOMMU_SNP_STORE)) {
+        return false;
+    }
+    return snp_fw_iommu_page(fw, spa) ||
+           rmp_check_device_write(fw->rmp, spa, false);
+}
+
 bool fw_private_page(const SnpFw *fw, uint64_t spa)
 {
     if (fw->rmp->entries && spa >= fw->rmp->base && spa <= fw->rmp->end) {

@@ -676,14 +676,13 @@ out:
     return verdict;
 }
 
-/* Is the page, and its whole 2M mapping if it is mapped so, unassigned? */
-static bool hv_owned(const Rmp *r, uint64_t spa, bool leaf_2m)
+/* Is the page, or the whole 2M around it, unassigned? */
+static bool hv_owned(const Rmp *r, uint64_t spa, bool all_2m)
 {
     uint64_t pfn = spa / RMP_PAGE_SIZE;
     uint64_t base = base_of(pfn);
 
-    /* [RMP-CHECK-HV-2M] */
-    if (!leaf_2m || snp_loose(r->loose, RMP_CHECK_HV_2M)) {
+    if (!all_2m) {
         /* sub-slots of a 2M entry are assigned too: one slot is enough */
         return !covered_pfn(r, pfn) || !(load_lo(r, pfn) & LO_ASSIGNED);
     }
@@ -749,11 +748,22 @@ RmpVerdict rmp_check(const Rmp *r, const RmpAccess *a)
         hv_only = a->write;
     }
 
-    /* [RMP-CHECK-AD-4K] A and D are set by a write of 4K, whatever maps it */
-    if (hv_only && !hv_owned(r, a->spa, a->leaf_2m && !a->table)) {
+    /*
+     * [RMP-CHECK-HV-2M] a mapping is judged whole;
+     * [RMP-CHECK-AD-4K] A and D are set by a write of 4K, whatever maps it
+     */
+    if (hv_only &&
+        !hv_owned(r, a->spa, a->leaf_2m && !a->table &&
+                  !snp_loose(r->loose, RMP_CHECK_HV_2M))) {
         return RMP_FAULT;
     }
     return RMP_ALLOW;
+}
+
+bool rmp_check_device_write(const Rmp *r, uint64_t spa, bool leaf_2m)
+{
+    /* [IOMMU-RMP-WRITE] [IOMMU-RMP-SIZE] */
+    return hv_owned(r, spa, leaf_2m && !snp_loose(r->loose, IOMMU_RMP_SIZE));
 }
 
 bool rmp_check_vmsa(const Rmp *r, uint64_t spa, uint32_t asid, bool snp)

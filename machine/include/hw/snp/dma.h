@@ -30,11 +30,17 @@ static inline bool snp_dma_checked(void)
 bool snp_dma_may_write(hwaddr spa, hwaddr size);
 
 /*
- * May the IOMMU itself write there (events, the word of COMPLETION_WAIT)? To
+ * May the IOMMU itself write there (its events)? To
  * the pages that the firmware took for it, and to Hypervisor pages. True also
  * while nothing is checked.
  */
 bool snp_dma_iommu_may_write(hwaddr spa);
+
+/*
+ * The same of COMPLETION_WAIT's word, which also stays within the completion
+ * store: pages from the one that holds @base to the one that holds @limit.
+ */
+bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit);
 
 /* The address space that shows @spa as one without a key sees it */
 AddressSpace *snp_dma_view(hwaddr spa);

@@ -301,6 +301,13 @@ uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf);
 /* Did the firmware take the page for a buffer of an IOMMU? */
 bool snp_fw_iommu_page(const SnpFw *fw, uint64_t spa);
 
+/*
+ * May an IOMMU's COMPLETION_WAIT store there? Its store's range goes from the
+ * page of @base to that of @limit, both addresses in bytes.
+ */
+bool snp_fw_iommu_store(const SnpFw *fw, uint64_t spa, uint64_t base,
+                        uint64_t limit);
+
 /* Each part of TCB version @a at most that of @b? */
 bool fw_tcb_within(uint64_t a, uint64_t b);
 

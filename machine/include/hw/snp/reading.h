@@ -47,6 +47,10 @@
       "a status may cross pages; both become Reclaim")                      \
     X(FW_UPDATE_VMSA, "FW-UPDATE-VMSA",                                     \
       "a VMSA is taken as it is; VMRUN refuses it")                         \
+    X(IOMMU_RMP_SIZE, "IOMMU-RMP-SIZE",                                     \
+      "a device's write through a mapping of 2M is judged by its own page") \
+    X(IOMMU_SNP_STORE, "IOMMU-SNP-STORE",                                   \
+      "COMPLETION_WAIT stores wherever the IOMMU may write")                \
     X(RMP_ADJUST_INUSE, "RMP-ADJUST-INUSE",                                 \
       "RMPADJUST of a VMSA page that a CPU holds succeeds")                 \
     X(RMP_CHECK_HV_2M, "RMP-CHECK-HV-2M",                                   \

@@ -267,6 +267,9 @@ typedef struct RmpAccess {
 
 RmpVerdict rmp_check(const Rmp *r, const RmpAccess *a);
 
+/* May a device write there, through a leaf of 2M or 1G of its IOMMU's? */
+bool rmp_check_device_write(const Rmp *r, uint64_t spa, bool leaf_2m);
+
 /* May VMRUN use the page as VMSA? false: exit code -1. 4K page. */
 bool rmp_check_vmsa(const Rmp *r, uint64_t spa, uint32_t asid, bool snp);
 
