@@ -74,6 +74,10 @@ CASES = [
          "RMPADJUST; RMP instructions where they may not be used; VMSAs that "
          "a guest makes", lambda: conforms("vmpl"), order=10,
          inputs=("machine",)),
+    Case("conform.tlb", "what is cached of a guest is gone after TLB_CONTROL "
+         "says so, and when another guest, or another state of it, comes; "
+         "what is cached of host and guest stays otherwise",
+         lambda: conforms("tlb"), order=10, inputs=("machine",)),
     # a bare host wants an ASID that is no guest's of SEV
     Case("conform.rmpread", "every state of a page x RMPREAD by a bare host on "
          "Genoa: status and answer are the specification's, nothing changes; "

@@ -171,6 +171,7 @@ void suite_vmrun(void);
 void suite_firmware(void);
 void suite_vmpl(void);
 void suite_rmpread(void);
+void suite_tlb(void);
 void suite_device(void);
 
 #endif

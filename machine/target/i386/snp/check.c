@@ -54,20 +54,20 @@ static vaddr entry_addr(const CPUTLBEntry *te, int prot)
     return addr & TARGET_PAGE_MASK;
 }
 
-static bool combined_is_stale(CPUX86State *env, hwaddr spa, int prot,
-                              bool outside)
+static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
+                              hwaddr spa, int prot, bool outside)
 {
-    bool own;
+    bool snp = guest->kind & SNP_GUEST_SNP, own;
     RmpEntry e;
 
     if (!x86_snp_enabled(env)) {
         return false;
     }
     rmp_get(&snp_platform()->rmp, spa, &e);
-    own = env->snp.guest & SNP_GUEST_SNP && e.assigned &&
-          e.asid == env->snp.asid && e.validated && !e.immutable;
+    own = snp && e.assigned && e.asid == guest->asid && e.validated &&
+          !e.immutable;
     /* An SNP guest executes private pages only. */
-    if (env->snp.guest & SNP_GUEST_SNP && prot & PAGE_EXEC && !own) {
+    if (snp && prot & PAGE_EXEC && !own) {
         return true;
     }
     /* Plaintext to the owner, ciphertext to all others */
@@ -79,6 +79,19 @@ static bool combined_is_stale(CPUX86State *env, hwaddr spa, int prot,
     return prot & PAGE_WRITE && e.assigned && !own;
 }
 
+static bool nested_refused(CPUX86State *env, X86SnpGuest *guest,
+                           X86SnpFill *f, int access)
+{
+    guest->user = false;
+    if (!x86_snp_judge_nested(env, guest, f, access)) {
+        return false;
+    }
+    /* Who fetched is not known: the CPL may have changed since. */
+    guest->user = true;
+    return access != MMU_INST_FETCH ||
+           x86_snp_judge_nested(env, guest, f, access);
+}
+
 static bool entry_is_stale(CPUX86State *env, int mmu_idx,
                            const CPUTLBEntryFull *full, vaddr addr, int prot)
 {
@@ -86,6 +99,12 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         .spa = full->phys_addr & TARGET_PAGE_MASK,
         .page_size = 1ULL << full->lg_page_size,
         .prot = prot,
+    };
+    /* A guest's translations are those of who ran last, or runs. */
+    X86SnpGuest guest = {
+        .asid = env->vm_guest_tlb.asid,
+        .vmpl = env->vm_guest_tlb.vmpl,
+        .kind = env->vm_guest_tlb.snp_guest,
     };
     int access;
 
@@ -95,9 +114,10 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
     }
     if (mmu_idx == MMU_NESTED_IDX) {
         fill.gpa = addr & ~SNP_C_MASK;
-        fill.cbit = addr & x86_snp_c_mask(env, true);
-    } else if (env->hflags & HF_GUEST_MASK) {
-        return combined_is_stale(env, fill.spa, prot, full->attrs.space);
+        fill.cbit = guest.kind & SNP_GUEST_SEV && addr & SNP_C_MASK;
+    } else if (mmu_idx >= MMU_GUEST_IDX) {
+        return combined_is_stale(env, &guest, fill.spa, prot,
+                                 full->attrs.space);
     }
     for (access = MMU_DATA_LOAD; access <= MMU_INST_FETCH; access++) {
         X86SnpFill f = fill;
@@ -105,8 +125,9 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         if (!(prot & (1 << access))) {
             continue;
         }
-        if (mmu_idx == MMU_NESTED_IDX ? x86_snp_judge_nested(env, &f, access)
-                                      : x86_snp_check_host(env, &f, access)) {
+        if (mmu_idx == MMU_NESTED_IDX
+            ? nested_refused(env, &guest, &f, access)
+            : x86_snp_check_host(env, &f, access)) {
             return true;
         }
         if (f.outside != full->attrs.space) {
@@ -178,7 +199,7 @@ static void check_cpu(CPUState *cs, const char *where)
     snp_stat(SNP_STAT_SELF_CHECK);
     /* A CPU empties and resizes its own tables whenever it likes. */
     qemu_spin_lock(&cs->neg.tlb.c.lock);
-    for (idx = 0; idx <= MMU_NESTED_IDX; idx++) {
+    for (idx = 0; idx < NB_MMU_MODES; idx++) {
         CPUTLBDesc *d = &cs->neg.tlb.d[idx];
         CPUTLBDescFast *f = &cs->neg.tlb.f[idx];
         size_t i, n = (f->mask >> CPU_TLB_ENTRY_BITS) + 1;

@@ -86,21 +86,20 @@ static uint64_t check(CPUX86State *env, X86SnpFill *fill, RmpAccess *a,
     return 0;
 }
 
-uint64_t x86_snp_judge_nested(CPUX86State *env, X86SnpFill *fill,
-                              MMUAccessType access)
+uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,
+                              X86SnpFill *fill, MMUAccessType access)
 {
     RmpAccess a = {
         .spa = fill->spa & ~0xfffULL,
         .gpa = fill->gpa & ~0xfffULL,
-        .asid = env->snp.asid,
-        .vmpl = env->snp.vmpl,
+        .asid = guest->asid,
+        .vmpl = guest->vmpl,
         .guest = true,
-        .snp = env->snp.guest & SNP_GUEST_SNP,
+        .snp = guest->kind & SNP_GUEST_SNP,
         .cbit = fill->cbit,
-        .user = (env->hflags & HF_CPL_MASK) == 3,
+        .user = guest->user,
         .leaf_2m = fill->page_size >= 0x200000,
     };
-
     uint64_t refused;
 
     fill->outside = false;
@@ -116,7 +115,13 @@ uint64_t x86_snp_judge_nested(CPUX86State *env, X86SnpFill *fill,
 uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
                               MMUAccessType access)
 {
-    uint64_t refused = x86_snp_judge_nested(env, fill, access);
+    const X86SnpGuest guest = {
+        .asid = env->snp.asid,
+        .vmpl = env->snp.vmpl,
+        .kind = env->snp.guest,
+        .user = (env->hflags & HF_CPL_MASK) == 3,
+    };
+    uint64_t refused = x86_snp_judge_nested(env, &guest, fill, access);
 
     if (!refused && fill->cbit && x86_snp_enabled(env) &&
         (env->snp.guest & SNP_GUEST_SNP)) {

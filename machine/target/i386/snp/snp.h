@@ -96,9 +96,19 @@ typedef struct X86SnpFill {
  */
 uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
                               MMUAccessType access);
-/* The same of one that is cached already: nothing is counted or injected */
-uint64_t x86_snp_judge_nested(CPUX86State *env, X86SnpFill *fill,
-                              MMUAccessType access);
+/* Whose translation it is */
+typedef struct X86SnpGuest {
+    uint32_t asid;
+    uint8_t vmpl;
+    uint8_t kind;             /* SNP_GUEST_* */
+    bool user;                /* at CPL 3 */
+} X86SnpGuest;
+/*
+ * The same of one that is cached already, of @guest, who need not run: nothing
+ * is counted or injected
+ */
+uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,
+                              X86SnpFill *fill, MMUAccessType access);
 uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access);
 /* Would the host, or a page walk, see ciphertext there? */

@@ -297,9 +297,9 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     /* [ES-VC-INTERCEPT] nobody intercepts #VC */
     env->intercept_exceptions &= ~(1u << EXCP1D_VC);
 
-    cpu_x86_update_cr0(env, cr0);
-    cpu_x86_update_cr4(env, cr4);
-    cpu_x86_update_cr3(env, cr3);
+    cpu_x86_load_cr0(env, cr0);
+    cpu_x86_load_cr4(env, cr4);
+    env->cr[3] = cr3;
     cpu_load_efer(env, efer);
     env->cr[2] = ldq_le_p(&v.cr2);
     env->eflags = 0;
