@@ -16,10 +16,13 @@ check:
 check-full:
 	lab/snp check --full
 
+bench:
+	lab/snp bench
+
 series:
 	lab/snp series
 
 clean:
 	lab/snp clean --yes
 
-.PHONY: all machine linux run check check-full series clean
+.PHONY: all machine linux run check check-full bench series clean

@@ -636,6 +636,8 @@ REFUSED = [
     (["run", "--json", "/nonexistent/x"], "no such directory"),
     (["run", "--smp", "two"], "--smp"),
     (["run", "--no-such-option"], "--no-such-option"),
+    (["bench", "--runs", "4"], "tell nothing"),
+    (["bench", "--json", "/nonexistent/x"], "no such directory"),
     (["shell", "--json", "/tmp/x"], "--json"),
     (["shell", "--timeout", "9"], "--timeout"),
     (["no-such-part"], "no-such-part"),
