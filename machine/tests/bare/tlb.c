@@ -169,7 +169,7 @@ static void suite_guest_returns(void)
 static void break_cr4(uint8_t *v, uint8_t *save)
 {
     other_cr4(v, save);
-    put64(save, SAVE_CR0, 1ul << 32);
+    save[SAVE_EFER + 1] &= ~0x10;           /* SVME, which is looked at last */
 }
 
 static void suite_failed_vmrun(void)
@@ -314,6 +314,7 @@ static void suite_host_pkru(void)
     *leaf = old | PTE_U | 1ul << 59;        /* key 1 */
     invlpg(page);
     vm_run(OWNER, i_pause, 0, 0, 0, &x);
+    vmcb[VMCB_TLB] = FLUSH_NONE;
     cell(probe(op_read, page, 0).vector == NO_VEC);
     hsave[HSAVE_PKRU] = 4;                  /* no access by key 1 */
     vm_again(&x);
