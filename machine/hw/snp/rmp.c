@@ -66,6 +66,15 @@ static uint64_t load_lo(const Rmp *r, uint64_t pfn)
     return r->opaque ? v >> OPAQUE_ROTATE | v << (64 - OPAQUE_ROTATE) : v;
 }
 
+/* The first word as it lies in memory */
+static uint64_t stored_lo(const Rmp *r, uint64_t v)
+{
+    if (r->opaque) {
+        v = v << OPAQUE_ROTATE | v >> (64 - OPAQUE_ROTATE);
+    }
+    return from_le(v);
+}
+
 static uint64_t load_hi(const Rmp *r, uint64_t pfn)
 {
     return from_le(__atomic_load_n(slot_word(r, pfn, 1), __ATOMIC_SEQ_CST));
@@ -73,10 +82,7 @@ static uint64_t load_hi(const Rmp *r, uint64_t pfn)
 
 static void store_lo(Rmp *r, uint64_t pfn, uint64_t v)
 {
-    if (r->opaque) {
-        v = v << OPAQUE_ROTATE | v >> (64 - OPAQUE_ROTATE);
-    }
-    __atomic_store_n(slot_word(r, pfn, 0), from_le(v), __ATOMIC_SEQ_CST);
+    __atomic_store_n(slot_word(r, pfn, 0), stored_lo(r, v), __ATOMIC_SEQ_CST);
 }
 
 static void store_hi(Rmp *r, uint64_t pfn, uint64_t v)
@@ -676,22 +682,41 @@ out:
     return verdict;
 }
 
+/* Is no page of the 2M at @base assigned? A region is in one segment. */
+static bool region_unassigned(const Rmp *r, uint64_t base)
+{
+    uint64_t any = 0;
+    const uint64_t *lo;
+    unsigned n = 0;
+
+    if (region_covered(r, base)) {
+        n = RMP_2M_PAGES;
+    } else {
+        while (covered_pfn(r, base + n)) {
+            n++;
+        }
+    }
+    if (!n) {
+        return true;
+    }
+    lo = slot_word(r, base, 0);
+    for (unsigned i = 0; i < n; i++) {
+        any |= __atomic_load_n(lo + i * (RMP_ENTRY_SIZE / sizeof(*lo)),
+                               __ATOMIC_RELAXED);
+    }
+    return !(any & stored_lo(r, LO_ASSIGNED));
+}
+
 /* Is the page, or the whole 2M around it, unassigned? */
 static bool hv_owned(const Rmp *r, uint64_t spa, bool all_2m)
 {
     uint64_t pfn = spa / RMP_PAGE_SIZE;
-    uint64_t base = base_of(pfn);
 
     if (!all_2m) {
         /* sub-slots of a 2M entry are assigned too: one slot is enough */
         return !covered_pfn(r, pfn) || !(load_lo(r, pfn) & LO_ASSIGNED);
     }
-    for (unsigned i = 0; i < RMP_2M_PAGES && covered_pfn(r, base + i); i++) {
-        if (load_lo(r, base + i) & LO_ASSIGNED) {
-            return false;
-        }
-    }
-    return true;
+    return region_unassigned(r, base_of(pfn));
 }
 
 static bool vmpl_permits(const Rmp *r, const RmpEntry *e, const RmpAccess *a)
