@@ -79,17 +79,68 @@ static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
     return prot & PAGE_WRITE && e.assigned && !own;
 }
 
-static bool nested_refused(CPUX86State *env, X86SnpGuest *guest,
-                           X86SnpFill *f, int access)
+/* Is something of @prot refused? Who fetched, at which CPL, is not known. */
+static bool nested_is_stale(CPUX86State *env, X86SnpGuest *guest,
+                            const X86SnpFill *fill, int prot, bool outside)
 {
+    X86SnpFill f = *fill;
+
     guest->user = false;
-    if (!x86_snp_judge_nested(env, guest, f, access)) {
-        return false;
+    if (x86_snp_judge_nested(env, guest, &f, MMU_DATA_LOAD) ||
+        f.outside != outside) {
+        return true;
     }
-    /* Who fetched is not known: the CPL may have changed since. */
-    guest->user = true;
-    return access != MMU_INST_FETCH ||
-           x86_snp_judge_nested(env, guest, f, access);
+    if (f.prot != prot && (f.prot | PAGE_EXEC) == prot) {
+        f = *fill;
+        guest->user = true;
+        x86_snp_judge_nested(env, guest, &f, MMU_DATA_LOAD);
+    }
+    return f.prot != prot;
+}
+
+/* Changes of the RMP begun, and those whose flush has been queued. */
+static unsigned begun, flushed;
+
+/*
+ * Are all pages of that 2M unassigned? As found since the last change: many
+ * translations are of one mapping, and the answer is of 512 entries.
+ */
+static bool region_writable(hwaddr spa)
+{
+    static __thread struct {
+        hwaddr region;
+        unsigned at;
+        bool known, writable;
+    } found[512];
+    const RmpAccess a = { .spa = spa, .write = true, .leaf_2m = true };
+    hwaddr region = spa / RMP_2M_SIZE;
+    unsigned i = region % ARRAY_SIZE(found);
+    unsigned done = qatomic_load_acquire(&flushed);
+    unsigned now = qatomic_load_acquire(&begun);
+
+    if (!found[i].known || found[i].region != region || found[i].at != now) {
+        found[i].writable = rmp_check(&snp_platform()->rmp, &a) == RMP_ALLOW;
+        found[i].region = region;
+        found[i].at = now;
+        /* not while a change is under way */
+        found[i].known = now == done;
+    }
+    return found[i].writable;
+}
+
+static bool host_is_stale(CPUX86State *env, const X86SnpFill *fill, int prot,
+                          bool outside)
+{
+    X86SnpFill f = *fill;
+
+    if (f.page_size >= RMP_2M_SIZE && x86_snp_enabled(env)) {
+        if (prot & PAGE_WRITE && !region_writable(f.spa)) {
+            return true;
+        }
+        f.page_size = RMP_PAGE_SIZE;
+    }
+    return x86_snp_check_host(env, &f, MMU_DATA_LOAD) || f.prot != prot ||
+           f.outside != outside;
 }
 
 static bool entry_is_stale(CPUX86State *env, int mmu_idx,
@@ -106,43 +157,26 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         .vmpl = env->vm_guest_tlb.vmpl,
         .kind = env->vm_guest_tlb.snp_guest,
     };
-    int access;
+    bool outside = full->attrs.space;
 
     if (mmu_idx == MMU_PHYS_IDX) {
         /* The processor's own accesses: who may write is asked elsewhere. */
-        return full->attrs.space != x86_snp_is_outside(env, fill.spa);
+        return outside != x86_snp_is_outside(env, fill.spa);
     }
     if (mmu_idx == MMU_NESTED_IDX) {
         fill.gpa = addr & ~SNP_C_MASK;
         fill.cbit = guest.kind & SNP_GUEST_SEV && addr & SNP_C_MASK;
-    } else if (mmu_idx >= MMU_GUEST_IDX) {
-        return combined_is_stale(env, &guest, fill.spa, prot,
-                                 full->attrs.space);
+        return nested_is_stale(env, &guest, &fill, prot, outside);
     }
-    for (access = MMU_DATA_LOAD; access <= MMU_INST_FETCH; access++) {
-        X86SnpFill f = fill;
-
-        if (!(prot & (1 << access))) {
-            continue;
-        }
-        if (mmu_idx == MMU_NESTED_IDX
-            ? nested_refused(env, &guest, &f, access)
-            : x86_snp_check_host(env, &f, access)) {
-            return true;
-        }
-        if (f.outside != full->attrs.space) {
-            return true;
-        }
+    if (mmu_idx >= MMU_GUEST_IDX) {
+        return combined_is_stale(env, &guest, fill.spa, prot, outside);
     }
-    return false;
+    return host_is_stale(env, &fill, prot, outside);
 }
 
 QEMU_BUILD_BUG_ON(PAGE_READ != 1 << MMU_DATA_LOAD);
 QEMU_BUILD_BUG_ON(PAGE_WRITE != 1 << MMU_DATA_STORE);
 QEMU_BUILD_BUG_ON(PAGE_EXEC != 1 << MMU_INST_FETCH);
-
-/* Changes of the RMP begun, and those whose flush has been queued. */
-static unsigned begun, flushed;
 
 /*
  * Flushes queued for a CPU that it has not done yet, by its index: work leaves
