@@ -14,6 +14,7 @@
 
 #define REQ        0x010000ull
 #define RSP        0x011000ull
+#define STICK      0x01c000ull      /* a VLEK's hashstick, 432 bytes */
 
 static inline uint64_t le(const uint8_t *p, int n)
 {
@@ -40,6 +41,32 @@ static inline void chip(void)
     fw.cfg.vcek[1] = (SnpFwVcek){ TCB, key_a };
     fw.cfg.nvceks = 2;
     memset(fw.cfg.chip_secret, 0x77, sizeof(fw.cfg.chip_secret));
+}
+
+/* Any 384 bytes wrapped for the chip, at STICK */
+static inline void wrap_bytes(const uint8_t text[384], uint64_t tcb)
+{
+    uint8_t key[KDF_LEN], *h = mem + STICK;
+
+    memset(h, 0, 432);
+    memset(h, 0x5a, 12);
+    put_le(h + 0x190, 8, tcb);
+    kdf(fw.cfg.chip_secret, "VLEK wrapping key", fw.cfg.chip_id, 64, key);
+    gcm_seal(key, h, h + 0x190, 8, text, 384, h + 0x10, h + 0x1a0);
+}
+
+static inline void wrap_vlek(const char *pem, uint64_t tcb)
+{
+    uint8_t text[384] = { 0 };
+
+    memcpy(text, pem, strlen(pem));
+    wrap_bytes(text, tcb);
+}
+
+static inline void arg_vlek(void)
+{
+    put(0, 4, 16);
+    put(8, 8, STICK);
 }
 
 /* A running guest with a chip that has keys */

@@ -303,6 +303,13 @@ static void good(unsigned id)
         power_on();
         put(0, 4, 4);
         break;
+    case SNP_VLEK_LOAD:
+        power_on();
+        chip();
+        init_snp();
+        wrap_vlek(pem_b, TCB);
+        arg_vlek();
+        break;
     default:
         CHECK(false, "no set-up for 0x%x", id);
     }
@@ -471,6 +478,18 @@ static void one_of_another(void)
 static void one_elsewhere(void)
 {
     set_page(LARGE + 0x7000, RMP_PRE_GUEST, 3, 0x40008000);
+}
+
+static void wrap_nothing(void)
+{
+    static const uint8_t zeros[384];
+
+    wrap_bytes(zeros, TCB);
+}
+
+static void flip_vlek(void)
+{
+    mem[STICK + 0x10] ^= 1;
 }
 
 static const Change changes[] = {
@@ -785,6 +804,17 @@ static const Change changes[] = {
     { ON(SNP_CONFIG, INVALID_PARAM, "CONFIG"), .w = { CB(7, 1, 0xff) } },
     { ON(SNP_CONFIG, INVALID_PARAM, "CONFIG-RSVD"), .w = { CB(8, 4, 4) } },
     { ON(SNP_COMMIT, INVALID_LEN, "COMMIT-LEN"), .w = { CB(0, 4, 8) } },
+    { ON(SNP_VLEK_LOAD, INVALID_LEN, "VLEK-LEN"), .w = { CB(0, 4, 12) } },
+    { ON(SNP_VLEK_LOAD, INVALID_PARAM, "VLEK-VERSION"),
+      .w = { CB(4, 1, 1) } },
+    { ON(SNP_VLEK_LOAD, INVALID_ADDRESS, "VLEK-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SNP_VLEK_LOAD, INVALID_PARAM, "VLEK-RSVD"),
+      .w = { MEM(STICK + 0x19f, 1, 1) } },
+    { ON(SNP_VLEK_LOAD, BAD_MEASUREMENT, "VLEK-AUTH"), .f = flip_vlek },
+    { ON(SNP_VLEK_LOAD, INVALID_PARAM, "VLEK-TCB"),
+      .w = { FW(reported_tcb, 0x4815000000000006ull) } },
+    { ON(SNP_VLEK_LOAD, INVALID_KEY, "VLEK-KEY"), .f = wrap_nothing },
 };
 
 #define NCHANGES (sizeof(changes) / sizeof(changes[0]))

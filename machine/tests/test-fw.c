@@ -69,6 +69,7 @@ static const struct {
     { 0x0c8, U | I | W, I, NO_GUEST, "SNP_PAGE_UNSMASH" },
     { 0x0c9, U | I | W, U | I, NO_GUEST, "SNP_CONFIG" },
     { 0x0cb, U | I | W, U | I, NO_GUEST, "SNP_COMMIT" },
+    { 0x0cd, U | I | W, I, NO_GUEST, "SNP_VLEK_LOAD" },
     { 0x0ce, U | I | W, U | I, NO_GUEST, "SNP_FEATURE_INFO" },
 };
 #define NBY_ABI (sizeof(by_abi) / sizeof(by_abi[0]))

@@ -498,8 +498,17 @@ const FwCommand fw_commands[] = {
     .effect = "the version that runs is the one committed and reported",
     .run = fw_snp_commit,
 }, {
-    COMMAND(SNP_VLEK_LOAD),
+    COMMAND(SNP_VLEK_LOAD), .platform = SEV_ANY | SNP_I,
     BUFFER(16, "0 length 4, 4 version 1, 5 rsvd 3, 8 hashstick 8"),
+    .errors = ERRORS(E(INVALID_LEN, "VLEK-LEN"),
+                     E(INVALID_PARAM, "VLEK-VERSION"),
+                     E(INVALID_ADDRESS, "VLEK-ADDRESS"),
+                     E(INVALID_PARAM, "VLEK-RSVD"),
+                     E(BAD_MEASUREMENT, "VLEK-AUTH"),
+                     E(INVALID_PARAM, "VLEK-TCB"),
+                     E(INVALID_KEY, "VLEK-KEY")),
+    .effect = "the VLEK signs, until it is deleted",
+    .run = fw_snp_vlek_load,
 }, {
     COMMAND(SNP_FEATURE_INFO), .platform = ANY,
     BUFFER(16, "0 length 4, 4 function 4, 8 info 8"),

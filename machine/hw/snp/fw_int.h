@@ -122,6 +122,15 @@ FwHandler fw_snp_platform_status, fw_snp_config, fw_snp_commit;
 
 FwHandler fw_snp_page_set_state;
 
+/* fw_vlek.c: one is loaded, for all but fw_vlek_delete() */
+
+void fw_vlek_delete(SnpFw *fw);
+/* To sign with; the caller frees it. NULL: the library failed */
+P384Key *fw_vlek_key(const SnpFw *fw);
+/* What keys that are derived from it begin with */
+void fw_vlek_root(const SnpFw *fw, uint8_t root[KDF_LEN]);
+FwHandler fw_snp_vlek_load;
+
 /* fw_feature.c */
 
 FwHandler fw_snp_feature_info;

@@ -3,15 +3,14 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * MSG_KEY_REQ. A key depends on its root, the chip's secret or one of this launch
- * (VMRK), on what of the guest was selected, and on the VMPL; how it is mixed is
- * the firmware's own affair.
+ * MSG_KEY_REQ. A key depends on its root, the chip's secret, the VLEK or one of
+ * this launch (VMRK), on what of the guest was selected, and on the VMPL; how it
+ * is mixed is the firmware's own affair.
  */
 #include "fw_msg.h"
 
 #define ROOT_VMRK         (1u << 0)
 #define ROOT_SEL_SHIFT    1
-#define ROOT_SEL_VLEK     2u
 #define ROOT_RSVD         (~7u)
 
 #define FIELD_POLICY      (1u << 0)
@@ -36,15 +35,21 @@ typedef struct KeyContext {
     uint8_t id_key_digest[48], author_key_digest[48];
 } KeyContext;
 
+static unsigned root_sel(const FwKeyReq *q)
+{
+    return fw_get(q->root, 4) >> ROOT_SEL_SHIFT & 3;
+}
+
 static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
                               unsigned vmpck, const FwKeyReq *q,
                               uint64_t rsvd)
 {
-    uint32_t root = fw_get(q->root, 4), sel = root >> ROOT_SEL_SHIFT & 3;
+    uint32_t root = fw_get(q->root, 4);
+    unsigned sel = root_sel(q);
     uint32_t vmpl = fw_get(q->vmpl, 4);
 
     /* [FW-KEY-RSVD] */
-    if ((root & ROOT_RSVD) || sel > ROOT_SEL_VLEK ||
+    if ((root & ROOT_RSVD) || sel >= FW_KEY_SEL_MAX ||
         !fw_all_zero(q->rsvd_4, sizeof(q->rsvd_4)) ||
         (fw_get(q->fields, 8) & rsvd)) {
         return FW_MSG_INVALID_PARAM;
@@ -61,10 +66,11 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
     if (!fw_tcb_within(fw_get(q->tcb, 8), fw->cfg.committed_tcb)) {
         return FW_MSG_INVALID_PARAM;
     }
-    /* [FW-KEY-ROOT] every guest has a VMRK; no VLEK was loaded */
+    /* [FW-KEY-ROOT] every guest has a VMRK */
     if (!(root & ROOT_VMRK) &&
-        (sel == ROOT_SEL_VLEK || g->vcek_disabled ||
-         (fw->config_flags & FW_MASK_CHIP_KEY) || !fw->cfg.nvceks)) {
+        (fw_wants_vlek(fw, sel) ? !fw->vlek_loaded :
+         g->vcek_disabled || (fw->config_flags & FW_MASK_CHIP_KEY) ||
+         !fw->cfg.nvceks)) {
         return FW_MSG_INVALID_KEY;
     }
     return FW_MSG_OK;
@@ -74,6 +80,8 @@ static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
                    uint8_t key[KDF_LEN])
 {
     uint32_t fields = fw_get(q->fields, 8);
+    const uint8_t *root = fw->cfg.chip_secret;
+    uint8_t loaded[KDF_LEN];
     KeyContext k = { 0 };
 
     memcpy(k.fields, q->fields, sizeof(k.fields));
@@ -104,8 +112,13 @@ static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
     if (fields & FIELD_TCB) {
         memcpy(k.tcb, q->tcb, sizeof(k.tcb));
     }
-    kdf(fw_get(q->root, 4) & ROOT_VMRK ? g->vmrk : fw->cfg.chip_secret,
-        "SNP derived key", &k, sizeof(k), key);
+    if (fw_get(q->root, 4) & ROOT_VMRK) {
+        root = g->vmrk;
+    } else if (fw_wants_vlek(fw, root_sel(q))) {
+        fw_vlek_root(fw, loaded);
+        root = loaded;
+    }
+    kdf(root, "SNP derived key", &k, sizeof(k), key);
 }
 
 bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,

@@ -6,7 +6,7 @@
  *
  * Bytes only: all numbers are little-endian, read and written by fw_get() and
  * fw_put(). SNP firmware ABI (56860), SNP_GUEST_REQUEST, SNP_LAUNCH_FINISH,
- * attestation report.
+ * SNP_VLEK_LOAD, attestation report.
  */
 #ifndef HW_SNP_FW_MSG_H
 #define HW_SNP_FW_MSG_H
@@ -204,6 +204,21 @@ PIN(FwIdAuth, id_key, 0x240);
 PIN(FwIdAuth, id_key_sig, 0x680);
 PIN(FwIdAuth, author_key, 0x880);
 
+/* What SNP_VLEK_LOAD is given */
+typedef struct FwHashstick {
+    uint8_t iv[12];
+    uint8_t rsvd_c[4];
+    uint8_t wrapped[FW_VLEK_LEN];
+    uint8_t tcb[8];
+    uint8_t rsvd_198[8];
+    uint8_t tag[16];            /* of wrapped and tcb */
+} FwHashstick;
+
+PIN_SIZE(FwHashstick, 432);
+PIN(FwHashstick, wrapped, 0x10);
+PIN(FwHashstick, tcb, 0x190);
+PIN(FwHashstick, tag, 0x1a0);
+
 #define FW_SIG_P384        1u       /* ECDSA P-384 with SHA-384 */
 #define FW_CURVE_P384      2u
 
@@ -222,5 +237,13 @@ unsigned fw_report_version(const SnpFwConfig *cfg);
 uint64_t fw_reported_tcb(const SnpFw *fw);
 /* The chip's key for the reported TCB; NULL: it has none */
 const P384Key *fw_vcek(const SnpFw *fw);
+
+/* Bits 1:0 of KEY_SEL, in requests for reports and for keys */
+enum FwKeySel {
+    FW_KEY_SEL_AUTO, FW_KEY_SEL_VCEK, FW_KEY_SEL_VLEK, FW_KEY_SEL_MAX
+};
+
+/* Does KEY_SEL mean the VLEK, whether or not there is one? */
+bool fw_wants_vlek(const SnpFw *fw, unsigned sel);
 
 #endif

@@ -12,6 +12,9 @@
 #define STATUS_RMP_INIT    (1u << 0)
 #define STATUS_NO_ALIAS    (1u << 1)
 
+/* And in its flags, beside SNP_CONFIG's */
+#define STATUS_VLEK        (1u << 2)
+
 #define RANGE_HEADER       8u
 #define RANGE_SIZE         16u
 
@@ -283,6 +286,8 @@ static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
             rmp_fw_set(fw->rmp, pfn * RMP_PAGE_SIZE, &free);
         }
     }
+    /* [FW-VLEK-GONE] */
+    fw_vlek_delete(fw);
     fw->snp_inited = false;
     fw->port.rmp_changed(fw->port.opaque, 0, 0);
     return FW_SUCCESS;
@@ -341,7 +346,8 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     out[3] = (fw->rmp_inited ? STATUS_RMP_INIT : 0) |
              (fw->alias_checked ? STATUS_NO_ALIAS : 0);
     fw_put(out + 4, 4, fw->cfg.build);
-    fw_put(out + 8, 4, fw->config_flags);
+    fw_put(out + 8, 4, fw->config_flags |
+                       (fw->vlek_loaded ? STATUS_VLEK : 0));
     fw_put(out + 12, 4, guest_count(fw));
     fw_put(out + 16, 8, fw->cfg.tcb);
     fw_put(out + 24, 8, fw_reported_tcb(fw));
@@ -358,6 +364,17 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
+/* [FW-VLEK-GONE] a VLEK is of the one TCB version that is reported */
+static void report_tcb(SnpFw *fw, uint64_t tcb)
+{
+    uint64_t was = fw_reported_tcb(fw);
+
+    fw->reported_tcb = tcb;
+    if (fw_reported_tcb(fw) != was) {
+        fw_vlek_delete(fw);
+    }
+}
+
 uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
 {
     uint64_t tcb = fw_get(c->b, 8);
@@ -372,7 +389,7 @@ uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
         !fw_all_zero(c->b + 12, 52)) {
         return FW_INVALID_PARAM;
     }
-    fw->reported_tcb = tcb;
+    report_tcb(fw, tcb);
     fw->config_flags = flags;
     return FW_SUCCESS;
 }
@@ -384,6 +401,7 @@ uint32_t fw_snp_commit(SnpFw *fw, FwBuf *c)
         return FW_INVALID_LEN;
     }
     /* [FW-COMMIT] what runs is what is committed and reported from now on */
+    report_tcb(fw, fw->cfg.tcb);
     fw->cfg.committed_tcb = fw->cfg.tcb;
     fw->cfg.committed_build = fw->cfg.build;
     fw->reported_tcb = 0;

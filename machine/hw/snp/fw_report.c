@@ -4,19 +4,17 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * MSG_REPORT_REQ. The chip has one VCEK for each TCB version; reports carry
- * REPORTED_TCB and are signed with the VCEK of that one. Where the machine was
- * not given it, the answer is INVALID_KEY.
+ * REPORTED_TCB and are signed with the VCEK of that one, or with the VLEK, which
+ * is of that version, too. Where the machine was not given the key, the answer
+ * is INVALID_KEY.
  */
 #include "fw_msg.h"
-
-#define KEY_SEL_AUTO      0u
-#define KEY_SEL_VCEK      1u
-#define KEY_SEL_VLEK      2u
 
 #define INFO_SMT          (1u << 0)
 #define INFO_NO_ALIAS     (1u << 5)
 #define KEY_AUTHOR        (1u << 0)
 #define KEY_MASKED        (1u << 1)
+#define KEY_SIGNED_VLEK   (1u << 2)
 #define KEY_SIGNED_NONE   (7u << 2)
 
 bool fw_tcb_within(uint64_t a, uint64_t b)
@@ -44,6 +42,13 @@ const P384Key *fw_vcek(const SnpFw *fw)
     return NULL;
 }
 
+/* [FW-KEY-SEL] unless told which, the one that is not of the chip */
+bool fw_wants_vlek(const SnpFw *fw, unsigned sel)
+{
+    return sel == FW_KEY_SEL_VLEK ||
+           (sel == FW_KEY_SEL_AUTO && fw->vlek_loaded);
+}
+
 /* Unless told otherwise it goes with the ABI that is announced. */
 unsigned fw_report_version(const SnpFwConfig *cfg)
 {
@@ -62,11 +67,20 @@ static void put_version(uint8_t *p, const SnpFwConfig *cfg, uint8_t build)
     p[2] = cfg->api_major;
 }
 
+/* With which key: bits of KEY_INFO, beside the author key's */
+static uint32_t key_info(const SnpFw *fw, const FwReportReq *q)
+{
+    /* [FW-REPORT-MASKED] */
+    if (fw->config_flags & FW_MASK_CHIP_KEY) {
+        return KEY_MASKED | KEY_SIGNED_NONE;
+    }
+    return fw_wants_vlek(fw, fw_get(q->key_sel, 4)) ? KEY_SIGNED_VLEK : 0;
+}
+
 static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
                  FwReport *r)
 {
     const SnpFwConfig *cfg = &fw->cfg;
-    bool masked = fw->config_flags & FW_MASK_CHIP_KEY;
     uint32_t f = cfg->fms;
 
     memset(r, 0, sizeof(*r));
@@ -81,7 +95,7 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     fw_put(r->platform_info, 8, (cfg->smt ? INFO_SMT : 0) |
                                 (fw->alias_checked ? INFO_NO_ALIAS : 0));
     fw_put(r->key_info, 4, (g->author_key ? KEY_AUTHOR : 0) |
-                           (masked ? KEY_MASKED | KEY_SIGNED_NONE : 0));
+                           key_info(fw, q));
     memcpy(r->report_data, q->report_data, sizeof(r->report_data));
     memcpy(r->measurement, g->ld, sizeof(r->measurement));
     memcpy(r->host_data, g->host_data, sizeof(r->host_data));
@@ -112,19 +126,35 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
     uint32_t vmpl = fw_get(q->vmpl, 4), sel = fw_get(q->key_sel, 4);
 
     /* [FW-REPORT-RSVD] */
-    if (sel > KEY_SEL_VLEK || !fw_all_zero(q->rsvd_48, sizeof(q->rsvd_48))) {
+    if (sel >= FW_KEY_SEL_MAX || !fw_all_zero(q->rsvd_48, sizeof(q->rsvd_48))) {
         return FW_MSG_INVALID_PARAM;
     }
     /* [FW-REPORT-VMPL] no level speaks for one above it */
     if (vmpl >= RMP_VMPLS || vmpl < vmpck) {
         return FW_MSG_INVALID_PARAM;
     }
-    /* [FW-REPORT-KEY] no VLEK was loaded; a masked key signs nothing */
-    if (sel == KEY_SEL_VLEK || g->vcek_disabled ||
+    /* [FW-REPORT-KEY] a masked key signs nothing, and need not be there */
+    if (fw_wants_vlek(fw, sel) ? !fw->vlek_loaded :
+        g->vcek_disabled ||
         (!(fw->config_flags & FW_MASK_CHIP_KEY) && !fw_vcek(fw))) {
         return FW_MSG_INVALID_KEY;
     }
     return FW_MSG_OK;
+}
+
+static bool sign(const SnpFw *fw, bool vlek, FwReport *r)
+{
+    P384Key *loaded = vlek ? fw_vlek_key(fw) : NULL;
+    const P384Key *key = vlek ? loaded : fw_vcek(fw);
+    P384Sig sig;
+    bool ok = key && p384_sign(key, r, offsetof(FwReport, signature), &sig);
+
+    if (ok) {
+        memcpy(r->signature.r, sig.r, sizeof(sig.r));
+        memcpy(r->signature.s, sig.s, sizeof(sig.s));
+    }
+    p384_free(loaded);
+    return ok;
 }
 
 bool fw_msg_report(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
@@ -133,7 +163,6 @@ bool fw_msg_report(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
     const FwReportReq *q = req;
     FwReportRsp *a = rsp;
     uint32_t status = check_request(fw, g, vmpck, q);
-    P384Sig sig;
 
     fw_put(a->status, 4, status);
     if (status) {
@@ -141,16 +170,9 @@ bool fw_msg_report(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
     }
     fw_put(a->size, 4, sizeof(a->report));
     fill(fw, g, q, &a->report);
-    /* [FW-REPORT-MASKED] */
     if (fw->config_flags & FW_MASK_CHIP_KEY) {
         return true;
     }
     /* [FW-REPORT-SIGNATURE] */
-    if (!p384_sign(fw_vcek(fw), &a->report, offsetof(FwReport, signature),
-                   &sig)) {
-        return false;
-    }
-    memcpy(a->report.signature.r, sig.r, sizeof(sig.r));
-    memcpy(a->report.signature.s, sig.s, sizeof(sig.s));
-    return true;
+    return sign(fw, fw_wants_vlek(fw, fw_get(q->key_sel, 4)), &a->report);
 }

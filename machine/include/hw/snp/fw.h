@@ -212,6 +212,7 @@ typedef struct SnpFwConfig {
 #define FW_MEASURE_LEN   48u
 #define FW_LAUNCHES      64u
 #define FW_MD_ENTRY      64u
+#define FW_VLEK_LEN      384u
 
 typedef enum SevState { SEV_UNINIT, SEV_INITED, SEV_WORKING } SevState;
 typedef enum SnpGuestState {
@@ -273,6 +274,8 @@ typedef struct SnpFw {
     uint8_t mem_key[CIPHER_KEY_LEN];    /* of the firmware's own pages */
     uint64_t reported_tcb;      /* 0: follow the committed one */
     uint32_t config_flags;
+    bool vlek_loaded;           /* for the TCB version that is reported */
+    uint8_t vlek[FW_VLEK_LEN];  /* as it was wrapped */
     SnpFwRange iommu[FW_MAX_IOMMU];
     unsigned niommu;
     bool iommu_snp;             /* IOMMUs ask the RMP, their buffers stay */
