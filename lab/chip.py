@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A chip for the machine: its identity, secret and VCEKs, and the certificates
-that vouch for them, as AMD's key distribution service gives them out.
+"""A chip for the machine: its identity, secret and VCEKs, the VLEKs that it can
+be lent, and the certificates that vouch for them, as AMD's key distribution
+service gives them out.
 
 All keys come from a seed, so that a chip made again is the same chip;
 certificates are dated and salted and are not. OpenSSL does the rest.
@@ -8,6 +9,7 @@ certificates are dated and salted and are not. OpenSSL does the rest.
 
 import base64
 import hashlib
+import hmac
 import itertools
 import pathlib
 import shutil
@@ -19,7 +21,8 @@ PRODUCT = "Milan"           # lab/platform.py's processor
 NAME = "Milan-B1"
 TCB = 0x4818000000000007    # the device's default
 LOWER = 0x4817000000000007  # for SNP_CONFIG
-CRL = f"https://kdsintf.amd.com/vcek/v1/{PRODUCT}/crl"
+CRL = f"https://kdsintf.amd.com/%s/v1/{PRODUCT}/crl"
+CSP = "a cloud provider of the lab"
 WHO = ("/OU=Engineering/C=US/L=Santa Clara/ST=CA/O=Advanced Micro Devices"
        "/CN=")
 PSS = ["-sha384", "-sigopt", "rsa_padding_mode:pss",
@@ -33,7 +36,11 @@ P384_OID = bytes.fromhex("06052b81040022")
 SPLS = {1: 0, 2: 1, 4: 2, 5: 3, 6: 4, 7: 5, 3: 6, 8: 7}
 GUIDS = {"ark": "c0b406a4-a803-4952-9743-3fb6014cd0ae",
          "ask": "4ab7b379-bbac-4fe4-a02f-05aef327c782",
-         "vcek": "63da758d-e664-4564-adc5-f4b93be8accd"}
+         "vcek": "63da758d-e664-4564-adc5-f4b93be8accd",
+         "vlek": "a8074bc2-a25a-483e-aae6-39c045a0b8a1"}
+# what signs with them; a verifier expects the signer's signer as "ask"
+VCEK = {"ark": "ark", "ask": "ask", "vcek": "vcek"}
+VLEK = {"ark": "ark", "ask": "asvk", "vlek": "vlek"}
 
 
 def stream(seed, label):
@@ -129,19 +136,22 @@ def openssl(argv, text=None):
     return r.stdout
 
 
-def _ca_extensions(path, depth):
+def _ca_extensions(path, depth, chain="vcek"):
     path.write_text("[x]\nbasicConstraints=critical,CA:TRUE" + depth +
                     "\nkeyUsage=critical,keyCertSign,cRLSign\n"
                     "subjectKeyIdentifier=hash\n"
-                    f"crlDistributionPoints=URI:{CRL}\n")
+                    f"crlDistributionPoints=URI:{CRL % chain}\n")
 
 
-def _vcek_extensions(path, chip_id, tcb):
+def _extensions(path, chip_id, tcb):
+    """Of a chip's VCEK, or without one of a provider's VLEK."""
     oid = "1.3.6.1.4.1.3704.1"
-    lines = ["[x]", f"{oid}.1=ASN1:INTEGER:1", f"{oid}.2=ASN1:IA5STRING:{NAME}"]
+    lines = ["[x]", f"{oid}.1=ASN1:INTEGER:1", f"{oid}.2=ASN1:IA5STRING:" +
+             (NAME if chip_id else PRODUCT)]
     for last, byte in SPLS.items():
         lines.append(f"{oid}.3.{last}=ASN1:INTEGER:{tcb >> 8 * byte & 0xff}")
-    lines.append(f"{oid}.4=DER:" + chip_id.hex(":"))
+    lines.append(f"{oid}.4=DER:" + chip_id.hex(":") if chip_id else
+                 f"{oid}.5=ASN1:IA5STRING:{CSP}")
     # verifiers refuse what is not AMD's
     lines += ["subjectKeyIdentifier=none", "authorityKeyIdentifier=none"]
     path.write_text("\n".join(lines) + "\n")
@@ -151,11 +161,16 @@ def vcek_name(tcb):
     return f"vcek-{tcb:016x}"
 
 
+def vlek_name(tcb):
+    return f"vlek-{tcb:016x}"
+
+
 def make(seed="1", tcbs=(TCB, LOWER)):
     """Returns the directory of the chip of this seed, made if it is not
-    there: chip-id, secret, vcek-TCB.pem (the machine reads these), and below
-    certs/ ark.pem, ask.pem, vcek.pem (snphost's layout; vcek of the first
-    TCB), vcek-TCB.pem of each, ca.pem (ASK, then ARK)."""
+    there: chip-id, secret, vcek-TCB.pem (the machine reads these), vlek-TCB.bin
+    (wrapped for SNP_VLEK_LOAD), and below certs/ ark.pem, ask.pem, asvk.pem,
+    vcek.pem, vlek.pem (snphost's names; those of the first TCB), vcek-TCB.pem
+    and vlek-TCB.pem of each, ca.pem (ASK, then ARK), ca-vlek.pem."""
     top = paths.OUT / "chip" / hashlib.sha256(seed.encode()).hexdigest()[:16]
     key = stamp.digest(seed, list(tcbs), pathlib.Path(__file__))
     name = f"chip.{top.name}"
@@ -174,20 +189,26 @@ def make(seed="1", tcbs=(TCB, LOWER)):
         _authority(seed, work, certs)
         for tcb in tcbs:
             _vcek(seed, top, work, certs, chip_id, tcb)
+            _vlek(seed, top, work, certs, chip_id, tcb)
         shutil.copy(certs / f"{vcek_name(tcbs[0])}.pem", certs / "vcek.pem")
-        (certs / "ca.pem").write_text((certs / "ask.pem").read_text() +
-                                      (certs / "ark.pem").read_text())
+        shutil.copy(certs / f"{vlek_name(tcbs[0])}.pem", certs / "vlek.pem")
+        for ca, signer in (("ca", "ask"), ("ca-vlek", "asvk")):
+            (certs / f"{ca}.pem").write_text(
+                (certs / f"{signer}.pem").read_text() +
+                (certs / "ark.pem").read_text())
     stamp.write(name, key)
     return top
 
 
 def _authority(seed, work, certs):
-    for who in ("ark", "ask"):
+    for who in ("ark", "ask", "asvk"):
         (work / f"{who}.key").write_text(rsa(seed, who))
     _ca_extensions(work / "ark.ext", "")
     _ca_extensions(work / "ask.ext", ",pathlen:0")
+    _ca_extensions(work / "asvk.ext", ",pathlen:0", "vlek")
     for who, name, signer in (("ark", f"ARK-{PRODUCT}", None),
-                              ("ask", f"SEV-{PRODUCT}", "ark")):
+                              ("ask", f"SEV-{PRODUCT}", "ark"),
+                              ("asvk", f"SEV-VLEK-{PRODUCT}", "ark")):
         _certificate(work, work / f"{who}.key", WHO + name,
                      work / f"{who}.ext", certs / f"{who}.pem",
                      signer and certs / f"{signer}.pem",
@@ -198,9 +219,63 @@ def _vcek(seed, top, work, certs, chip_id, tcb):
     name = vcek_name(tcb)
     key = top / f"{name}.pem"
     key.write_text(p384(seed, name))
-    _vcek_extensions(work / f"{name}.ext", chip_id, tcb)
+    _extensions(work / f"{name}.ext", chip_id, tcb)
     _certificate(work, key, WHO + "SEV-VCEK", work / f"{name}.ext",
                  certs / f"{name}.pem", certs / "ask.pem", work / "ask.key", 0)
+
+
+def _vlek(seed, top, work, certs, chip_id, tcb):
+    name = vlek_name(tcb)
+    key = work / f"{name}.pem"
+    key.write_text(p384(seed, name))
+    _extensions(work / f"{name}.ext", None, tcb)
+    _certificate(work, key, WHO + "SEV-VLEK", work / f"{name}.ext",
+                 certs / f"{name}.pem", certs / "asvk.pem", work / "asvk.key",
+                 0)
+    (top / f"{name}.bin").write_bytes(hashstick(
+        key.read_text(), tcb, (top / "secret").read_bytes(), chip_id,
+        take(stream(seed, f"{name} iv"), 12)))
+
+
+def _aes(mode, key, data, iv=None):
+    argv = ["openssl", "enc", f"-aes-256-{mode}", "-nopad", "-K", key.hex()]
+    r = subprocess.run(argv + (["-iv", iv.hex()] if iv else []), input=data,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       check=False)
+    if r.returncode:
+        raise say.Failed(f"openssl enc: {r.stderr.decode().strip()[-400:]}")
+    return r.stdout
+
+
+def gcm(key, iv, aad, text):
+    """AES-256-GCM: what it is enciphered to, and the tag; `openssl enc` has
+    no modes with one. iv: 12 bytes."""
+    h = int.from_bytes(_aes("ecb", key, bytes(16)), "big")
+
+    def times_h(x):
+        z, v = 0, h
+        for bit in range(127, -1, -1):
+            z ^= v * (x >> bit & 1)
+            v = v >> 1 ^ 0xe1 << 120 if v & 1 else v >> 1
+        return z
+
+    out = _aes("ctr", key, text, iv + (2).to_bytes(4, "big"))
+    blocks = b"".join(x + bytes(-len(x) % 16) for x in (aad, out)) + \
+        (8 * len(aad)).to_bytes(8, "big") + (8 * len(out)).to_bytes(8, "big")
+    s = 0
+    for at in range(0, len(blocks), 16):
+        s = times_h(s ^ int.from_bytes(blocks[at:at + 16], "big"))
+    first = _aes("ecb", key, iv + (1).to_bytes(4, "big"))
+    return out, (s ^ int.from_bytes(first, "big")).to_bytes(16, "big")
+
+
+def hashstick(pem, tcb, secret, chip_id, iv):
+    """A VLEK wrapped for one chip, as machine/hw/snp/fw_vlek.c takes it."""
+    key = hmac.digest(secret, (1).to_bytes(4, "big") + b"VLEK wrapping key\0" +
+                      chip_id + (256).to_bytes(4, "big"), "sha256")
+    version = tcb.to_bytes(8, "little")
+    wrapped, tag = gcm(key, iv, version, pem.encode().ljust(384, b"\0"))
+    return iv + bytes(4) + wrapped + version + bytes(8) + tag
 
 
 def _certificate(work, key, subject, ext, out, ca, ca_key, serial):
@@ -230,6 +305,7 @@ def table(certs):
     return head + bytes(24) + body
 
 
-def read(top):
+def read(top, chain=VCEK):
     """{name: PEM} of the chain."""
-    return {n: (top / "certs" / f"{n}.pem").read_text() for n in GUIDS}
+    return {n: (top / "certs" / f"{file}.pem").read_text()
+            for n, file in chain.items()}

@@ -3,7 +3,8 @@
 snphost of Debian sid, unmodified, installed into the Debian 13 root by that
 root's own dpkg, on the newest stock kernel. What it changes of the platform is
 then looked for where others see it: in the platform's status, in a later
-report of a stock guest, in the chip's certificates."""
+report of a stock guest, in the chip's certificates. A key that it loads signs
+one, in attest.vlek."""
 
 import os
 import pathlib
@@ -97,6 +98,21 @@ step tcb-commit snphost show tcb
 step ok-commit snphost ok
 step config-now snphost config set %(current)s 0
 step tcb-now snphost show tcb
+"""
+
+LEND = """
+step load-flipped snphost vlek-load /lab/flipped.bin
+step load-lower snphost vlek-load /lab/lower.bin
+step verify-lower snphost verify vlek-hashstick /lab/lower.bin
+step verify snphost verify vlek-hashstick /lab/vlek.bin
+step certs snphost verify certs /lab/certs
+step load snphost vlek-load /lab/vlek.bin
+stty -F /dev/ttyS1 raw
+%(guest)s < /dev/null > /dev/ttyS1 2>&1
+say "qemu-status $?"
+step config snphost config set %(lower)s 0
+step load-late snphost vlek-load /lab/vlek.bin
+step load-now snphost vlek-load /lab/lower.bin
 """
 
 
@@ -234,13 +250,17 @@ def _certificates(j, certs):
             if status != 0 or chip.der("-----x-----\n" + text + "\n-----x"
                                        ) != chip.der(pem):
                 j.bad.append(f"der-{name}: status {status}, not what it was")
-    # its exit status is 0 either way; the last lines show who signed whom
-    for name, last in (("verify", "\u2b11"), ("verify-other", "\u2b11\u0338")):
-        j.works(name)
-        want = ["ARK \u2022", "ARK \u2b11 ask", f"ask {last} vcek"]
-        seen = j.of(name)[0][1].splitlines()[-3:]
-        if seen != want:
-            j.bad.append(f"{name}: {seen}")
+    _chain(j, "verify", "ask", "vcek", "\u2b11")
+    _chain(j, "verify-other", "ask", "vcek", "\u2b11\u0338")
+
+
+def _chain(j, name, signer, key, last):
+    """Its exit status is 0 either way; the last lines show who signed whom."""
+    j.works(name)
+    want = ["ARK \u2022", f"ARK \u2b11 {signer}", f"{signer} {last} {key}"]
+    seen = j.of(name)[0][1].splitlines()[-3:]
+    if seen != want:
+        j.bad.append(f"{name}: {seen}")
 
 
 def _configured(j, above):
@@ -309,7 +329,77 @@ def commits():
     return f"{lines} lines of `snphost ok` pass when it is committed"
 
 
+def lent():
+    """A key that is not the chip's signs a stock guest's report."""
+    verifier.build()
+    fused = chip.make("1")
+    certs = chip.read(fused, chip.VLEK)
+    own = {n: (fused / f"{chip.vlek_name(tcb)}.bin").read_bytes()
+           for n, tcb in (("vlek", chip.TCB), ("lower", chip.LOWER))}
+    own["flipped"] = attest.flipped(own["vlek"], 8 * 0x100)
+    nonce = os.urandom(64)
+    with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="vlek-") as tmp:
+        top = pathlib.Path(tmp)
+        files = attest.guest_files(top, nonce)
+        for name, data in own.items():
+            (top / f"{name}.bin").write_bytes(data)
+            files[f"{name}.bin"] = top / f"{name}.bin"
+        files |= {f"certs/{file}.pem": certs[n]
+                  for n, file in chip.VLEK.items()}
+        r, j = run_host("attest.vlek", LEND % {
+            "lower": arguments(chip.LOWER),
+            "guest": shlex.join(guest.command(1, "512M", "snp"))},
+            files, [f"chip={fused}", "api-minor=56"], 900)
+    for name in ("verify", "certs", "load", "config", "load-now"):
+        j.works(name)
+    j.refused("load-flipped", "(?i)measurement")
+    for name in ("load-lower", "load-late"):
+        j.refused(name, "InvalidParam")
+    j.refused("verify-lower", "")
+    _chain(j, "certs", "asvk", "vlek", "\u2b11")
+    report = attest.printed(r.guest)
+    if len(report) != attest.REPORT:
+        raise CaseFailed("\n".join([*j.bad, f"a report of {len(report)} bytes",
+                                    *r.guest.splitlines()[-8:]]))
+    if report[0x48] >> 2 & 7 != 1:
+        j.bad.append(f"signed by key {report[0x48] >> 2 & 7}, not the VLEK")
+    j.bad += _lent(report, fused, certs, nonce)
+    if j.bad:
+        raise CaseFailed("\n".join(j.bad))
+    return "a report signed by the VLEK, verified by its own chain"
+
+
+def _lent(report, fused, certs, nonce):
+    """go-sev-guest takes the report by the VLEK's chain, and by no other."""
+    where = fused / "certs"
+    other = dict(certs, vlek=(where / f"{chip.vlek_name(chip.LOWER)}.pem")
+                 .read_text())
+    expect = {"report_data": nonce.hex(), "guest_policy": 0x30000,
+              "minimum_tcb": chip.TCB,
+              "chip_id": (fused / "chip-id").read_bytes().hex()}
+    bad = (attest.UNREADABLE, attest.SIGNATURE, attest.FIELD)
+    tries = [("the report", report, certs, "ca-vlek", (0,)),
+             ("the VCEK's chain", report, chip.read(fused), "ca", bad),
+             ("the VCEK's signer", report, certs, "ca", bad),
+             ("the VLEK of another TCB", report, other, "ca-vlek",
+              (attest.SIGNATURE,))]
+    tries += [(f"a bit of byte {at:#x} flipped", attest.flipped(
+        report, 8 * at), certs, "ca-vlek", bad)
+        for at in range(0, attest.SIGNED + 144, 16)]
+    for what, data, chain, ca, want in tries:
+        status, words = verifier.check(data + chip.table(chain),
+                                       where / f"{ca}.pem", expect)
+        if status not in want:
+            yield f"{what}: go-sev-guest: {status}: {words}"
+
+
 CASES = [
+    Case("attest.vlek", "sid's snphost loads a VLEK, and not one that was "
+         "wrapped for another TCB version or has a bit flipped; a stock guest's "
+         "report is then signed by it, and Debian's go-sev-guest verifies it "
+         "by the VLEK's chain alone; what another reported TCB deletes can be "
+         "loaded for that one", lent, order=47, inputs=("machine",)),
+
     Case("snphost.debian-backports", "sid's snphost, installed as it is in the "
          "Debian 13 host: every line of `ok` passes; show, import, export, "
          "verify, config and commit do what they say; a guest's report "
