@@ -303,6 +303,16 @@ static void good(unsigned id)
         power_on();
         put(0, 4, 4);
         break;
+    case SNP_VERIFY_MITIGATION:
+        power_on();
+        init_snp();
+        fw.cfg.mitigations = 0x11;
+        put(0, 4, 64);
+        put(4, 2, 1);
+        put(8, 8, 0x10);
+        put(0x10, 4, 1);
+        put(0x20, 8, OUT);
+        break;
     case SNP_VLEK_LOAD:
         power_on();
         chip();
@@ -804,6 +814,18 @@ static const Change changes[] = {
     { ON(SNP_CONFIG, INVALID_PARAM, "CONFIG"), .w = { CB(7, 1, 0xff) } },
     { ON(SNP_CONFIG, INVALID_PARAM, "CONFIG-RSVD"), .w = { CB(8, 4, 4) } },
     { ON(SNP_COMMIT, INVALID_LEN, "COMMIT-LEN"), .w = { CB(0, 4, 8) } },
+    { ON(SNP_VERIFY_MITIGATION, INVALID_LEN, "MITIGATION-LEN"),
+      .w = { CB(0, 4, 60) } },
+    { ON(SNP_VERIFY_MITIGATION, INVALID_PARAM, "MITIGATION-RSVD"),
+      .w = { CB(0x3f, 1, 1) } },
+    { ON(SNP_VERIFY_MITIGATION, INVALID_PARAM, "MITIGATION-VECTOR"),
+      .w = { CB(8, 8, 0x11) } },
+    { ON(SNP_VERIFY_MITIGATION, INVALID_ADDRESS, "MITIGATION-ADDRESS"),
+      .w = { CB(0x20, 8, OUT + 0xfed) } },
+    { ON(SNP_VERIFY_MITIGATION, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0x20, 8, NOWHERE) } },
+    { ON(SNP_VERIFY_MITIGATION, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_RECLAIM) },
     { ON(SNP_VLEK_LOAD, INVALID_LEN, "VLEK-LEN"), .w = { CB(0, 4, 12) } },
     { ON(SNP_VLEK_LOAD, INVALID_PARAM, "VLEK-VERSION"),
       .w = { CB(4, 1, 1) } },

@@ -59,6 +59,7 @@ static const struct {
     { 0x0a2, U | I | W, I, G_SNP(LAU), ANYHOW, "SNP_LAUNCH_FINISH" },
     { 0x0b0, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_DBG_DECRYPT" },
     { 0x0b1, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_DBG_ENCRYPT" },
+    { 0x0b2, U | I | W, U | I, NO_GUEST, "SNP_VERIFY_MITIGATION" },
     { 0x0c0, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_PAGE_SWAP_OUT" },
     { 0x0c1, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_PAGE_SWAP_IN" },
     { 0x0c2, U | I | W, I, G_SNP(LAU | LIVE), ON, "SNP_PAGE_MOVE" },

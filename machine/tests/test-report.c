@@ -186,6 +186,108 @@ static void test_report(void)
     }
 }
 
+/* ---- mitigations ---- */
+
+static void mitigation(unsigned command, uint64_t vector, bool result,
+                       uint32_t want)
+{
+    put(0, 4, 64);
+    put(4, 2, command);
+    put(8, 8, vector);
+    put(0x10, 4, result);
+    put(0x20, 8, OUT);
+    memset(mem + OUT, 0xee, 32);
+    expect(SNP_VERIFY_MITIGATION, want, "mitigation");
+}
+
+static bool answered(uint64_t verified, uint64_t supported)
+{
+    return le(mem + OUT, 8) == verified && le(mem + OUT + 8, 8) == supported &&
+           !le(mem + OUT + 16, 4) && mem[OUT + 20] == 0xee;
+}
+
+static void test_mitigations(void)
+{
+    static const uint64_t have = 0x8000000000000005ull;
+    const uint8_t *r = msg + 0x20;
+
+    power_on();
+    set_page(OUT, RMP_FIRMWARE, 0, 0);
+    mitigation(0, 0, true, FW_SUCCESS);
+    CHECK(answered(0, 0), "none");
+    for (int i = 0; i < 64; i++) {
+        mitigation(1, 1ull << i, true, FW_INVALID_PARAM);
+    }
+    fw.cfg.mitigations = have;
+    mitigation(0, ~0ull, true, FW_SUCCESS);
+    CHECK(answered(0, have), "there before SNP, and not verified");
+    for (int i = 0; i < 64; i++) {
+        mitigation(1, 1ull << i, true,
+                   have >> i & 1 ? FW_SUCCESS : FW_INVALID_PARAM);
+        CHECK(!(have >> i & 1) || answered(have & ((2ull << i) - 1), have),
+              "verified up to %d", i);
+    }
+    mitigation(1, 5, true, FW_INVALID_PARAM);
+    mitigation(1, 0, true, FW_INVALID_PARAM);
+    mitigation(2, 1, true, FW_INVALID_PARAM);
+    for (int i = 0; i < 512; i++) {
+        int at = i / 8;
+
+        if (at == 6 || at == 7 || (at >= 0x14 && at < 0x18) || at >= 0x28 ||
+            (i > 0x80 && at < 0x14)) {
+            put(0, 4, 64);
+            put(0x20, 8, OUT);
+            cb[0x10] |= 1;
+            cb[at] |= 1 << i % 8;
+            expect(SNP_VERIFY_MITIGATION, FW_INVALID_PARAM, "reserved");
+        }
+    }
+
+    /* without a result, without an address */
+    fw.mitigated = 0;
+    put(0, 4, 64);
+    put(4, 2, 1);
+    put(8, 8, 4);
+    put(0x20, 8, NOWHERE);
+    expect(SNP_VERIFY_MITIGATION, FW_SUCCESS, "no result");
+    CHECK(fw.mitigated == 4, "and verified");
+    mitigation(0, 0, false, FW_SUCCESS);
+    CHECK(mem[OUT] == 0xee, "not asked for");
+
+    /* a new RMP has them all, the same one again what it had */
+    init_snp();
+    mitigation(0, 0, true, FW_SUCCESS);
+    CHECK(answered(have, have), "a new RMP");
+    put(0, 4, 8);
+    expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "shutdown");
+    fw.mitigated = 1;
+    expect(SNP_INIT_EX, FW_SUCCESS, "the same RMP");
+    mitigation(0, 0, true, FW_SUCCESS);
+    CHECK(answered(1, have), "the same RMP");
+
+    /* reports of version 5 */
+    for (unsigned v = 2; v <= 5; v++) {
+        guest(G_INIT);
+        fw.cfg.mitigations = have;
+        fw.cfg.report_version = v;
+        fw.mitigated = 1;
+        arg_launch_start();
+        expect(SNP_LAUNCH_START, FW_SUCCESS, "launch");
+        put(0, 8, GCTX);
+        expect(SNP_LAUNCH_FINISH, FW_SUCCESS, "launch");
+        chip();
+        set_page(RSP, RMP_FIRMWARE, 0, 0);
+        mitigation(1, 4, false, FW_SUCCESS);
+        report_req(0, 0);
+        CHECK(!report_as(0) && le(r + 0x1f8, 8) == (v < 5 ? 0 : 1) &&
+              le(r + 0x200, 8) == (v < 5 ? 0 : 5) && !r[0x208],
+              "version %u: at launch, now", v);
+    }
+    snp_fw_reset(&fw);
+    mitigation(0, 0, true, FW_SUCCESS);
+    CHECK(answered(0, have), "reset");
+}
+
 /* ---- derived keys ---- */
 
 typedef struct KeyReq {
@@ -316,6 +418,21 @@ static void test_key_2(void)
     for (int i = 0; i < 64; i++) {
         CHECK(key_2(0x40, 1ull << i, key) == 0x16, "mitigation %d", i);
     }
+    fw.guests[0].launch_mitigations = 0x8000000000000003ull;
+    fw.mitigated = 0;
+    for (int i = 0; i < 64; i++) {
+        bool there = i == 0 || i == 1 || i == 63;
+
+        CHECK(key_2(0x40, 1ull << i, key) == (there ? 0 : 0x16) &&
+              key_2(0, 1ull << i, key) == (there ? 0 : 0x16),
+              "mitigation %d, of three at launch", i);
+    }
+    CHECK(!key_2(0x40, 0, key) && !memcmp(key, other, 32) &&
+          !key_2(0x40, 1, key) && memcmp(key, other, 32), "one is in the key");
+    CHECK(!key_2(0x40, 1, other) && !memcmp(key, other, 32) &&
+          !key_2(0x40, 2, other) && memcmp(key, other, 32), "which one");
+    CHECK(!key_2(0, 1, key) && !key_2(0, 2, other) &&
+          !memcmp(key, other, 32), "but only if selected");
     fw.cfg.committed_tcb = 0x0100000000000001ull;
     CHECK(key_as(0, &(KeyReq){ 0, 0, 0, 0, TCB }, key) == 0x16,
           "a TCB that is not committed");
@@ -391,6 +508,7 @@ int main(void)
     static const KtapCase cases[] = {
         { "attest: report requests", test_report_request },
         { "attest: reports", test_report },
+        { "attest: mitigations", test_mitigations },
         { "attest: key requests", test_key_request },
         { "attest: derived keys", test_key },
         { "attest: key requests, version 2", test_key_2 },

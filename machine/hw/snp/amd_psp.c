@@ -64,7 +64,7 @@ struct AmdPspState {
 
     uint32_t max_asid, min_sev_asid;
     uint8_t api_major, api_minor, build;
-    uint64_t tcb, committed_tcb;
+    uint64_t tcb, committed_tcb, mitigations;
     uint8_t committed_build, report_version;
     char *loose;            /* rules to be read the looser way */
     char *chip;             /* directory, or NULL: it signs nothing */
@@ -307,6 +307,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         .committed_tcb = s->committed_tcb ? s->committed_tcb : s->tcb,
         .committed_build = s->committed_build ? s->committed_build : s->build,
         .report_version = s->report_version,
+        .mitigations = s->mitigations,
     };
     if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
         s->min_sev_asid > s->max_asid) {
@@ -470,6 +471,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT64("committed-tcb", AmdPspState, committed_tcb, 0),
     DEFINE_PROP_UINT8("committed-build", AmdPspState, committed_build, 0),
     DEFINE_PROP_UINT8("report-version", AmdPspState, report_version, 0),
+    DEFINE_PROP_UINT64("mitigations", AmdPspState, mitigations, 0),
     DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
     DEFINE_PROP_STRING("chip", AmdPspState, chip),
     DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),

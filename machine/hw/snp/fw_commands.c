@@ -389,8 +389,15 @@ const FwCommand fw_commands[] = {
     .effect = "the guest's page is written; it stays Pre-guest",
     .run = fw_snp_dbg_encrypt,
 }, {
-    /* not of an ABI version that is announced */
-    COMMAND(SNP_VERIFY_MITIGATION),
+    COMMAND(SNP_VERIFY_MITIGATION), .platform = ANY,
+    BUFFER(64, "0 length 4, 4 subcommand 2, 6 rsvd 2, 8 vector 8, 10 flags 4, "
+               "14 rsvd 4, 18 from 8, 20 to 8, 28 rsvd 24"),
+    .errors = ERRORS(E(INVALID_LEN, "MITIGATION-LEN"),
+                     E(INVALID_PARAM, "MITIGATION-RSVD"),
+                     E(INVALID_PARAM, "MITIGATION-VECTOR"),
+                     E(INVALID_ADDRESS, "MITIGATION-ADDRESS"), E_OUTPUT),
+    .effect = "subcommand 1: the mitigation is in force",
+    .run = fw_snp_verify_mitigation,
 },
 
 /* ---- SNP: pages ---- */

@@ -153,6 +153,7 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     g->state = SNP_GUEST_LAUNCH;
     g->policy = policy;
     g->launch_tcb = fw->cfg.tcb;
+    g->launch_mitigations = fw->mitigated;
     g->tsc_khz = fw_get(c->b + 0x1c, 4);
     memcpy(g->gosvw, c->b + 0x20, sizeof(g->gosvw));
     memset(g->ld, 0, sizeof(g->ld));

@@ -131,6 +131,10 @@ P384Key *fw_vlek_key(const SnpFw *fw);
 void fw_vlek_root(const SnpFw *fw, uint8_t root[KDF_LEN]);
 FwHandler fw_snp_vlek_load;
 
+/* fw_mitigation.c */
+
+FwHandler fw_snp_verify_mitigation;
+
 /* fw_feature.c */
 
 FwHandler fw_snp_feature_info;

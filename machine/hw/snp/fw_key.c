@@ -20,7 +20,8 @@
 #define FIELD_GUEST_SVN   (1u << 4)
 #define FIELD_TCB         (1u << 5)
 #define FIELD_RSVD        (~0x3full)
-#define FIELD_RSVD_2      (~0x7full)    /* message version 2: mitigations */
+#define FIELD_MITIGATIONS (1u << 6)     /* message version 2 */
+#define FIELD_RSVD_2      (~0x7full)
 
 /* Of what a key is made; zero where not selected */
 typedef struct KeyContext {
@@ -33,6 +34,7 @@ typedef struct KeyContext {
     uint8_t tcb[8];
     uint8_t host_data[32];
     uint8_t id_key_digest[48], author_key_digest[48];
+    uint8_t mitigations[8];
 } KeyContext;
 
 static unsigned root_sel(const FwKeyReq *q)
@@ -77,7 +79,7 @@ static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,
 }
 
 static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
-                   uint8_t key[KDF_LEN])
+                   uint64_t mitigations, uint8_t key[KDF_LEN])
 {
     uint32_t fields = fw_get(q->fields, 8);
     const uint8_t *root = fw->cfg.chip_secret;
@@ -112,6 +114,9 @@ static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
     if (fields & FIELD_TCB) {
         memcpy(k.tcb, q->tcb, sizeof(k.tcb));
     }
+    if (fields & FIELD_MITIGATIONS) {
+        fw_put(k.mitigations, 8, mitigations);
+    }
     if (fw_get(q->root, 4) & ROOT_VMRK) {
         root = g->vmrk;
     } else if (fw_wants_vlek(fw, root_sel(q))) {
@@ -129,7 +134,7 @@ bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
 
     fw_put(a->status, 4, status);
     if (!status) {
-        derive(fw, g, req, a->key);
+        derive(fw, g, req, 0, a->key);
     }
     return true;
 }
@@ -139,16 +144,17 @@ bool fw_msg_key_2(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,
 {
     const FwKeyReq2 *q = req;
     FwKeyRsp *a = rsp;
+    uint64_t mitigations = fw_get(q->mitigations, 8);
     uint32_t status = check_request(fw, g, vmpck, &q->v1, FIELD_RSVD_2);
 
-    /* [FW-KEY-MITIGATIONS] none that were not there; here there are none */
-    if (!status && !fw_all_zero(q->mitigations, sizeof(q->mitigations)) &&
+    /* [FW-KEY-MITIGATIONS] none that were not there at launch */
+    if (!status && (mitigations & ~g->launch_mitigations) &&
         !fw_loose(fw, FW_KEY_MITIGATIONS)) {
         status = FW_MSG_INVALID_PARAM;
     }
     fw_put(a->status, 4, status);
     if (!status) {
-        derive(fw, g, &q->v1, a->key);
+        derive(fw, g, &q->v1, mitigations & g->launch_mitigations, a->key);
     }
     return true;
 }

@@ -6,7 +6,7 @@
  *
  * Bytes only: all numbers are little-endian, read and written by fw_get() and
  * fw_put(). SNP firmware ABI (56860), SNP_GUEST_REQUEST, SNP_LAUNCH_FINISH,
- * SNP_VLEK_LOAD, attestation report.
+ * SNP_VLEK_LOAD, SNP_VERIFY_MITIGATION, attestation report.
  */
 #ifndef HW_SNP_FW_MSG_H
 #define HW_SNP_FW_MSG_H
@@ -103,7 +103,8 @@ typedef struct FwReport {
     uint8_t committed_version[3];
     uint8_t rsvd_1ef;
     uint8_t launch_tcb[8];
-    uint8_t mitigations[16];    /* version 5: at launch, now; there are none */
+    uint8_t launch_mitigations[8];      /* version 5 and up */
+    uint8_t mitigations[8];             /* the same, now */
     uint8_t rsvd_208[152];
     FwSignature signature;
 } FwReport;
@@ -126,6 +127,7 @@ PIN(FwReport, committed_tcb, 0x1e0);
 PIN(FwReport, current_version, 0x1e8);
 PIN(FwReport, committed_version, 0x1ec);
 PIN(FwReport, launch_tcb, 0x1f0);
+PIN(FwReport, mitigations, 0x200);
 PIN(FwReport, signature, 0x2a0);
 
 typedef struct FwReportRsp {
@@ -218,6 +220,16 @@ PIN_SIZE(FwHashstick, 432);
 PIN(FwHashstick, wrapped, 0x10);
 PIN(FwHashstick, tcb, 0x190);
 PIN(FwHashstick, tag, 0x1a0);
+
+/* What SNP_VERIFY_MITIGATION answers */
+typedef struct FwMitigations {
+    uint8_t verified[8];
+    uint8_t supported[8];
+    uint8_t failure[4];
+} FwMitigations;
+
+PIN_SIZE(FwMitigations, 20);
+PIN(FwMitigations, failure, 0x10);
 
 #define FW_SIG_P384        1u       /* ECDSA P-384 with SHA-384 */
 #define FW_CURVE_P384      2u

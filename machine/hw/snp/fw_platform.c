@@ -172,6 +172,8 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
 
     if (init_rmp) {
         rmp_clear(fw->rmp);
+        /* [FW-MITIGATION-INIT] what would be verified is new */
+        fw->mitigated = fw->cfg.mitigations;
     }
     /* [FW-INIT-HV-FIXED] what is the firmware's comes later and wins */
     for (unsigned i = 0; i < nr; i++) {

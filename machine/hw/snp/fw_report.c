@@ -118,6 +118,11 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     put_version(r->current_version, cfg, cfg->build);
     put_version(r->committed_version, cfg, cfg->committed_build);
     fw_put(r->launch_tcb, 8, g->launch_tcb);
+    /* [FW-MITIGATION-REPORT] */
+    if (fw_report_version(cfg) >= 5) {
+        fw_put(r->launch_mitigations, 8, g->launch_mitigations);
+        fw_put(r->mitigations, 8, fw->mitigated);
+    }
 }
 
 static uint32_t check_request(const SnpFw *fw, const SnpFwGuest *g,

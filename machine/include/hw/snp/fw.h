@@ -197,6 +197,7 @@ typedef struct SnpFwConfig {
     uint64_t committed_tcb;
     uint8_t committed_build;
     uint8_t report_version;             /* 2, 3, 5; 0: as the ABI has it */
+    uint64_t mitigations;               /* that this firmware has */
     SnpReadings loose;
     uint8_t chip_id[64];
     uint8_t chip_secret[KDF_LEN];       /* derived keys begin with it */
@@ -231,6 +232,7 @@ typedef struct SnpFwGuest {
     uint64_t id;                /* also in that page, never used twice */
     uint64_t policy;
     uint64_t launch_tcb;
+    uint64_t launch_mitigations;
     uint32_t tsc_khz;
     uint8_t gosvw[16];
     uint8_t ld[SHA384_LEN];
@@ -272,6 +274,7 @@ typedef struct SnpFw {
     bool alias_checked;         /* the same, and there are none */
     uint64_t next_id;
     uint8_t mem_key[CIPHER_KEY_LEN];    /* of the firmware's own pages */
+    uint64_t mitigated;         /* of cfg.mitigations, those in force */
     uint64_t reported_tcb;      /* 0: follow the committed one */
     uint32_t config_flags;
     bool vlek_loaded;           /* for the TCB version that is reported */
