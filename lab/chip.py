@@ -14,6 +14,7 @@ import itertools
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 from lab import needs, paths, say, stamp
 
@@ -167,8 +168,8 @@ def vlek_name(tcb):
 
 def make(seed="1", tcbs=(TCB, LOWER)):
     """Returns the directory of the chip of this seed, made if it is not
-    there: chip-id, secret, vcek-TCB.pem (the machine reads these), vlek-TCB.bin
-    (wrapped for SNP_VLEK_LOAD), and below certs/ ark.pem, ask.pem, asvk.pem,
+    there: chip-id, secret, firmware-key, vcek-TCB.pem (the machine reads these),
+    vlek-TCB.bin (wrapped for SNP_VLEK_LOAD), and below certs/ ark.pem, ask.pem, asvk.pem,
     vcek.pem, vlek.pem (snphost's names; those of the first TCB), vcek-TCB.pem
     and vlek-TCB.pem of each, ca.pem (ASK, then ARK), ca-vlek.pem."""
     top = paths.OUT / "chip" / hashlib.sha256(seed.encode()).hexdigest()[:16]
@@ -186,6 +187,7 @@ def make(seed="1", tcbs=(TCB, LOWER)):
         chip_id = take(stream(seed, "chip-id"), 64)
         (top / "chip-id").write_bytes(chip_id)
         (top / "secret").write_bytes(take(stream(seed, "secret"), 32))
+        (top / "firmware-key").write_bytes(_point(p384(seed, "firmware")))
         _authority(seed, work, certs)
         for tcb in tcbs:
             _vcek(seed, top, work, certs, chip_id, tcb)
@@ -276,6 +278,37 @@ def hashstick(pem, tcb, secret, chip_id, iv):
     version = tcb.to_bytes(8, "little")
     wrapped, tag = gcm(key, iv, version, pem.encode().ljust(384, b"\0"))
     return iv + bytes(4) + wrapped + version + bytes(8) + tag
+
+
+def _binary(argv, data):
+    r = subprocess.run(["openssl", *argv], input=data, check=False,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if r.returncode:
+        raise say.Failed(f"openssl {argv[0]}: "
+                         f"{r.stderr.decode().strip()[-400:]}")
+    return r.stdout
+
+
+def _point(pem):
+    """x and y of the public half, little-endian as all numbers of the ABI."""
+    out = _binary(["ec", "-pubout", "-outform", "DER"], pem.encode())
+    return out[-96:-48][::-1] + out[-48:][::-1]
+
+
+def firmware(version, tcb, seed="1", mitigations=0, cold=False):
+    """An image for DOWNLOAD_FIRMWARE, as machine/hw/snp/fw_download.c takes
+    it, for the chip of this seed. version: major, minor, build."""
+    head = (b"!SNP_FWE" + (160).to_bytes(4, "little") +
+            bytes([*version, int(cold)]) + tcb.to_bytes(8, "little") +
+            mitigations.to_bytes(8, "little")).ljust(64, b"\0")
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as key:
+        key.write(p384(seed, "firmware"))
+        key.flush()
+        der = _binary(["dgst", "-sha384", "-sign", key.name], head)
+    n = der[3]
+    both = der[4:4 + n], der[6 + n:]
+    return head + b"".join(x.lstrip(b"\0")[::-1].ljust(48, b"\0")
+                           for x in both)
 
 
 def _certificate(work, key, subject, ext, out, ca, ca_key, serial):

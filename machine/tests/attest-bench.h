@@ -15,6 +15,7 @@
 #define REQ        0x010000ull
 #define RSP        0x011000ull
 #define STICK      0x01c000ull      /* a VLEK's hashstick, 432 bytes */
+#define IMAGE      0x01d000ull      /* of firmware, 160 bytes */
 
 static inline uint64_t le(const uint8_t *p, int n)
 {
@@ -40,6 +41,7 @@ static inline void chip(void)
     fw.cfg.vcek[0] = (SnpFwVcek){ 0x0100000000000001ull, key_b };
     fw.cfg.vcek[1] = (SnpFwVcek){ TCB, key_a };
     fw.cfg.nvceks = 2;
+    p384_public(key_b, &fw.cfg.firmware_key);
     memset(fw.cfg.chip_secret, 0x77, sizeof(fw.cfg.chip_secret));
 }
 
@@ -67,6 +69,40 @@ static inline void arg_vlek(void)
 {
     put(0, 4, 16);
     put(8, 8, STICK);
+}
+
+/* A firmware image at IMAGE: as it is there now, signed with key_b */
+static inline void sign_image(void)
+{
+    P384Sig sig;
+
+    p384_sign(key_b, mem + IMAGE, 0x40, &sig);
+    memcpy(mem + IMAGE + 0x40, sig.r, 48);
+    memcpy(mem + IMAGE + 0x70, sig.s, 48);
+}
+
+static inline void put_image(uint8_t major, uint8_t minor, uint8_t build,
+                             uint64_t tcb, uint64_t mitigations)
+{
+    uint8_t *p = mem + IMAGE;
+
+    memset(p, 0, 160);
+    memcpy(p, "!SNP_FWE", 8);
+    p[8] = 160;
+    p[12] = major;
+    p[13] = minor;
+    p[14] = build;
+    put_le(p + 0x10, 8, tcb);
+    put_le(p + 0x18, 8, mitigations);
+    sign_image();
+}
+
+static inline void arg_download_ex(bool commit)
+{
+    put(0, 4, 24);
+    put(8, 8, IMAGE);
+    put(0x10, 4, 160);
+    put(0x14, 4, commit);
 }
 
 /* A running guest with a chip that has keys */

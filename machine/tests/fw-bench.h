@@ -141,6 +141,12 @@ static inline bool port_ready(void *o, const char **why)
     return cpus_ready;
 }
 
+static inline bool port_has_cpu(void *o, uint32_t apic_id)
+{
+    (void)o;
+    return apic_id < 2 || apic_id == 16;
+}
+
 static inline void port_arm(void *o)
 {
     (void)o;
@@ -190,7 +196,8 @@ static inline void power_on(void)
         .read = port_read, .write = port_write, .random = port_random,
         .load_key = port_load_key, .drop_keys = port_drop_keys,
         .encrypt = port_encrypt, .decrypt = port_decrypt,
-        .cpus_ready = port_ready, .wbinvd_arm = port_arm,
+        .cpus_ready = port_ready, .has_cpu = port_has_cpu,
+        .wbinvd_arm = port_arm,
         .wbinvd_done = port_done, .rmp_changed = port_changed,
         .iommu_buffers = port_iommu, .aliased = port_aliased,
         .log = port_log,
@@ -362,6 +369,18 @@ static inline void arg_activate(uint32_t asid)
 {
     put(0, 8, GCTX);
     put(8, 4, asid);
+}
+
+/* On the first @n of the CPUs 0, 1, 16 */
+static inline void arg_activate_ex(uint32_t asid, unsigned n)
+{
+    mem[LIST + 4] = 1;
+    mem[LIST + 8] = 16;
+    put(0, 4, 32);
+    put(8, 8, GCTX);
+    put(0x10, 4, asid);
+    put(0x14, 4, n);
+    put(0x18, 8, LIST);
 }
 
 static inline void arg_update(int type, uint64_t spa, bool size_2m)

@@ -155,6 +155,11 @@ def chips(s):
         s.bad("secret", device)
         os.unlink(path("secret"))
         write("secret", bytes(32))
+        s.bad("firmware-key", device)
+        for size in (95, 97):
+            write("firmware-key", bytes(size))
+            s.bad(f"{size} bytes", device)
+        write("firmware-key", bytes(96))
         s.bad("no vcek-", device)
         for name in ("vcek-1.pem", "vcek-481500000000000G.pem"):
             write(name, KEY)

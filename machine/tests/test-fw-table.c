@@ -212,6 +212,24 @@ static void good(unsigned id)
         guest(G_LAUNCH);
         arg_activate(3);
         break;
+    case SNP_ACTIVATE_EX:
+        guest(G_LAUNCH);
+        arg_activate_ex(3, 2);
+        break;
+    case SEV_DOWNLOAD_FIRMWARE:
+        power_on();
+        chip();
+        put_image(1, 55, 22, TCB, 0);
+        put(0, 8, IMAGE);
+        put(8, 4, 160);
+        break;
+    case SNP_DOWNLOAD_FIRMWARE_EX:
+        power_on();
+        chip();
+        init_snp();
+        put_image(1, 55, 22, TCB, 0);
+        arg_download_ex(false);
+        break;
     case SNP_LAUNCH_UPDATE:
         guest(G_LAUNCH_ACTIVE);
         arg_update(1, TARGET, false);
@@ -497,6 +515,23 @@ static void wrap_nothing(void)
     wrap_bytes(zeros, TCB);
 }
 
+static void flip_image(void)
+{
+    mem[IMAGE + 0x40] ^= 1;
+}
+
+static void image_format(void)
+{
+    mem[IMAGE + 0x3f] = 1;
+    sign_image();
+}
+
+static void cold_image(void)
+{
+    mem[IMAGE + 15] = 1;
+    sign_image();
+}
+
 static void flip_vlek(void)
 {
     mem[STICK + 0x10] ^= 1;
@@ -531,6 +566,23 @@ static const Change changes[] = {
       PAGE(NV + 0x7000, RMP_RECLAIM) },
     { ON(SEV_INIT_EX, SECURE_DATA_INVALID, "INIT-EX-DATA"),
       .w = { MEM(NV + 5, 1, 0) } },
+#define IMAGES(cmd, len, at) \
+    { ON(cmd, INVALID_LEN, "IMAGE-LEN"), .w = { CB(len, 4, 161) } }, \
+    { ON(cmd, INVALID_ADDRESS, "IMAGE-ADDRESS"), \
+      .w = { CB(at, 8, NOWHERE) } }, \
+    { ON(cmd, BAD_SIGNATURE, "IMAGE-SIGNATURE"), .f = flip_image }, \
+    { ON(cmd, INVALID_PARAM, "IMAGE-FORMAT"), .f = image_format }, \
+    { ON(cmd, BAD_VERSION, "IMAGE-VERSION"), \
+      .w = { FW(cfg.committed_build, 23) } }, \
+    { ON(cmd, BAD_SVN, "IMAGE-SVN"), .w = { FW(cfg.committed_tcb, TCB + 1) } }
+    IMAGES(SEV_DOWNLOAD_FIRMWARE, 8, 0),
+    IMAGES(SNP_DOWNLOAD_FIRMWARE_EX, 0x10, 8),
+    { ON(SNP_DOWNLOAD_FIRMWARE_EX, INVALID_LEN, "DOWNLOAD-EX-LEN"),
+      .w = { CB(0, 4, 20) } },
+    { ON(SNP_DOWNLOAD_FIRMWARE_EX, INVALID_PARAM, "DOWNLOAD-EX-RSVD"),
+      .w = { CB(0x14, 4, 2) } },
+    { ON(SNP_DOWNLOAD_FIRMWARE_EX, SHUTDOWN_REQUIRED, "DOWNLOAD-EX-LIVE"),
+      .f = cold_image },
     { ON(SEV_DF_FLUSH, WBINVD_REQUIRED, "DFFLUSH-WBINVD"), .f = no_wbinvd },
     { ON(SEV_GET_ID, INVALID_LEN, "GET-ID-LEN"), .w = { CB(8, 4, 63) } },
     { ON(SEV_GET_ID, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
@@ -623,6 +675,18 @@ static const Change changes[] = {
       .w = { CB(8, 4, MIN_SEV) } },
     { ON(SNP_ACTIVATE, ASID_OWNED, "ASID-OWNED"), .f = asid_owned },
     { ON(SNP_ACTIVATE, DFFLUSH_REQUIRED, "ASID-DIRTY"), .f = dirty_asid },
+    { ON(SNP_ACTIVATE_EX, INVALID_LEN, "ACTIVATE-EX-LEN"),
+      .w = { CB(0, 4, 24) } },
+    { ON(SNP_ACTIVATE_EX, INVALID_PARAM, "ACTIVATE-EX-COUNT"),
+      .w = { CB(0x14, 4, 1025) } },
+    { ON(SNP_ACTIVATE_EX, INVALID_ADDRESS, "ACTIVATE-EX-LIST"),
+      .w = { CB(0x18, 8, NOWHERE) } },
+    { ON(SNP_ACTIVATE_EX, INVALID_PARAM, "ACTIVATE-EX-CPU"),
+      .w = { MEM(LIST + 4, 4, 2) } },
+    { ON(SNP_ACTIVATE_EX, INVALID_ASID, "ASID-RANGE"),
+      .w = { CB(0x10, 4, MIN_SEV) } },
+    { ON(SNP_ACTIVATE_EX, ASID_OWNED, "ASID-OWNED"), .f = asid_owned },
+    { ON(SNP_ACTIVATE_EX, DFFLUSH_REQUIRED, "ASID-DIRTY"), .f = dirty_asid },
     { ON(SNP_GUEST_STATUS, INVALID_ADDRESS, "STATUS-ADDRESS"),
       .w = { CB(8, 8, OUT + 0xff0) } },
     { ON(SNP_GUEST_STATUS, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
@@ -988,10 +1052,10 @@ static void take(const FwCommand *c, const Step *s)
         set_page(CMDBUF, RMP_RECLAIM, 0, 0);
         break;
     case STEP_GUEST_ADDRESS:
-        cb[0] |= 8;
+        cb[c->gctx] |= 8;
         break;
     case STEP_NO_GUEST:
-        put(0, c->snp ? 8 : 4, c->snp ? PAGE2 : 9);
+        put(c->gctx, c->snp ? 8 : 4, c->snp ? PAGE2 : 9);
         break;
     case STEP_GUEST_STATE:
         *guest_state(c) = other_guest_state(c);

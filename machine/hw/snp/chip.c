@@ -91,7 +91,9 @@ bool snp_chip_load(const char *dir, SnpFwConfig *cfg, Error **errp)
     if (!read_exactly(dir, "chip-id", new.chip_id, sizeof(new.chip_id),
                       errp) ||
         !read_exactly(dir, "secret", new.chip_secret,
-                      sizeof(new.chip_secret), errp)) {
+                      sizeof(new.chip_secret), errp) ||
+        !read_exactly(dir, "firmware-key", &new.firmware_key,
+                      sizeof(new.firmware_key), errp)) {
         return false;
     }
     while ((name = g_dir_read_name(d))) {

@@ -28,6 +28,12 @@
 #define E_LIST           E(INVALID_ADDRESS, "INIT-LIST-ADDRESS"), \
                          E(INVALID_PARAM, "INIT-LIST"), \
                          E(INVALID_PARAM, "INIT-LIST-PAGES")
+#define E_IMAGE          E(INVALID_LEN, "IMAGE-LEN"), \
+                         E(INVALID_ADDRESS, "IMAGE-ADDRESS"), \
+                         E(BAD_SIGNATURE, "IMAGE-SIGNATURE"), \
+                         E(INVALID_PARAM, "IMAGE-FORMAT"), \
+                         E(BAD_VERSION, "IMAGE-VERSION"), \
+                         E(BAD_SVN, "IMAGE-SVN")
 #define E_SWAP           E(INVALID_PARAM, "SWAP-RSVD"), \
                          E(UNSUPPORTED, "SWAP-2M"), \
                          E(POLICY_FAILURE, "SWAP-POLICY"), \
@@ -91,8 +97,10 @@ const FwCommand fw_commands[] = {
     .errors = ERRORS(E(WBINVD_REQUIRED, "DFFLUSH-WBINVD")),
     .effect = "no ASID is dirty", .run = fw_df_flush,
 }, {
-    SEV_COMMAND(DOWNLOAD_FIRMWARE),
-    BUFFER(12, "0 image 8, 8 image_len 4"),
+    SEV_COMMAND(DOWNLOAD_FIRMWARE), .platform = SEV_U | SNP_U,
+    BUFFER(12, "0 image 8, 8 image_len 4"), .errors = ERRORS(E_IMAGE),
+    .effect = "the version is the image's, and committed",
+    .run = fw_sev_download_firmware,
 }, {
     SEV_COMMAND(GET_ID), .platform = ANY,
     OUTBUF(12, "0 id 8, 8 id_len 4"),
@@ -325,7 +333,17 @@ const FwCommand fw_commands[] = {
     .effect = "the response, and two messages more of this VMPCK",
     .run = fw_snp_guest_request,
 }, {
-    COMMAND(SNP_ACTIVATE_EX),
+    COMMAND(SNP_ACTIVATE_EX), .platform = SEV_ANY | SNP_I,
+    .snp = SNPG_LAUNCH | SNPG_RUN, .gctx = 8, .active = FW_WITHOUT_ASID,
+    OUR_BUF(32, "0 length 4, 4 rsvd 4, 8 gctx 8, 10 asid 4, 14 count 4, "
+                "18 list 8"),
+    .errors = ERRORS(E(INVALID_LEN, "ACTIVATE-EX-LEN"),
+                     E(INVALID_PARAM, "ACTIVATE-EX-COUNT"),
+                     E(INVALID_ADDRESS, "ACTIVATE-EX-LIST"),
+                     E(INVALID_PARAM, "ACTIVATE-EX-CPU"), E_ASID),
+    .effect = "the ASID is the guest's, on the core complexes of the CPUs in "
+              "the list",
+    .run = fw_snp_activate_ex,
 }, {
     COMMAND(SNP_LAUNCH_START), .platform = SEV_ANY | SNP_I,
     .snp = SNPG_INIT,                  /* [FW-LAUNCH-START-STATE] */
@@ -497,8 +515,13 @@ const FwCommand fw_commands[] = {
     .effect = "the TCB version reported; chip id and key masked",
     .run = fw_snp_config,
 }, {
-    COMMAND(SNP_DOWNLOAD_FIRMWARE_EX),
+    COMMAND(SNP_DOWNLOAD_FIRMWARE_EX), .platform = SEV_U | SNP_ANY,
     BUFFER(24, "0 length 4, 4 rsvd 4, 8 image 8, 10 image_len 4, 14 flags 4"),
+    .errors = ERRORS(E(INVALID_LEN, "DOWNLOAD-EX-LEN"),
+                     E(INVALID_PARAM, "DOWNLOAD-EX-RSVD"), E_IMAGE,
+                     E(SHUTDOWN_REQUIRED, "DOWNLOAD-EX-LIVE")),
+    .effect = "the version is the image's; flag 0: and committed",
+    .run = fw_snp_download_firmware_ex,
 }, {
     COMMAND(SNP_COMMIT), .platform = ANY, BUFFER(4, "0 length 4"),
     .errors = ERRORS(E(INVALID_LEN, "COMMIT-LEN")),

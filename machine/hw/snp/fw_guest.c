@@ -165,17 +165,55 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
-uint32_t fw_snp_activate(SnpFw *fw, FwBuf *c)
+static uint32_t activate(SnpFw *fw, SnpFwGuest *g, uint32_t asid)
 {
-    uint32_t asid = fw_get(c->b + 8, 4);
     uint32_t status = fw_asid_check(fw, asid, true);
 
     if (!status) {
-        c->g->asid = asid;
+        g->asid = asid;
         /* [FW-ACTIVATE-KEY] */
-        fw->port.load_key(fw->port.opaque, asid, c->g->vek);
+        fw->port.load_key(fw->port.opaque, asid, g->vek);
     }
     return status;
+}
+
+uint32_t fw_snp_activate(SnpFw *fw, FwBuf *c)
+{
+    return activate(fw, c->g, fw_get(c->b + 8, 4));
+}
+
+#define ACTIVATE_EX_LEN   32u
+#define ACTIVATE_IDS      (RMP_PAGE_SIZE / 4)
+
+/*
+ * On the core complexes only that the list has a CPU of. This machine is one
+ * complex, so that whatever list is good means all of it.
+ */
+uint32_t fw_snp_activate_ex(SnpFw *fw, FwBuf *c)
+{
+    uint32_t n = fw_get(c->b + 0x14, 4);
+    uint64_t list = fw_get_addr(c->b + 0x18);
+    uint8_t ids[RMP_PAGE_SIZE];
+
+    /* [FW-ACTIVATE-EX-LEN] */
+    if (fw_get(c->b, 4) != ACTIVATE_EX_LEN) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-ACTIVATE-EX-COUNT] */
+    if (!n || n > ACTIVATE_IDS || fw_get(c->b + 4, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    /* [FW-ACTIVATE-EX-LIST] */
+    if (list % 4 || !fw_read(fw, list, ids, 4 * n)) {
+        return FW_INVALID_ADDRESS;
+    }
+    /* [FW-ACTIVATE-EX-CPU] */
+    for (unsigned i = 0; i < n; i++) {
+        if (!fw->port.has_cpu(fw->port.opaque, fw_get(ids + 4 * i, 4))) {
+            return FW_INVALID_PARAM;
+        }
+    }
+    return activate(fw, c->g, fw_get(c->b + 0x10, 4));
 }
 
 /* ---- LAUNCH_UPDATE ---- */

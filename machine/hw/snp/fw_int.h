@@ -120,7 +120,14 @@ FwHandler fw_df_flush;
 FwHandler fw_snp_init, fw_snp_init_ex, fw_snp_shutdown, fw_snp_shutdown_ex;
 FwHandler fw_snp_platform_status, fw_snp_config, fw_snp_commit;
 
+/* What runs is what is committed, and reported, from now on */
+void fw_commit(SnpFw *fw);
+
 FwHandler fw_snp_page_set_state;
+
+/* fw_download.c */
+
+FwHandler fw_sev_download_firmware, fw_snp_download_firmware_ex;
 
 /* fw_vlek.c: one is loaded, for all but fw_vlek_delete() */
 
@@ -144,7 +151,8 @@ FwHandler fw_snp_feature_info;
 /* The guest whose context the address at @arg is, or why there is none */
 uint32_t fw_find_guest(SnpFw *fw, const uint8_t *arg, SnpFwGuest **out);
 void fw_drop_guests(SnpFw *fw);
-FwHandler fw_gctx_create, fw_snp_launch_start, fw_snp_activate;
+FwHandler fw_gctx_create, fw_snp_launch_start;
+FwHandler fw_snp_activate, fw_snp_activate_ex;
 FwHandler fw_snp_launch_update, fw_snp_guest_status, fw_snp_decommission;
 
 /* fw_finish.c, fw_request.c */

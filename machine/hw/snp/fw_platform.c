@@ -396,16 +396,23 @@ uint32_t fw_snp_config(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
+/* [FW-COMMIT] */
+void fw_commit(SnpFw *fw)
+{
+    report_tcb(fw, fw->cfg.tcb);
+    fw->cfg.committed_tcb = fw->cfg.tcb;
+    fw->cfg.committed_major = fw->cfg.api_major;
+    fw->cfg.committed_minor = fw->cfg.api_minor;
+    fw->cfg.committed_build = fw->cfg.build;
+    fw->reported_tcb = 0;
+}
+
 uint32_t fw_snp_commit(SnpFw *fw, FwBuf *c)
 {
     /* [FW-COMMIT-LEN] */
     if (fw_get(c->b, 4) != 4) {
         return FW_INVALID_LEN;
     }
-    /* [FW-COMMIT] what runs is what is committed and reported from now on */
-    report_tcb(fw, fw->cfg.tcb);
-    fw->cfg.committed_tcb = fw->cfg.tcb;
-    fw->cfg.committed_build = fw->cfg.build;
-    fw->reported_tcb = 0;
+    fw_commit(fw);
     return FW_SUCCESS;
 }

@@ -60,11 +60,12 @@ unsigned fw_report_version(const SnpFwConfig *cfg)
     return api >= 0x13a ? 5 : api >= 0x138 ? 3 : 2;
 }
 
-static void put_version(uint8_t *p, const SnpFwConfig *cfg, uint8_t build)
+static void put_version(uint8_t *p, uint8_t major, uint8_t minor,
+                        uint8_t build)
 {
     p[0] = build;
-    p[1] = cfg->api_minor;
-    p[2] = cfg->api_major;
+    p[1] = minor;
+    p[2] = major;
 }
 
 /* With which key: bits of KEY_INFO, beside the author key's */
@@ -115,8 +116,10 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
         memcpy(r->chip_id, cfg->chip_id, sizeof(r->chip_id));
     }
     fw_put(r->committed_tcb, 8, cfg->committed_tcb);
-    put_version(r->current_version, cfg, cfg->build);
-    put_version(r->committed_version, cfg, cfg->committed_build);
+    put_version(r->current_version, cfg->api_major, cfg->api_minor,
+                cfg->build);
+    put_version(r->committed_version, cfg->committed_major,
+                cfg->committed_minor, cfg->committed_build);
     fw_put(r->launch_tcb, 8, g->launch_tcb);
     /* [FW-MITIGATION-REPORT] */
     if (fw_report_version(cfg) >= 5) {

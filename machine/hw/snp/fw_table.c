@@ -46,7 +46,7 @@ static uint32_t check_guest(SnpFw *fw, const FwCommand *c, FwBuf *buf)
     bool state_ok;
 
     if (c->snp) {
-        status = fw_find_guest(fw, buf->b, &buf->g);
+        status = fw_find_guest(fw, buf->b + c->gctx, &buf->g);
         if (status) {
             return status;
         }
@@ -194,6 +194,10 @@ void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,
 {
     fw->port = *port;
     fw->cfg = *cfg;
+    if (!fw->cfg.committed_major) {
+        fw->cfg.committed_major = cfg->api_major;
+        fw->cfg.committed_minor = cfg->api_minor;
+    }
     fw->rmp = rmp;
     snp_fw_reset(fw);
 }

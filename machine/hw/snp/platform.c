@@ -140,6 +140,11 @@ static bool port_cpus_ready(void *opaque, const char **why)
     return x86_snp_ready_for_init(why);
 }
 
+static bool port_has_cpu(void *opaque, uint32_t apic_id)
+{
+    return cpu_exists(apic_id);
+}
+
 static void port_wbinvd_arm(void *opaque)
 {
     x86_snp_wbinvd_arm();
@@ -435,6 +440,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .write = port_write,
         .random = port_random,
         .cpus_ready = port_cpus_ready,
+        .has_cpu = port_has_cpu,
         .wbinvd_arm = port_wbinvd_arm,
         .wbinvd_done = port_wbinvd_done,
         .load_key = port_load_key,

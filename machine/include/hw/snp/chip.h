@@ -8,6 +8,7 @@
  *
  *   chip-id         64 bytes: CHIP_ID of reports, hwID of the certificates
  *   secret          32 bytes: what derived keys begin with
+ *   firmware-key    96 bytes: public key of firmware images, x and y of P-384
  *   vcek-TCB.pem    private P-384 key of one TCB version, 16 hex digits as in
  *                   the report's number; one for each version reports may
  *                   carry, at most FW_MAX_VCEKS

@@ -158,6 +158,8 @@ typedef struct SnpFwPort {
     void (*random)(void *opaque, void *buf, size_t len);
     /* SNP_EN and MFDM set, VM_HSAVE_PA 0, one RMP on all CPUs? */
     bool (*cpus_ready)(void *opaque, const char **why);
+    /* Is there a CPU of this APIC id? */
+    bool (*has_cpu)(void *opaque, uint32_t apic_id);
     /* From now on note which CPU executes WBINVD; did all, since armed? */
     void (*wbinvd_arm)(void *opaque);
     bool (*wbinvd_done)(void *opaque);
@@ -195,6 +197,7 @@ typedef struct SnpFwConfig {
     uint64_t tcb;
     /* what a reset keeps of SNP_COMMIT: at most the current ones */
     uint64_t committed_tcb;
+    uint8_t committed_major, committed_minor;   /* major 0: the current ones */
     uint8_t committed_build;
     uint8_t report_version;             /* 2, 3, 5; 0: as the ABI has it */
     uint64_t mitigations;               /* that this firmware has */
@@ -202,7 +205,8 @@ typedef struct SnpFwConfig {
     uint8_t chip_id[64];
     uint8_t chip_secret[KDF_LEN];       /* derived keys begin with it */
     SnpFwVcek vcek[FW_MAX_VCEKS];
-    unsigned nvceks;                    /* 0: chip_secret is none either */
+    P384Point firmware_key;             /* images are signed with */
+    unsigned nvceks;                    /* 0: nor are secret and this key */
 } SnpFwConfig;
 
 #define FW_MAX_GUESTS    512u

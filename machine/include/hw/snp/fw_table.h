@@ -67,6 +67,7 @@ typedef struct FwCommand {
     bool writes;                /* to the buffer itself */
     uint8_t platform;           /* states it runs in */
     uint8_t snp, sev;           /* the guest's; at most one is not 0 */
+    uint8_t gctx;               /* where in the buffer an SNP guest is named */
     uint8_t active;             /* FwActive */
     uint8_t loose_state, loose_active;  /* SnpReading: these do not matter */
     uint8_t to_platform;        /* states it leaves; 0: as they were */
