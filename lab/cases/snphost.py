@@ -115,6 +115,14 @@ step load-late snphost vlek-load /lab/vlek.bin
 step load-now snphost vlek-load /lab/lower.bin
 """
 
+FIRMWARE = """
+step version snphost show version
+step tcb snphost show tcb
+step ok snphost ok
+"""
+# where the ccp driver looks for a Milan's firmware first
+IMAGE = "/lib/firmware/amd/amd_sev_fam19h_model01h.sbin"
+
 
 def parts(tcb):
     """Boot loader, TEE, SNP, microcode, as snphost takes and prints them."""
@@ -180,7 +188,7 @@ class Judge:
         return len(lines)
 
 
-def run_host(name, script, files, psp, timeout):
+def run_host(name, script, files, psp, timeout, before=""):
     build.prepare()
     with build.lock():
         binary = machine.build().binary
@@ -188,8 +196,8 @@ def run_host(name, script, files, psp, timeout):
         deb = sources.debs(ROLE)[0]
     h = host.Host(kernels.get("debian-backports"), binary, thread="single",
                   psp=psp)
-    r = h.run(name, BEGIN + script + END, {"snphost.deb": deb, **files},
-              timeout=timeout)
+    r = h.run(name, before + BEGIN + script + END,
+              {"snphost.deb": deb, **files}, timeout=timeout)
     if not r.ok():
         raise CaseFailed("\n".join([*r.failure(), r.control[-1500:]]))
     j = Judge(r.control)
@@ -329,6 +337,25 @@ def commits():
     return f"{lines} lines of `snphost ok` pass when it is committed"
 
 
+def downloaded():
+    """The driver finds newer firmware when it comes up."""
+    fused = chip.make("1")
+    with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="fw-") as tmp:
+        image = pathlib.Path(tmp) / "image"
+        image.write_bytes(chip.firmware((1, 56, 77), chip.TCB))
+        r, j = run_host(
+            "snphost.firmware", FIRMWARE, {"image": image},
+            [f"chip={fused}", f"tcb={chip.LOWER}", "build=20"], 400,
+            f"mkdir -p {os.path.dirname(IMAGE)} && "
+            f"cp /lab/image {IMAGE} || exit 7\n")
+    j.works("version", "1.56.77")
+    j.tcbs("tcb", chip.TCB, chip.TCB)
+    lines = j.ok("ok")
+    if j.bad:
+        raise CaseFailed("\n".join(j.bad))
+    return f"1.56.77 runs and is committed, {lines} lines of `snphost ok` pass"
+
+
 def lent():
     """A key that is not the chip's signs a stock guest's report."""
     verifier.build()
@@ -405,6 +432,10 @@ CASES = [
          "verify, config and commit do what they say; a guest's report "
          "carries the TCB that was configured, and that one's signature; "
          "what the firmware refuses changes nothing", administers, order=47,
+         inputs=("machine",)),
+    Case("snphost.firmware", "newer firmware, where the stock driver looks for "
+         "it, is downloaded as it comes up: snphost shows its version and its "
+         "TCB, committed, and every line of `ok` passes", downloaded, order=47,
          inputs=("machine",)),
     Case("snphost.commit", "a firmware not committed yet: the older TCB is "
          "reported and no other can be, `snphost ok` says so; "
