@@ -285,13 +285,21 @@ static inline bool unchanged(void)
 /* But for what the ABI has a refusal write */
 static inline bool refused_well(uint32_t cmd, uint32_t status)
 {
-    unsigned len = cmd == SEV_GET_ID ? 8 : cmd == SEV_LAUNCH_MEASURE ? 16 : 0;
+    static const struct { uint16_t cmd; uint8_t at; uint16_t len; } lens[] = {
+        { SEV_GET_ID, 8, 64 }, { SEV_LAUNCH_MEASURE, 16, 48 },
+        { SEV_PEK_CSR, 8, 2084 }, { SEV_PDH_CERT_EXPORT, 8, 2084 },
+        { SEV_PDH_CERT_EXPORT, 24, 6252 },
+    };
 
-    if (len && status == FW_INVALID_LEN) {
-        if (got(len, 4) != (cmd == SEV_GET_ID ? 64 : 48)) {
-            return false;
+    for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        unsigned at = lens[i].at;
+
+        if (lens[i].cmd == cmd && status == FW_INVALID_LEN) {
+            if (got(at, 4) != lens[i].len) {
+                return false;
+            }
+            memcpy(old_mem + CMDBUF + at, mem + CMDBUF + at, 4);
         }
-        memcpy(old_mem + CMDBUF + len, mem + CMDBUF + len, 4);
     }
     return unchanged();
 }

@@ -10,6 +10,7 @@
  * afterwards. An error for which there is no change fails the test.
  */
 #include "id-bench.h"
+#include "owner-bench.h"
 #include "swap-bench.h"
 #include "hw/snp/fw_table.h"
 
@@ -81,6 +82,18 @@ bool __wrap_p384_sign(const P384Key *key, const void *msg, size_t len,
            __real_p384_sign(key, msg, len, out);
 }
 
+bool __real_p384_sign_256(const P384Pair *key, const void *msg, size_t len,
+                          P384Sig *out);
+bool __wrap_p384_sign_256(const P384Pair *key, const void *msg, size_t len,
+                          P384Sig *out);
+
+bool __wrap_p384_sign_256(const P384Pair *key, const void *msg, size_t len,
+                          P384Sig *out)
+{
+    return !(crypto_fails && in_command) &&
+           __real_p384_sign_256(key, msg, len, out);
+}
+
 static void break_crypto(void)
 {
     crypto_fails = true;
@@ -130,6 +143,34 @@ static void good(unsigned id)
     case SEV_DF_FLUSH:
         sev_guest_at(SEV_GUEST_RUNNING, true);
         dirty_asid();
+        break;
+    case SEV_FACTORY_RESET:
+        power_on();
+        break;
+    case SEV_PEK_GEN:
+    case SEV_PDH_GEN:
+        power_on();
+        init_sev(false);
+        break;
+    case SEV_PEK_CSR:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        cert_pages();
+        memset(cb, 0, sizeof(cb));
+        arg_csr();
+        break;
+    case SEV_PDH_CERT_EXPORT:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        cert_pages();
+        memset(cb, 0, sizeof(cb));
+        arg_export();
+        break;
+    case SEV_PEK_CERT_IMPORT:
+        power_on();
+        init_sev(false);
+        ask_csr();
+        in_a_hurry = true;
+        owner_signs(2);
+        arg_import();
         break;
     case SEV_GET_ID:
         sev_guest_at(SEV_GUEST_RUNNING, true);
@@ -515,6 +556,11 @@ static void wrap_nothing(void)
     wrap_bytes(zeros, TCB);
 }
 
+static void flip_oca(void)
+{
+    mem[OCA + 0x41c] ^= 1;
+}
+
 static void flip_image(void)
 {
     mem[IMAGE + 0x40] ^= 1;
@@ -583,6 +629,35 @@ static const Change changes[] = {
       .w = { CB(0x14, 4, 2) } },
     { ON(SNP_DOWNLOAD_FIRMWARE_EX, SHUTDOWN_REQUIRED, "DOWNLOAD-EX-LIVE"),
       .f = cold_image },
+#define KEYS(cmd) \
+    { ON(cmd, HWERROR_PLATFORM, "CRYPTO"), .f = break_crypto }
+    KEYS(SEV_PEK_GEN),
+    KEYS(SEV_PDH_GEN),
+    KEYS(SEV_PEK_CSR),
+    KEYS(SEV_PDH_CERT_EXPORT),
+    { ON(SEV_PEK_CSR, INVALID_LEN, "PEK-CSR-LEN"), .w = { CB(8, 4, 2083) } },
+    { ON(SEV_PEK_CSR, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0, 8, NOWHERE) } },
+    { ON(SEV_PEK_CSR, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(CSR, RMP_RECLAIM) },
+    { ON(SEV_PDH_CERT_EXPORT, INVALID_LEN, "PDH-EXPORT-LEN"),
+      .w = { CB(24, 4, 6251) } },
+    { ON(SEV_PDH_CERT_EXPORT, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0, 8, NOWHERE) } },
+    { ON(SEV_PDH_CERT_EXPORT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(CHAIN + 0x1000, RMP_RECLAIM) },
+    { ON(SEV_PEK_CERT_IMPORT, ALREADY_OWNED, "PEK-IMPORT-OWNED"),
+      .w = { FW(identity.owned, 1) } },
+    { ON(SEV_PEK_CERT_IMPORT, INVALID_PARAM, "PEK-IMPORT-RSVD"),
+      .w = { CB(12, 4, 1) } },
+    { ON(SEV_PEK_CERT_IMPORT, INVALID_LEN, "PEK-IMPORT-LEN"),
+      .w = { CB(8, 4, 2085) } },
+    { ON(SEV_PEK_CERT_IMPORT, INVALID_ADDRESS, "PEK-IMPORT-ADDRESS"),
+      .w = { CB(16, 8, NOWHERE) } },
+    { ON(SEV_PEK_CERT_IMPORT, INVALID_CERTIFICATE, "PEK-IMPORT-CERT"),
+      .w = { MEM(CSR + 0x20, 1, 0) } },
+    { ON(SEV_PEK_CERT_IMPORT, BAD_SIGNATURE, "PEK-IMPORT-SIGNATURE"),
+      .f = flip_oca },
     { ON(SEV_DF_FLUSH, WBINVD_REQUIRED, "DFFLUSH-WBINVD"), .f = no_wbinvd },
     { ON(SEV_GET_ID, INVALID_LEN, "GET-ID-LEN"), .w = { CB(8, 4, 63) } },
     { ON(SEV_GET_ID, INVALID_ADDRESS, "OUTPUT-ADDRESS"),

@@ -26,7 +26,13 @@ static const struct {
 } by_abi[] = {
     { 0x001, U, U | I, NO_GUEST, "INIT" },
     { 0x002, U | I | W, U | I, NO_GUEST, "SHUTDOWN" },
+    { 0x003, U, U | I, NO_GUEST, "FACTORY_RESET" },
     { 0x004, U | I | W, U | I, NO_GUEST, "PLATFORM_STATUS" },
+    { 0x005, I, U | I, NO_GUEST, "PEK_GEN" },
+    { 0x006, I | W, U | I, NO_GUEST, "PEK_CSR" },
+    { 0x007, I, U | I, NO_GUEST, "PEK_CERT_IMPORT" },
+    { 0x008, I | W, U | I, NO_GUEST, "PDH_CERT_EXPORT" },
+    { 0x009, I | W, U | I, NO_GUEST, "PDH_GEN" },
     { 0x00a, I | W, U | I, NO_GUEST, "DF_FLUSH" },
     { 0x00b, U, U, NO_GUEST, "DOWNLOAD_FIRMWARE" },
     { 0x00c, U | I | W, U | I, NO_GUEST, "GET_ID" },

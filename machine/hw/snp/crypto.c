@@ -157,14 +157,14 @@ void p384_free(P384Key *key)
     }
 }
 
-bool p384_sign(const P384Key *key, const void *msg, size_t len, P384Sig *out)
+static bool sign(gnutls_privkey_t key, gnutls_sign_algorithm_t how,
+                 const void *msg, size_t len, P384Sig *out)
 {
     gnutls_datum_t d = datum(msg, len), der = { 0 }, r = { 0 }, s = { 0 };
     bool ok;
 
-    if (gnutls_privkey_sign_data2(key->priv, GNUTLS_SIGN_ECDSA_SHA384,
-                                  GNUTLS_PRIVKEY_FLAG_REPRODUCIBLE, &d,
-                                  &der)) {
+    if (gnutls_privkey_sign_data2(key, how, GNUTLS_PRIVKEY_FLAG_REPRODUCIBLE,
+                                  &d, &der)) {
         return false;
     }
     ok = !gnutls_decode_rs_value(&der, &r, &s) && from_library(&r, out->r) &&
@@ -175,8 +175,34 @@ bool p384_sign(const P384Key *key, const void *msg, size_t len, P384Sig *out)
     return ok;
 }
 
-bool p384_verify(const P384Point *key, const void *msg, size_t len,
-                 const P384Sig *sig)
+bool p384_sign(const P384Key *key, const void *msg, size_t len, P384Sig *out)
+{
+    return sign(key->priv, GNUTLS_SIGN_ECDSA_SHA384, msg, len, out);
+}
+
+bool p384_sign_256(const P384Pair *key, const void *msg, size_t len,
+                   P384Sig *out)
+{
+    uint8_t buf[3][P384_LEN];
+    gnutls_datum_t x = to_library(key->pub.x, buf[0]);
+    gnutls_datum_t y = to_library(key->pub.y, buf[1]);
+    gnutls_datum_t k = to_library(key->k, buf[2]);
+    gnutls_privkey_t priv;
+    bool ok;
+
+    if (gnutls_privkey_init(&priv)) {
+        return false;
+    }
+    ok = !gnutls_privkey_import_ecc_raw(priv, GNUTLS_ECC_CURVE_SECP384R1, &x,
+                                        &y, &k) &&
+         sign(priv, GNUTLS_SIGN_ECDSA_SHA256, msg, len, out);
+    gnutls_privkey_deinit(priv);
+    explicit_bzero(buf, sizeof(buf));
+    return ok;
+}
+
+static bool verify(const P384Point *key, gnutls_sign_algorithm_t how,
+                   const void *msg, size_t len, const P384Sig *sig)
 {
     uint8_t buf[4][P384_LEN];
     gnutls_datum_t x = to_library(key->x, buf[0]);
@@ -193,11 +219,22 @@ bool p384_verify(const P384Point *key, const void *msg, size_t len,
     ok = !gnutls_pubkey_import_ecc_raw(pub, GNUTLS_ECC_CURVE_SECP384R1, &x,
                                        &y) &&
          !gnutls_encode_rs_value(&der, &r, &s) &&
-         gnutls_pubkey_verify_data2(pub, GNUTLS_SIGN_ECDSA_SHA384, 0, &d,
-                                    &der) >= 0;
+         gnutls_pubkey_verify_data2(pub, how, 0, &d, &der) >= 0;
     gnutls_free(der.data);
     gnutls_pubkey_deinit(pub);
     return ok;
+}
+
+bool p384_verify(const P384Point *key, const void *msg, size_t len,
+                 const P384Sig *sig)
+{
+    return verify(key, GNUTLS_SIGN_ECDSA_SHA384, msg, len, sig);
+}
+
+bool p384_verify_256(const P384Point *key, const void *msg, size_t len,
+                     const P384Sig *sig)
+{
+    return verify(key, GNUTLS_SIGN_ECDSA_SHA256, msg, len, sig);
 }
 
 /* ---- key derivation ---- */

@@ -73,25 +73,47 @@ const FwCommand fw_commands[] = {
     .effect = "no SEV guest is left, their ASIDs are dirty, the TMR is free",
     .run = fw_sev_shutdown,
 }, {
-    SEV_COMMAND(FACTORY_RESET),
+    SEV_COMMAND(FACTORY_RESET), .platform = SEV_U | SNP_ANY, .errors = NONE,
+    .effect = "PEK, PDH and owner are gone; others are made when needed",
+    .run = fw_sev_factory_reset,
 }, {
     SEV_COMMAND(PLATFORM_STATUS), .platform = ANY,
     OUTBUF(12, "0 major 1, 1 minor 1, 2 state 1, 3 flags 4, 7 build 1, "
                "8 guests 4"),
     .errors = NONE, .run = fw_sev_platform_status,
 }, {
-    SEV_COMMAND(PEK_GEN),
+    SEV_COMMAND(PEK_GEN), .platform = SEV_I | SNP_ANY,
+    .errors = ERRORS(E(HWERROR_PLATFORM, "CRYPTO")),
+    .effect = "PEK and PDH are new, nobody outside owns the platform",
+    .run = fw_sev_pek_gen,
 }, {
-    SEV_COMMAND(PEK_CSR),
+    SEV_COMMAND(PEK_CSR), .platform = SEV_ON | SNP_ANY,
     OUTBUF(12, "0 csr 8, 8 csr_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "PEK-CSR-LEN"), E_OUTPUT,
+                     E(HWERROR_PLATFORM, "CRYPTO")),
+    .run = fw_sev_pek_csr,
 }, {
-    SEV_COMMAND(PEK_CERT_IMPORT),
+    SEV_COMMAND(PEK_CERT_IMPORT), .platform = SEV_I | SNP_ANY,
     BUFFER(28, "0 pek 8, 8 pek_len 4, c rsvd 4, 10 oca 8, 18 oca_len 4"),
+    .errors = ERRORS(E(ALREADY_OWNED, "PEK-IMPORT-OWNED"),
+                     E(INVALID_PARAM, "PEK-IMPORT-RSVD"),
+                     E(INVALID_LEN, "PEK-IMPORT-LEN"),
+                     E(INVALID_ADDRESS, "PEK-IMPORT-ADDRESS"),
+                     E(INVALID_CERTIFICATE, "PEK-IMPORT-CERT"),
+                     E(BAD_SIGNATURE, "PEK-IMPORT-SIGNATURE")),
+    .effect = "the platform is owned by whose certificate that is; the PDH is "
+              "new",
+    .run = fw_sev_pek_cert_import,
 }, {
-    SEV_COMMAND(PDH_CERT_EXPORT),
+    SEV_COMMAND(PDH_CERT_EXPORT), .platform = SEV_ON | SNP_ANY,
     OUTBUF(28, "0 pdh 8, 8 pdh_len 4, c rsvd 4, 10 chain 8, 18 chain_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "PDH-EXPORT-LEN"), E_OUTPUT,
+                     E(HWERROR_PLATFORM, "CRYPTO")),
+    .run = fw_sev_pdh_cert_export,
 }, {
-    SEV_COMMAND(PDH_GEN),
+    SEV_COMMAND(PDH_GEN), .platform = SEV_ON | SNP_ANY,
+    .errors = ERRORS(E(HWERROR_PLATFORM, "CRYPTO")),
+    .effect = "the PDH is new", .run = fw_sev_pdh_gen,
 }, {
     SEV_COMMAND(DF_FLUSH), .platform = SEV_ON | SNP_ANY,
     .errors = ERRORS(E(WBINVD_REQUIRED, "DFFLUSH-WBINVD")),

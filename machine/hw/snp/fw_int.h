@@ -173,6 +173,11 @@ FwHandler fw_sev_launch_update_data, fw_sev_launch_update_vmsa;
 FwHandler fw_sev_launch_measure, fw_sev_launch_finish, fw_sev_guest_status;
 FwHandler fw_sev_decommission;
 
+/* fw_owner.c */
+
+FwHandler fw_sev_factory_reset, fw_sev_pek_gen, fw_sev_pdh_gen;
+FwHandler fw_sev_pek_csr, fw_sev_pek_cert_import, fw_sev_pdh_cert_export;
+
 /* fw_nv.c */
 
 FwHandler fw_sev_init_ex;

@@ -12,6 +12,10 @@
 #define TMR_LEN           0x100000u
 #define TMR_LEN_SNP       0x200000u
 
+/* PLATFORM_STATUS */
+#define STATUS_OWNED      (1u << 0)     /* by somebody outside */
+#define STATUS_ES         (1u << 8)
+
 #define SEV_POLICY_ES     (1u << 2)
 #define SEV_POLICY_RSVD   0xffc0u
 
@@ -93,8 +97,8 @@ uint32_t fw_sev_platform_status(SnpFw *fw, FwBuf *c)
     c->b[0] = fw->cfg.api_major;
     c->b[1] = fw->cfg.api_minor;
     c->b[2] = fw->sev_state;
-    /* not owned by anyone outside */
-    fw_put(c->b + 3, 4, fw->sev_es ? 1u << 8 : 0);
+    fw_put(c->b + 3, 4, (fw->identity.owned ? STATUS_OWNED : 0) |
+                        (fw->sev_es ? STATUS_ES : 0));
     c->b[7] = fw->cfg.build;
     fw_put(c->b + 8, 4, guest_count(fw));
     c->dirty = true;

@@ -221,6 +221,26 @@ PIN(FwHashstick, wrapped, 0x10);
 PIN(FwHashstick, tcb, 0x190);
 PIN(FwHashstick, tag, 0x1a0);
 
+/* Of SEV's platform and owner: SEV API (55766), appendix C */
+typedef struct FwCert {
+    uint8_t version[4];
+    uint8_t major, minor;       /* of the API */
+    uint8_t rsvd_6[2];
+    uint8_t usage[4];
+    uint8_t algo[4];
+    FwPublicKey key;
+    struct {                    /* of all before them, both */
+        uint8_t usage[4];
+        uint8_t algo[4];
+        FwSignature sig;
+    } sig[2];
+} FwCert;
+
+PIN_SIZE(FwCert, 2084);
+PIN(FwCert, usage, 0x08);
+PIN(FwCert, key, 0x10);
+PIN(FwCert, sig, 0x414);
+
 /* What SNP_VERIFY_MITIGATION answers */
 typedef struct FwMitigations {
     uint8_t verified[8];

@@ -4,10 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What SEV's platform has to remember lies in 32 KiB that the host reads from
- * a file before INIT_EX and writes back afterwards. Nothing is remembered yet
- * but whose storage it is: commands that make keys and certificates are not
- * implemented: 112 bytes, the rest is zero. Its form is the firmware's own
- * affair.
+ * a file before INIT_EX and writes back afterwards. Nothing is remembered there
+ * but whose storage it is, 112 bytes, the rest is zero: keys and certificates
+ * stay in the secure processor. Its form is the firmware's own affair.
  */
 #include <stddef.h>
 #include "fw_int.h"

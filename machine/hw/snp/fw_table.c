@@ -177,6 +177,7 @@ void snp_fw_reset(SnpFw *fw)
 {
     SnpFwPort port = fw->port;
     SnpFwConfig cfg = fw->cfg;
+    SnpFwIdentity identity = fw->identity;
     Rmp *rmp = fw->rmp;
 
     /* [RESET-KEYS] what guests leave in memory is ciphertext for ever */
@@ -184,6 +185,7 @@ void snp_fw_reset(SnpFw *fw)
     memset(fw, 0, sizeof(*fw));
     fw->port = port;
     fw->cfg = cfg;
+    fw->identity = identity;
     fw->rmp = rmp;
     fw->next_id = 1;
     fw->port.random(fw->port.opaque, fw->mem_key, sizeof(fw->mem_key));
@@ -199,5 +201,6 @@ void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,
         fw->cfg.committed_minor = cfg->api_minor;
     }
     fw->rmp = rmp;
+    memset(&fw->identity, 0, sizeof(fw->identity));
     snp_fw_reset(fw);
 }

@@ -241,7 +241,8 @@ static uint8_t old_table[NPAGES * RMP_ENTRY_SIZE];
 static bool may_write(uint32_t cmd, uint32_t status)
 {
     return (status == FW_INVALID_LEN &&
-            (cmd == SEV_GET_ID || cmd == SEV_LAUNCH_MEASURE)) ||
+            (cmd == SEV_GET_ID || cmd == SEV_LAUNCH_MEASURE ||
+             cmd == SEV_PEK_CSR || cmd == SEV_PDH_CERT_EXPORT)) ||
            (status == FW_SECURE_DATA_INVALID && cmd == SEV_INIT_EX);
 }
 

@@ -50,6 +50,27 @@ bool p384_sign(const P384Key *key, const void *msg, size_t len, P384Sig *out);
 bool p384_verify(const P384Point *key, const void *msg, size_t len,
                  const P384Sig *sig);
 
+/* A key of one's own, as numbers */
+typedef struct P384Pair {
+    uint8_t k[P384_LEN];
+    P384Point pub;
+} P384Pair;
+
+#define P384_RANDOM_LEN 56      /* so many that no key is likelier by much */
+
+void p384_make(const uint8_t random[P384_RANDOM_LEN], P384Pair *out);
+/*
+ * What both know: x of the product, big-endian as key derivation wants it.
+ * False, with @out untouched: the point is not on the curve.
+ */
+bool p384_shared(const P384Pair *own, const P384Point *other,
+                 uint8_t out[P384_LEN]);
+/* As the two above, with SHA-256 */
+bool p384_sign_256(const P384Pair *key, const void *msg, size_t len,
+                   P384Sig *out);
+bool p384_verify_256(const P384Point *key, const void *msg, size_t len,
+                     const P384Sig *sig);
+
 /* SP 800-108 in counter mode with HMAC-SHA-256: one block of key. */
 void kdf(const uint8_t root[KDF_LEN], const char *label, const void *context,
          size_t len, uint8_t out[KDF_LEN]);

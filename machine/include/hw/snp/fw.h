@@ -265,10 +265,24 @@ typedef struct SevFwGuest {     /* handle: index + 1 */
     uint8_t tik[16];
 } SevFwGuest;
 
+#define FW_CERT_LEN      2084u
+
+/* Who SEV's platform is, and whose; not the TCB's, not a guest's */
+typedef struct SnpFwIdentity {
+    bool made;                  /* the rest is there */
+    bool owned;                 /* by somebody outside */
+    uint8_t major, minor;       /* the API's when it was made */
+    uint32_t oca_algo;
+    P384Pair cek, pek, pdh;
+    P384Sig pek_by_oca;
+    uint8_t oca[FW_CERT_LEN];
+} SnpFwIdentity;
+
 typedef struct SnpFw {
     SnpFwPort port;
     SnpFwConfig cfg;
     Rmp *rmp;
+    SnpFwIdentity identity;     /* a reset leaves it */
 
     uint8_t sev_state;          /* SevState */
     bool sev_es;                /* INIT with the ES flag */
@@ -300,8 +314,9 @@ void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,
                  const SnpFwConfig *cfg);
 
 /*
- * As after power-on, but for port and configuration. No key is left; memory is
- * not written to but to show guests' pages as they are without one.
+ * As after power-on, but for port, configuration and identity. No key of a guest
+ * is left; memory is not written to but to show guests' pages as they are without
+ * one.
  */
 void snp_fw_reset(SnpFw *fw);
 

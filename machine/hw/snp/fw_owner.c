@@ -1,0 +1,319 @@
+/*
+ * Secure processor firmware: the keys of SEV's platform and of its owner
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The chip's key (CEK) and the owner's (OCA) vouch for the platform's (PEK),
+ * and that for the one guests' owners talk to (PDH). A platform that nobody
+ * owns makes up an owner. All but the CEK lie in the secure processor's flash:
+ * they stay over SHUTDOWN and reset, and come into being with the first
+ * command that wants them. The CEK follows from the chip's secret; AMD would
+ * sign it, and hands the signature out elsewhere.
+ *
+ * Certificates are those of SEV API (55766), appendix C.
+ */
+#include "fw_msg.h"
+
+#define USAGE_NONE        0x1000u
+#define USAGE_OCA         0x1001u
+#define USAGE_PEK         0x1002u
+#define USAGE_PDH         0x1003u
+#define USAGE_CEK         0x1004u
+#define ALGO_NONE         0u
+#define ALGO_ECDSA_256    2u
+#define ALGO_ECDH_256     3u
+#define ALGO_ECDSA_384    0x102u
+#define CERT_VERSION      1u
+
+#define BODY_LEN          offsetof(FwCert, sig)
+#define CHAIN_LEN         (3 * sizeof(FwCert))      /* PEK, OCA, CEK */
+
+_Static_assert(sizeof(FwCert) == FW_CERT_LEN, "fw.h knows its size");
+
+static void random_pair(SnpFw *fw, P384Pair *out)
+{
+    uint8_t seed[P384_RANDOM_LEN];
+
+    fw->port.random(fw->port.opaque, seed, sizeof(seed));
+    p384_make(seed, out);
+    explicit_bzero(seed, sizeof(seed));
+}
+
+/* Two blocks of a key that is derived are enough for one of these. */
+static void chip_pair(const SnpFw *fw, P384Pair *out)
+{
+    uint8_t seed[2 * KDF_LEN];
+
+    kdf(fw->cfg.chip_secret, "CEK 1", fw->cfg.chip_id,
+        sizeof(fw->cfg.chip_id), seed);
+    kdf(fw->cfg.chip_secret, "CEK 2", fw->cfg.chip_id,
+        sizeof(fw->cfg.chip_id), seed + KDF_LEN);
+    p384_make(seed, out);
+    explicit_bzero(seed, sizeof(seed));
+}
+
+static void body(const SnpFwIdentity *id, uint32_t usage, uint32_t algo,
+                 const P384Point *pub, FwCert *c)
+{
+    memset(c, 0, sizeof(*c));
+    fw_put(c->version, 4, CERT_VERSION);
+    c->major = id->major;
+    c->minor = id->minor;
+    fw_put(c->usage, 4, usage);
+    fw_put(c->algo, 4, algo);
+    fw_put(c->key.curve, 4, FW_CURVE_P384);
+    memcpy(c->key.x, pub->x, sizeof(pub->x));
+    memcpy(c->key.y, pub->y, sizeof(pub->y));
+    for (unsigned i = 0; i < 2; i++) {
+        fw_put(c->sig[i].usage, 4, USAGE_NONE);
+        fw_put(c->sig[i].algo, 4, ALGO_NONE);
+    }
+}
+
+static void put_sig(FwCert *c, unsigned i, uint32_t usage, uint32_t algo,
+                    const P384Sig *sig)
+{
+    fw_put(c->sig[i].usage, 4, usage);
+    fw_put(c->sig[i].algo, 4, algo);
+    memcpy(c->sig[i].sig.r, sig->r, sizeof(sig->r));
+    memcpy(c->sig[i].sig.s, sig->s, sizeof(sig->s));
+}
+
+static bool sign(FwCert *c, unsigned i, uint32_t usage, const P384Pair *key)
+{
+    P384Sig sig;
+    bool ok = p384_sign_256(key, c, BODY_LEN, &sig);
+
+    if (ok) {
+        put_sig(c, i, usage, ALGO_ECDSA_256, &sig);
+    }
+    return ok;
+}
+
+/* A new PEK, an owner made up for it, a new PDH. False: the library failed */
+static bool new_platform(SnpFw *fw, SnpFwIdentity *id)
+{
+    P384Pair owner;
+    FwCert oca, pek;
+    bool ok;
+
+    id->owned = false;
+    id->major = fw->cfg.api_major;
+    id->minor = fw->cfg.api_minor;
+    random_pair(fw, &owner);
+    random_pair(fw, &id->pek);
+    random_pair(fw, &id->pdh);
+    body(id, USAGE_OCA, ALGO_ECDSA_256, &owner.pub, &oca);
+    body(id, USAGE_PEK, ALGO_ECDSA_256, &id->pek.pub, &pek);
+    ok = sign(&oca, 0, USAGE_OCA, &owner) &&
+         p384_sign_256(&owner, &pek, BODY_LEN, &id->pek_by_oca);
+    memcpy(id->oca, &oca, sizeof(id->oca));
+    id->oca_algo = ALGO_ECDSA_256;
+    id->made = true;
+    explicit_bzero(&owner, sizeof(owner));
+    return ok;
+}
+
+static bool make_once(SnpFw *fw)
+{
+    SnpFwIdentity id = fw->identity;
+    bool ok = true;
+
+    if (!id.made) {
+        if (fw->cfg.nvceks) {
+            chip_pair(fw, &id.cek);
+        } else {
+            random_pair(fw, &id.cek);
+        }
+        ok = new_platform(fw, &id);
+        if (ok) {
+            fw->identity = id;
+        }
+    }
+    explicit_bzero(&id, sizeof(id));
+    return ok;
+}
+
+uint32_t fw_sev_factory_reset(SnpFw *fw, FwBuf *c)
+{
+    (void)c;
+    explicit_bzero(&fw->identity, sizeof(fw->identity));
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_pek_gen(SnpFw *fw, FwBuf *c)
+{
+    SnpFwIdentity id;
+    bool ok;
+
+    (void)c;
+    /* [FW-PEK-GEN] nobody owns the platform then */
+    if (!make_once(fw)) {
+        return FW_HWERROR_PLATFORM;
+    }
+    id = fw->identity;
+    ok = new_platform(fw, &id);
+    if (ok) {
+        fw->identity = id;
+    }
+    explicit_bzero(&id, sizeof(id));
+    return ok ? FW_SUCCESS : FW_HWERROR_PLATFORM;
+}
+
+uint32_t fw_sev_pdh_gen(SnpFw *fw, FwBuf *c)
+{
+    (void)c;
+    if (!make_once(fw)) {
+        return FW_HWERROR_PLATFORM;
+    }
+    random_pair(fw, &fw->identity.pdh);
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_pek_csr(SnpFw *fw, FwBuf *c)
+{
+    uint64_t to = fw_get_addr(c->b);
+    FwCert csr;
+    uint32_t status;
+
+    /* [FW-PEK-CSR-LEN] how callers learn the length */
+    if (fw_get(c->b + 8, 4) < sizeof(csr)) {
+        fw_put(c->b + 8, 4, sizeof(csr));
+        c->dirty = true;
+        return FW_INVALID_LEN;
+    }
+    status = fw_check_output(fw, to, sizeof(csr));
+    if (status) {
+        return status;
+    }
+    if (!make_once(fw)) {
+        return FW_HWERROR_PLATFORM;
+    }
+    body(&fw->identity, USAGE_PEK, ALGO_ECDSA_256, &fw->identity.pek.pub,
+         &csr);
+    fw_write(fw, to, &csr, sizeof(csr));
+    fw_put(c->b + 8, 4, sizeof(csr));
+    c->dirty = true;
+    return FW_SUCCESS;
+}
+
+/* [FW-PDH-EXPORT-CHAIN] */
+static bool chain(const SnpFwIdentity *id, FwCert *pdh, FwCert list[3])
+{
+    body(id, USAGE_PDH, ALGO_ECDH_256, &id->pdh.pub, pdh);
+    body(id, USAGE_PEK, ALGO_ECDSA_256, &id->pek.pub, &list[0]);
+    put_sig(&list[0], 0, USAGE_OCA, id->oca_algo, &id->pek_by_oca);
+    memcpy(&list[1], id->oca, sizeof(list[1]));
+    body(id, USAGE_CEK, ALGO_ECDSA_256, &id->cek.pub, &list[2]);
+    return sign(pdh, 0, USAGE_PEK, &id->pek) &&
+           sign(&list[0], 1, USAGE_CEK, &id->cek);
+}
+
+uint32_t fw_sev_pdh_cert_export(SnpFw *fw, FwBuf *c)
+{
+    uint64_t to = fw_get_addr(c->b), chain_to = fw_get_addr(c->b + 0x10);
+    FwCert pdh, list[3];
+    uint32_t status;
+
+    /* [FW-PDH-EXPORT-LEN] how callers learn the lengths */
+    if (fw_get(c->b + 8, 4) < sizeof(pdh) ||
+        fw_get(c->b + 0x18, 4) < CHAIN_LEN) {
+        fw_put(c->b + 8, 4, sizeof(pdh));
+        fw_put(c->b + 0x18, 4, CHAIN_LEN);
+        c->dirty = true;
+        return FW_INVALID_LEN;
+    }
+    status = fw_check_output(fw, to, sizeof(pdh));
+    if (!status) {
+        status = fw_check_output(fw, chain_to, CHAIN_LEN);
+    }
+    if (status) {
+        return status;
+    }
+    if (!make_once(fw) || !chain(&fw->identity, &pdh, list)) {
+        return FW_HWERROR_PLATFORM;
+    }
+    fw_write(fw, to, &pdh, sizeof(pdh));
+    fw_write(fw, chain_to, list, CHAIN_LEN);
+    fw_put(c->b + 8, 4, sizeof(pdh));
+    fw_put(c->b + 0x18, 4, CHAIN_LEN);
+    c->dirty = true;
+    return FW_SUCCESS;
+}
+
+/* An owner's certificate, as far as can be said without its signature */
+static bool is_oca(const FwCert *c)
+{
+    uint32_t algo = fw_get(c->algo, 4);
+
+    return fw_get(c->version, 4) == CERT_VERSION &&
+           fw_get(c->usage, 4) == USAGE_OCA &&
+           (algo == ALGO_ECDSA_256 || algo == ALGO_ECDSA_384) &&
+           fw_get(c->key.curve, 4) == FW_CURVE_P384;
+}
+
+/* Did the owner sign it, in either of its places? */
+static bool signed_by_oca(const FwCert *c, const FwCert *oca, P384Sig *sig)
+{
+    uint32_t algo = fw_get(oca->algo, 4);
+    P384Point pub;
+
+    memcpy(pub.x, oca->key.x, sizeof(pub.x));
+    memcpy(pub.y, oca->key.y, sizeof(pub.y));
+    for (unsigned i = 0; i < 2; i++) {
+        if (fw_get(c->sig[i].usage, 4) != USAGE_OCA ||
+            fw_get(c->sig[i].algo, 4) != algo) {
+            continue;
+        }
+        memcpy(sig->r, c->sig[i].sig.r, sizeof(sig->r));
+        memcpy(sig->s, c->sig[i].sig.s, sizeof(sig->s));
+        return algo == ALGO_ECDSA_256
+               ? p384_verify_256(&pub, c, BODY_LEN, sig)
+               : p384_verify(&pub, c, BODY_LEN, sig);
+    }
+    return false;
+}
+
+uint32_t fw_sev_pek_cert_import(SnpFw *fw, FwBuf *c)
+{
+    SnpFwIdentity *id = &fw->identity;
+    FwCert pek, oca, csr;
+    P384Sig by_oca, self;
+
+    /* [FW-PEK-IMPORT-OWNED] */
+    if (id->owned) {
+        return FW_ALREADY_OWNED;
+    }
+    /* [FW-PEK-IMPORT-RSVD] */
+    if (fw_get(c->b + 0xc, 4)) {
+        return FW_INVALID_PARAM;
+    }
+    /* [FW-PEK-IMPORT-LEN] */
+    if (fw_get(c->b + 8, 4) != sizeof(pek) ||
+        fw_get(c->b + 0x18, 4) != sizeof(oca)) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-PEK-IMPORT-ADDRESS] */
+    if (!fw_read(fw, fw_get_addr(c->b), &pek, sizeof(pek)) ||
+        !fw_read(fw, fw_get_addr(c->b + 0x10), &oca, sizeof(oca))) {
+        return FW_INVALID_ADDRESS;
+    }
+    /* [FW-PEK-IMPORT-CERT] what is imported is what was to be signed */
+    body(id, USAGE_PEK, ALGO_ECDSA_256, &id->pek.pub, &csr);
+    if (!id->made || memcmp(&pek, &csr, BODY_LEN) || !is_oca(&oca)) {
+        return FW_INVALID_CERTIFICATE;
+    }
+    /* [FW-PEK-IMPORT-SIGNATURE] */
+    if (!signed_by_oca(&oca, &oca, &self) ||
+        !signed_by_oca(&pek, &oca, &by_oca)) {
+        return FW_BAD_SIGNATURE;
+    }
+
+    memcpy(id->oca, &oca, sizeof(id->oca));
+    id->oca_algo = fw_get(oca.algo, 4);
+    id->pek_by_oca = by_oca;
+    id->owned = true;
+    /* [FW-PEK-IMPORT-PDH] who spoke with the old platform begins anew */
+    random_pair(fw, &id->pdh);
+    return FW_SUCCESS;
+}
