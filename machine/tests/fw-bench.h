@@ -289,6 +289,7 @@ static inline bool refused_well(uint32_t cmd, uint32_t status)
         { SEV_GET_ID, 8, 64 }, { SEV_LAUNCH_MEASURE, 16, 48 },
         { SEV_PEK_CSR, 8, 2084 }, { SEV_PDH_CERT_EXPORT, 8, 2084 },
         { SEV_PDH_CERT_EXPORT, 24, 6252 },
+        { SEV_ATTESTATION_REPORT, 32, 208 },
     };
 
     for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {

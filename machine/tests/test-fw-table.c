@@ -10,7 +10,7 @@
  * afterwards. An error for which there is no change fails the test.
  */
 #include "id-bench.h"
-#include "owner-bench.h"
+#include "session-bench.h"
 #include "swap-bench.h"
 #include "hw/snp/fw_table.h"
 
@@ -194,7 +194,20 @@ static void good(unsigned id)
         power_on();
         init_snp();
         init_sev(true);
-        put(4, 4, 4);
+        expect(SEV_PDH_GEN, FW_SUCCESS, "set-up");
+        owner_begins(4);
+        arg_session(4);
+        break;
+    case SEV_LAUNCH_UPDATE_SECRET:
+        sev_guest_at(SEV_GUEST_LSECRET, true);
+        wrap_secret(fw.sev_guests[0].tek, fw.sev_guests[0].tik,
+                    fw.sev_guests[0].measure, 0x11, 48);
+        arg_secret(TARGET, 48);
+        break;
+    case SEV_ATTESTATION_REPORT:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        put(8, 8, TARGET);
+        put(0x20, 4, 208);
         break;
     case SEV_LAUNCH_UPDATE_DATA:
         sev_guest_at(SEV_GUEST_LUPDATE, true);
@@ -556,6 +569,16 @@ static void wrap_nothing(void)
     wrap_bytes(zeros, TCB);
 }
 
+static void flip_session(void)
+{
+    mem[SESSION + 16] ^= 1;
+}
+
+static void flip_packet(void)
+{
+    mem[PACKET_AT + 47] ^= 1;
+}
+
 static void flip_oca(void)
 {
     mem[OCA + 0x41c] ^= 1;
@@ -658,6 +681,25 @@ static const Change changes[] = {
       .w = { MEM(CSR + 0x20, 1, 0) } },
     { ON(SEV_PEK_CERT_IMPORT, BAD_SIGNATURE, "PEK-IMPORT-SIGNATURE"),
       .f = flip_oca },
+    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_LEN, "SECRET-LEN"),
+      .w = { CB(0x30, 4, 47) } },
+    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_ADDRESS, "SECRET-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0x18, 8, NOWHERE) } },
+    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TARGET, RMP_PRE_GUEST) },
+    { ON(SEV_LAUNCH_UPDATE_SECRET, UNSUPPORTED, "SECRET-FLAGS"),
+      .w = { MEM(HEADER, 1, 1) } },
+    { ON(SEV_LAUNCH_UPDATE_SECRET, BAD_MEASUREMENT, "SECRET-MAC"),
+      .f = flip_packet },
+    { ON(SEV_ATTESTATION_REPORT, INVALID_LEN, "ATTESTATION-LEN"),
+      .w = { CB(0x20, 4, 207) } },
+    { ON(SEV_ATTESTATION_REPORT, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_ATTESTATION_REPORT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TARGET, RMP_RECLAIM) },
+    KEYS(SEV_ATTESTATION_REPORT),
     { ON(SEV_DF_FLUSH, WBINVD_REQUIRED, "DFFLUSH-WBINVD"), .f = no_wbinvd },
     { ON(SEV_GET_ID, INVALID_LEN, "GET-ID-LEN"), .w = { CB(8, 4, 63) } },
     { ON(SEV_GET_ID, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
@@ -674,8 +716,14 @@ static const Change changes[] = {
       .w = { CB(0, 4, 2), FW(sev_guests[1].used, 1) } },
     { ON(SEV_LAUNCH_START, POLICY_FAILURE, "SEV-POLICY"),
       .w = { CB(4, 4, 0x40) } },
-    { ON(SEV_LAUNCH_START, UNSUPPORTED, "SEV-SESSION"),
-      .w = { CB(0x18, 8, TARGET) } },
+    { ON(SEV_LAUNCH_START, INVALID_LEN, "SESSION-LEN"),
+      .w = { CB(0x20, 4, 127) } },
+    { ON(SEV_LAUNCH_START, INVALID_ADDRESS, "SESSION-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(SEV_LAUNCH_START, INVALID_CERTIFICATE, "SESSION-CERT"),
+      .w = { MEM(DH + 8, 1, 2) } },
+    { ON(SEV_LAUNCH_START, BAD_MEASUREMENT, "SESSION-MAC"),
+      .f = flip_session },
     { ON(SEV_LAUNCH_START, RESOURCE_LIMIT, "GUEST-LIMIT"),
       .f = all_handles_used },
     { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_LEN, "SEV-UPDATE-LEN"),

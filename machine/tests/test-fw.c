@@ -45,7 +45,9 @@ static const struct {
     { 0x031, I | W, U | I, G_SEV(UPD), ON, "LAUNCH_UPDATE_DATA" },
     { 0x032, I | W, U | I, G_SEV(UPD), ON, "LAUNCH_UPDATE_VMSA" },
     { 0x033, I | W, U | I, G_SEV(UPD), ANYHOW, "LAUNCH_MEASURE" },
+    { 0x034, I | W, U | I, G_SEV(SEC), ON, "LAUNCH_UPDATE_SECRET" },
     { 0x035, I | W, U | I, G_SEV(SEC), ANYHOW, "LAUNCH_FINISH" },
+    { 0x036, I | W, U | I, G_SEV(SEC | RUN), ANYHOW, "ATTESTATION_REPORT" },
     { 0x060, W, U | I, G_SEV(RUN), ON, "DBG_DECRYPT" },
     { 0x061, W, U | I, G_SEV(RUN), ON, "DBG_ENCRYPT" },
     { 0x081, U, U, NO_GUEST, "SNP_INIT" },
@@ -1396,7 +1398,7 @@ static void test_sev_operands(void)
             continue;
         }
         put(off, 1, 1);
-        expect(SEV_LAUNCH_START, FW_UNSUPPORTED, "session");
+        expect(SEV_LAUNCH_START, FW_INVALID_LEN, "half a session");
     }
     sev_guest(L_NONE, true);
     for (unsigned i = 0; i <= FW_MAX_GUESTS; i++) {
@@ -1492,6 +1494,7 @@ static void test_sev_measure(void)
     expect(SEV_LAUNCH_UPDATE_VMSA, FW_SUCCESS, "VMSA");
     arg_measure();
     put(16, 4, 4096);
+    random_at -= 16;    /* the TEK's, which is not in it */
     expect(SEV_LAUNCH_MEASURE, FW_SUCCESS, "measure");
     CHECK(!memcmp(mem + OUT, want_measure, 48), "measurement");
     CHECK(got(16, 4) == 48, "length");

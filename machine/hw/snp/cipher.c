@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <nettle/aes.h>
+#include <nettle/ctr.h>
 #include "hw/snp/cipher.h"
 
 #define BLOCKS (CIPHER_UNIT / CIPHER_BLOCK)
@@ -108,4 +109,17 @@ void snp_cipher_decrypt(const SnpCipher *c, uint64_t unit, unsigned first,
     add(buf, t, n);
     aes128_decrypt(&c->decrypt, n * CIPHER_BLOCK, buf, buf);
     add(buf, t, n);
+}
+
+void aes128_ctr(const uint8_t key[16], const uint8_t iv[16], void *buf,
+                size_t len)
+{
+    uint8_t counter[CIPHER_BLOCK];
+    struct aes128_ctx c;
+
+    memcpy(counter, iv, sizeof(counter));
+    aes128_set_encrypt_key(&c, key);
+    ctr_crypt(&c, (nettle_cipher_func *)aes128_encrypt, sizeof(counter),
+              counter, len, buf, buf);
+    explicit_bzero(&c, sizeof(c));
 }

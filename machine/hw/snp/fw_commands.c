@@ -178,7 +178,10 @@ const FwCommand fw_commands[] = {
     .errors = ERRORS(E(INVALID_GUEST, "SEV-HANDLE"),
                      E(UNSUPPORTED, "SEV-START-SHARED"),
                      E(POLICY_FAILURE, "SEV-POLICY"),
-                     E(UNSUPPORTED, "SEV-SESSION"),
+                     E(INVALID_LEN, "SESSION-LEN"),
+                     E(INVALID_ADDRESS, "SESSION-ADDRESS"),
+                     E(INVALID_CERTIFICATE, "SESSION-CERT"),
+                     E(BAD_MEASUREMENT, "SESSION-MAC"),
                      E(RESOURCE_LIMIT, "GUEST-LIMIT")),
     .to_platform = SEV_W, .effect = "a guest in launch update",
     .run = fw_sev_launch_start,
@@ -205,16 +208,29 @@ const FwCommand fw_commands[] = {
     .errors = ERRORS(E(INVALID_LEN, "SEV-MEASURE-LEN"), E_OUTPUT),
     .to_guest = SEVG_SECRET, .run = fw_sev_launch_measure,
 }, {
-    SEV_COMMAND(LAUNCH_UPDATE_SECRET), BUFFER(52, PACKET),
+    SEV_COMMAND(LAUNCH_UPDATE_SECRET), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SECRET,                /* [FW-SECRET-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-SECRET-ACTIVE] */
+    BUFFER(52, PACKET),
+    .errors = ERRORS(E(INVALID_LEN, "SECRET-LEN"),
+                     E(INVALID_ADDRESS, "SECRET-ADDRESS"), E_OUTPUT,
+                     E(UNSUPPORTED, "SECRET-FLAGS"),
+                     E(BAD_MEASUREMENT, "SECRET-MAC")),
+    .effect = "the guest's memory has the secret",
+    .run = fw_sev_launch_update_secret,
 }, {
     SEV_COMMAND(LAUNCH_FINISH), .platform = SEV_ON | SNP_ANY,
     .sev = SEVG_SECRET,                /* [FW-SEV-FINISH-STATE] */
     BUFFER(4, "0 handle 4"), .errors = NONE, .to_guest = SEVG_RUN,
     .run = fw_sev_launch_finish,
 }, {
-    SEV_COMMAND(ATTESTATION_REPORT),
+    SEV_COMMAND(ATTESTATION_REPORT), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SECRET | SEVG_RUN,     /* [FW-ATTESTATION-STATE] */
     OUTBUF(36, "0 handle 4, 4 rsvd 4, 8 report 8, 10 nonce 16, "
                "20 report_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "ATTESTATION-LEN"), E_OUTPUT,
+                     E(HWERROR_PLATFORM, "CRYPTO")),
+    .run = fw_sev_attestation_report,
 }, {
     SEV_COMMAND(SEND_START),
     OUTBUF(68, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "

@@ -178,6 +178,22 @@ FwHandler fw_sev_decommission;
 FwHandler fw_sev_factory_reset, fw_sev_pek_gen, fw_sev_pdh_gen;
 FwHandler fw_sev_pek_csr, fw_sev_pek_cert_import, fw_sev_pdh_cert_export;
 
+/* Made if it was not. False: the library failed */
+bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out);
+
+/* fw_session.c */
+
+/*
+ * The keys of the session that LAUNCH_START's buffer brings, an owner's.
+ * FW_SUCCESS, or why there is none, and keys are as they were.
+ */
+uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
+                        uint8_t tek[16], uint8_t tik[16]);
+/* From what both know to the keys that wrap */
+void fw_session_keys(const uint8_t *z, size_t len, const uint8_t nonce[16],
+                     uint8_t kek[16], uint8_t kik[16]);
+FwHandler fw_sev_launch_update_secret, fw_sev_attestation_report;
+
 /* fw_nv.c */
 
 FwHandler fw_sev_init_ex;

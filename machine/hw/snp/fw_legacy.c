@@ -143,6 +143,10 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
 {
     uint32_t policy = fw_get(c->b + 4, 4);
     unsigned major = policy >> 16 & 0xff, minor = policy >> 24;
+    bool session = !fw_all_zero(c->b + 8, 12) ||
+                   !fw_all_zero(c->b + 0x18, 12);
+    uint8_t tek[16], tik[16];
+    uint32_t status;
 
     /* [FW-SEV-START-SHARED] keys of another guest: not implemented */
     if (fw_get(c->b, 4)) {
@@ -155,9 +159,11 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
         ((policy & SEV_POLICY_ES) && !fw->sev_es)) {
         return FW_POLICY_FAILURE;
     }
-    /* [FW-SEV-SESSION] a guest owner's session: not implemented */
-    if (!fw_all_zero(c->b + 8, 12) || !fw_all_zero(c->b + 0x18, 12)) {
-        return FW_UNSUPPORTED;
+    if (session) {
+        status = fw_sev_session(fw, c, policy, tek, tik);
+        if (status) {
+            return status;
+        }
     }
     for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
         SevFwGuest *g = &fw->sev_guests[i];
@@ -170,7 +176,14 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
         g->state = SEV_GUEST_LUPDATE;
         g->policy = policy;
         sha256_init(&g->digest);
-        fw->port.random(fw->port.opaque, g->tik, sizeof(g->tik));
+        if (session) {
+            memcpy(g->tek, tek, sizeof(g->tek));
+            memcpy(g->tik, tik, sizeof(g->tik));
+        } else {
+            /* [FW-SEV-SESSION] nobody's */
+            fw->port.random(fw->port.opaque, g->tik, sizeof(g->tik));
+            fw->port.random(fw->port.opaque, g->tek, sizeof(g->tek));
+        }
         fw_put(c->b, 4, i + 1);
         c->dirty = true;
         fw->sev_state = SEV_WORKING;
@@ -300,6 +313,7 @@ uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
         return status;
     }
     measure(fw, g, out);
+    memcpy(g->measure, out, sizeof(g->measure));
     fw->port.write(fw->port.opaque, addr, out, sizeof(out));
     fw_put(c->b + 0x10, 4, sizeof(out));
     c->dirty = true;

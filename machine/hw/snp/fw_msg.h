@@ -241,6 +241,43 @@ PIN(FwCert, usage, 0x08);
 PIN(FwCert, key, 0x10);
 PIN(FwCert, sig, 0x414);
 
+/* What a SEV guest's owner begins with, at LAUNCH_START */
+typedef struct FwSession {
+    uint8_t nonce[16];
+    uint8_t wrap_tk[32];        /* TEK, then TIK */
+    uint8_t wrap_iv[16];
+    uint8_t wrap_mac[32];
+    uint8_t policy_mac[32];
+} FwSession;
+
+PIN_SIZE(FwSession, 128);
+PIN(FwSession, wrap_iv, 0x30);
+PIN(FwSession, policy_mac, 0x60);
+
+/* Of a packet */
+typedef struct FwSecretHeader {
+    uint8_t flags[4];
+    uint8_t iv[16];
+    uint8_t mac[32];
+} FwSecretHeader;
+
+PIN_SIZE(FwSecretHeader, 52);
+
+/* What ATTESTATION_REPORT answers */
+typedef struct FwSevReport {
+    uint8_t nonce[16];
+    uint8_t digest[32];
+    uint8_t policy[4];
+    uint8_t usage[4];           /* up to here it is signed */
+    uint8_t algo[4];
+    uint8_t rsvd_3c[4];
+    uint8_t r[72], s[72];
+} FwSevReport;
+
+PIN_SIZE(FwSevReport, 0xd0);
+PIN(FwSevReport, usage, 0x34);
+PIN(FwSevReport, r, 0x40);
+
 /* What SNP_VERIFY_MITIGATION answers */
 typedef struct FwMitigations {
     uint8_t verified[8];

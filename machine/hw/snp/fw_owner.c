@@ -134,6 +134,11 @@ static bool make_once(SnpFw *fw)
     return ok;
 }
 
+bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out)
+{
+    return make_once(fw) && p384_sign_256(&fw->identity.pek, msg, len, out);
+}
+
 uint32_t fw_sev_factory_reset(SnpFw *fw, FwBuf *c)
 {
     (void)c;

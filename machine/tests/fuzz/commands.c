@@ -242,7 +242,8 @@ static bool may_write(uint32_t cmd, uint32_t status)
 {
     return (status == FW_INVALID_LEN &&
             (cmd == SEV_GET_ID || cmd == SEV_LAUNCH_MEASURE ||
-             cmd == SEV_PEK_CSR || cmd == SEV_PDH_CERT_EXPORT)) ||
+             cmd == SEV_PEK_CSR || cmd == SEV_PDH_CERT_EXPORT ||
+             cmd == SEV_ATTESTATION_REPORT)) ||
            (status == FW_SECURE_DATA_INVALID && cmd == SEV_INIT_EX);
 }
 

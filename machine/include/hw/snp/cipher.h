@@ -15,6 +15,7 @@
 #ifndef HW_SNP_CIPHER_H
 #define HW_SNP_CIPHER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CIPHER_BLOCK     16u
@@ -36,5 +37,12 @@ void snp_cipher_encrypt(const SnpCipher *c, uint64_t unit, unsigned first,
                         unsigned n, void *buf);
 void snp_cipher_decrypt(const SnpCipher *c, uint64_t unit, unsigned first,
                         unsigned n, void *buf);
+
+/*
+ * AES-128 in counter mode, for packets: in place, @len bytes; the same again
+ * undoes it.
+ */
+void aes128_ctr(const uint8_t key[16], const uint8_t iv[16], void *buf,
+                size_t len);
 
 #endif

@@ -262,7 +262,8 @@ typedef struct SevFwGuest {     /* handle: index + 1 */
     uint32_t asid;
     uint32_t policy;
     Sha256 digest;
-    uint8_t tik[16];
+    uint8_t tek[16], tik[16];   /* the owner's, or nobody's */
+    uint8_t measure[SHA256_LEN];        /* from LAUNCH_MEASURE on */
 } SevFwGuest;
 
 #define FW_CERT_LEN      2084u

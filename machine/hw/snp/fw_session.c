@@ -1,0 +1,213 @@
+/*
+ * Secure processor firmware: what a SEV guest's owner does from afar
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A session begins with LAUNCH_START: from the owner's half of a Diffie-Hellman
+ * exchange and the PDH come keys that open two more, the owner's, for transport
+ * (TEK) and integrity (TIK). With these LAUNCH_MEASURE answers, and what
+ * LAUNCH_UPDATE_SECRET brings is read. ATTESTATION_REPORT is signed by the PEK,
+ * for whoever asks.
+ *
+ * SEV API (55766). Memory of these guests is not enciphered: a secret is
+ * written as it is.
+ */
+#include "fw_msg.h"
+
+#define MASTER_LEN        16u
+#define SECRET_MAX        0x4000u
+#define SECRET_CONTEXT    0x01u
+#define CERT_PDH          0x1003u
+#define CERT_ECDH_256     3u
+#define USAGE_PEK         0x1002u
+#define ALGO_ECDSA_256    2u
+
+/* SP 800-108 in counter mode; here its numbers are little-endian. */
+static void derive(const uint8_t *root, size_t root_len, const char *label,
+                   const uint8_t *context, size_t len,
+                   uint8_t out[MASTER_LEN])
+{
+    uint8_t msg[64], block[SHA256_LEN];
+    size_t n = strlen(label) + 1;
+
+    fw_put(msg, 4, 1);
+    memcpy(msg + 4, label, n);
+    n += 4;
+    if (len) {
+        memcpy(msg + n, context, len);
+        n += len;
+    }
+    fw_put(msg + n, 4, 8 * MASTER_LEN);
+    hmac_sha256(root, root_len, msg, n + 4, block);
+    memcpy(out, block, MASTER_LEN);
+    explicit_bzero(block, sizeof(block));
+}
+
+void fw_session_keys(const uint8_t *z, size_t len, const uint8_t nonce[16],
+                     uint8_t kek[16], uint8_t kik[16])
+{
+    uint8_t master[MASTER_LEN];
+
+    derive(z, len, "sev-master-secret", nonce, 16, master);
+    derive(master, sizeof(master), "sev-kek", NULL, 0, kek);
+    derive(master, sizeof(master), "sev-kik", NULL, 0, kik);
+    explicit_bzero(master, sizeof(master));
+}
+
+/* Is it what owners talk to a PDH with? Owners sign theirs for nobody. */
+static bool owner_point(const FwCert *c, P384Point *out)
+{
+    memcpy(out->x, c->key.x, sizeof(out->x));
+    memcpy(out->y, c->key.y, sizeof(out->y));
+    return fw_get(c->usage, 4) == CERT_PDH &&
+           fw_get(c->algo, 4) == CERT_ECDH_256 &&
+           fw_get(c->key.curve, 4) == FW_CURVE_P384;
+}
+
+static bool open_session(const FwSession *s, const uint8_t z[P384_LEN],
+                         uint32_t policy, uint8_t tek[16], uint8_t tik[16])
+{
+    uint8_t kek[16], kik[16], keys[32], mac[SHA256_LEN], text[4];
+    bool ok;
+
+    fw_session_keys(z, P384_LEN, s->nonce, kek, kik);
+    hmac_sha256(kik, sizeof(kik), s->wrap_tk, sizeof(s->wrap_tk), mac);
+    ok = !memcmp(mac, s->wrap_mac, sizeof(mac));
+    memcpy(keys, s->wrap_tk, sizeof(keys));
+    aes128_ctr(kek, s->wrap_iv, keys, sizeof(keys));
+    /* the owner's policy, and no other */
+    fw_put(text, 4, policy);
+    hmac_sha256(keys + 16, 16, text, sizeof(text), mac);
+    ok = ok && !memcmp(mac, s->policy_mac, sizeof(mac));
+    if (ok) {
+        memcpy(tek, keys, 16);
+        memcpy(tik, keys + 16, 16);
+    }
+    explicit_bzero(keys, sizeof(keys));
+    explicit_bzero(kek, sizeof(kek));
+    explicit_bzero(kik, sizeof(kik));
+    return ok;
+}
+
+uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
+                        uint8_t tek[16], uint8_t tik[16])
+{
+    uint8_t z[P384_LEN];
+    P384Point point;
+    FwSession s;
+    FwCert dh;
+    bool ok;
+
+    /* [FW-SESSION-LEN] */
+    if (fw_get(c->b + 0x10, 4) != sizeof(dh) ||
+        fw_get(c->b + 0x20, 4) != sizeof(s)) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-SESSION-ADDRESS] */
+    if (!fw_read(fw, fw_get_addr(c->b + 8), &dh, sizeof(dh)) ||
+        !fw_read(fw, fw_get_addr(c->b + 0x18), &s, sizeof(s))) {
+        return FW_INVALID_ADDRESS;
+    }
+    /* [FW-SESSION-CERT] */
+    if (!owner_point(&dh, &point)) {
+        return FW_INVALID_CERTIFICATE;
+    }
+    /* a platform without a PDH never had one that an owner could know */
+    ok = fw->identity.made;
+    if (ok && !p384_shared(&fw->identity.pdh, &point, z)) {
+        return FW_INVALID_CERTIFICATE;
+    }
+    /* [FW-SESSION-MAC] */
+    ok = ok && open_session(&s, z, policy, tek, tik);
+    explicit_bzero(z, sizeof(z));
+    return ok ? FW_SUCCESS : FW_BAD_MEASUREMENT;
+}
+
+/* [FW-SECRET-MAC] of packet, both lengths, and what was measured */
+static bool secret_ok(const SevFwGuest *g, const FwSecretHeader *h,
+                      const uint8_t *packet, uint32_t len)
+{
+    static uint8_t msg[29 + SECRET_MAX + SHA256_LEN];
+    uint8_t mac[SHA256_LEN];
+
+    msg[0] = SECRET_CONTEXT;
+    memcpy(msg + 1, h->flags, 4);
+    memcpy(msg + 5, h->iv, 16);
+    fw_put(msg + 21, 4, len);
+    fw_put(msg + 25, 4, len);
+    memcpy(msg + 29, packet, len);
+    memcpy(msg + 29 + len, g->measure, sizeof(g->measure));
+    hmac_sha256(g->tik, sizeof(g->tik), msg, 29 + len + SHA256_LEN, mac);
+    return !memcmp(mac, h->mac, sizeof(mac));
+}
+
+uint32_t fw_sev_launch_update_secret(SnpFw *fw, FwBuf *c)
+{
+    static uint8_t packet[SECRET_MAX];
+    uint64_t to = fw_get_addr(c->b + 0x18);
+    uint32_t len = fw_get(c->b + 0x20, 4);
+    FwSecretHeader h;
+    uint32_t status;
+
+    /* [FW-SECRET-LEN] */
+    if (fw_get(c->b + 0x10, 4) != sizeof(h) || !len || len % 16 ||
+        len > SECRET_MAX || fw_get(c->b + 0x30, 4) != len) {
+        return FW_INVALID_LEN;
+    }
+    /* [FW-SECRET-ADDRESS] */
+    if (to % 16 ||
+        !fw_read(fw, fw_get_addr(c->b + 8), &h, sizeof(h)) ||
+        !fw_read(fw, fw_get_addr(c->b + 0x28), packet, len)) {
+        return FW_INVALID_ADDRESS;
+    }
+    status = fw_check_output(fw, to, len);
+    if (status) {
+        return status;
+    }
+    /* [FW-SECRET-FLAGS] */
+    if (fw_get(h.flags, 4)) {
+        return FW_UNSUPPORTED;
+    }
+    if (!secret_ok(c->sev, &h, packet, len)) {
+        return FW_BAD_MEASUREMENT;
+    }
+    aes128_ctr(c->sev->tek, h.iv, packet, len);
+    fw_write(fw, to, packet, len);
+    explicit_bzero(packet, sizeof(packet));
+    return FW_SUCCESS;
+}
+
+uint32_t fw_sev_attestation_report(SnpFw *fw, FwBuf *c)
+{
+    uint64_t to = fw_get_addr(c->b + 8);
+    FwSevReport r;
+    P384Sig sig;
+    uint32_t status;
+
+    /* [FW-ATTESTATION-LEN] how callers learn the length */
+    if (fw_get(c->b + 0x20, 4) < sizeof(r)) {
+        fw_put(c->b + 0x20, 4, sizeof(r));
+        c->dirty = true;
+        return FW_INVALID_LEN;
+    }
+    status = fw_check_output(fw, to, sizeof(r));
+    if (status) {
+        return status;
+    }
+    memset(&r, 0, sizeof(r));
+    memcpy(r.nonce, c->b + 0x10, sizeof(r.nonce));
+    sha256_final(&c->sev->digest, r.digest);
+    fw_put(r.policy, 4, c->sev->policy);
+    /* [FW-ATTESTATION-SIGNATURE] */
+    if (!fw_pek_sign(fw, &r, offsetof(FwSevReport, usage), &sig)) {
+        return FW_HWERROR_PLATFORM;
+    }
+    fw_put(r.usage, 4, USAGE_PEK);
+    fw_put(r.algo, 4, ALGO_ECDSA_256);
+    memcpy(r.r, sig.r, sizeof(sig.r));
+    memcpy(r.s, sig.s, sizeof(sig.s));
+    fw_write(fw, to, &r, sizeof(r));
+    fw_put(c->b + 0x20, 4, sizeof(r));
+    c->dirty = true;
+    return FW_SUCCESS;
+}
