@@ -280,7 +280,7 @@ def hashstick(pem, tcb, secret, chip_id, iv):
     return iv + bytes(4) + wrapped + version + bytes(8) + tag
 
 
-def _binary(argv, data):
+def binary(argv, data):
     r = subprocess.run(["openssl", *argv], input=data, check=False,
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if r.returncode:
@@ -291,7 +291,7 @@ def _binary(argv, data):
 
 def _point(pem):
     """x and y of the public half, little-endian as all numbers of the ABI."""
-    out = _binary(["ec", "-pubout", "-outform", "DER"], pem.encode())
+    out = binary(["ec", "-pubout", "-outform", "DER"], pem.encode())
     return out[-96:-48][::-1] + out[-48:][::-1]
 
 
@@ -304,7 +304,7 @@ def firmware(version, tcb, seed="1", mitigations=0, cold=False):
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as key:
         key.write(p384(seed, "firmware"))
         key.flush()
-        der = _binary(["dgst", "-sha384", "-sign", key.name], head)
+        der = binary(["dgst", "-sha384", "-sign", key.name], head)
     n = der[3]
     both = der[4:4 + n], der[6 + n:]
     return head + b"".join(x.lstrip(b"\0")[::-1].ljust(48, b"\0")
