@@ -59,6 +59,10 @@ static void begin(void)
     g->guest_svn = b & 64 ? 7 : 0;
     fw.reported_tcb = b & 128 ? 0x0100000000000001ull : 0;
     fw.cfg.nvceks = c & 1 ? 2 : c & 2 ? 1 : 0;
+    if ((c & 3) == 3) {
+        fw.vlek_loaded = true;
+        memcpy(fw.vlek, pem_b, sizeof(pem_b));
+    }
     g->msg_count[c >> 2 & 3] = c & 16 ? UINT64_MAX - (c >> 5) : c >> 5;
 }
 
