@@ -168,10 +168,11 @@ def vlek_name(tcb):
 
 def make(seed="1", tcbs=(TCB, LOWER)):
     """Returns the directory of the chip of this seed, made if it is not
-    there: chip-id, secret, firmware-key, vcek-TCB.pem (the machine reads these),
-    vlek-TCB.bin (wrapped for SNP_VLEK_LOAD), and below certs/ ark.pem, ask.pem, asvk.pem,
-    vcek.pem, vlek.pem (snphost's names; those of the first TCB), vcek-TCB.pem
-    and vlek-TCB.pem of each, ca.pem (ASK, then ARK), ca-vlek.pem."""
+    there: chip-id, secret, firmware-key, vcek-TCB.pem (the machine reads
+    these), vlek-TCB.bin (wrapped for SNP_VLEK_LOAD), and below certs/ ark.pem,
+    ask.pem, asvk.pem, vcek.pem, vlek.pem (snphost's names; those of the first
+    TCB), vcek-TCB.pem and vlek-TCB.pem of each, ca.pem (ASK, then ARK),
+    ca-vlek.pem."""
     top = paths.OUT / "chip" / hashlib.sha256(seed.encode()).hexdigest()[:16]
     key = stamp.digest(seed, list(tcbs), pathlib.Path(__file__))
     name = f"chip.{top.name}"
@@ -319,6 +320,13 @@ def _certificate(work, key, subject, ext, out, ca, ca_key, serial):
     openssl(["x509", "-req", "-in", request, "-out", out, "-days", DAYS,
              "-set_serial", serial, "-extfile", ext, "-extensions", "x",
              *signer, *PSS])
+
+
+def flipped(data, bit):
+    """The same but for one bit, as tests of signatures want it."""
+    out = bytearray(data)
+    out[bit // 8] ^= 1 << bit % 8
+    return bytes(out)
 
 
 def der(pem):

@@ -71,12 +71,6 @@ def command(smp, options):
     return shlex.join(argv)
 
 
-def flipped(data, bit):
-    out = bytearray(data)
-    out[bit // 8] ^= 1 << bit % 8
-    return bytes(out)
-
-
 def judged(report, certs, ca, expect):
     """The report passes as it is, and nothing passes that is one bit off.
     Yields what did not hold."""
@@ -88,20 +82,20 @@ def judged(report, certs, ca, expect):
     # every eighth byte of what is signed, and of both numbers
     places = [*range(0, SIGNED, 8), *range(SIGNED, SIGNED + 144, 8)]
     for n, at in enumerate(places):
-        bad = flipped(report, 8 * at + n % 8)
+        bad = chip.flipped(report, 8 * at + n % 8)
         status, words = verifier.check(bad + table, ca, expect)
         if status not in (UNREADABLE, SIGNATURE, FIELD):
             yield f"a bit of byte {at:#x} flipped: {status} {words}"
     # without the expectations only the signature can tell
     for at in (0x50, 0x90, 0xC0, 0x140, SIGNED - 0x98 - 0x18):
         status, words = verifier.check(
-            flipped(report, 8 * at) + table, ca, {"guest_policy": 0x30000})
+            chip.flipped(report, 8 * at) + table, ca, {"guest_policy": 0x30000})
         if status != SIGNATURE:
             yield f"byte {at:#x}, signature alone: {status} {words}"
     yield from _chain(report, certs, ca, expect)
     other = os.urandom(64).hex()
     for name, value in (("report_data", other),
-                        ("report_data", flipped(
+                        ("report_data", chip.flipped(
                             bytes.fromhex(expect["report_data"]), 77).hex()),
                         ("measurement", "00" * 48), ("host_data", "11" * 32),
                         ("minimum_tcb", chip.TCB + 1)):
@@ -117,7 +111,7 @@ def _chain(report, certs, ca, expect):
     table = chip.table(certs)
     start = table.index(der)
     for at in range(start + 8, start + len(der), len(der) // 12):
-        status, words = verifier.check(report + flipped(table, 8 * at), ca,
+        status, words = verifier.check(report + chip.flipped(table, 8 * at), ca,
                                        expect)
         if status not in (UNREADABLE, SIGNATURE):
             yield f"VCEK's byte {at - start}: {status} {words}"
@@ -132,7 +126,7 @@ def _chain(report, certs, ca, expect):
             # in the key, in the signature; nobody checks a root's own
             places = (len(raw) // 3, len(raw) - 40)
             for at in places[:1 + (name == "ask")]:
-                text = base64.encodebytes(flipped(raw, 8 * at)).decode()
+                text = base64.encodebytes(chip.flipped(raw, 8 * at)).decode()
                 bad = dict(certs, **{name: "-----BEGIN CERTIFICATE-----\n" +
                                      text + "-----END CERTIFICATE-----\n"})
                 f.seek(0)
@@ -168,7 +162,7 @@ def run(name, host_name, smp):
     owner = idblock.Owner("an owner")
     text = base64.b64encode(host_data).decode()
     good = command(smp, [f"host-data={text}", *owner.options(expected, SVN)])
-    other = command(smp, owner.options(flipped(expected, 0), SVN))
+    other = command(smp, owner.options(chip.flipped(expected, 0), SVN))
     h = host.Host(kernels.get(host_name), binary, thread="single",
                   psp=[f"chip={fused}", "api-minor=56"])
     with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="attest-") as tmp:

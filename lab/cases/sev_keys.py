@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that SEV's platform has keys, by a stock host that asks for them and
-OpenSSL that judges what comes: who vouches for whom, and what is new when."""
+OpenSSL that judges what comes: who vouches for whom, what is new when, and a
+report on a guest that stock QEMU has launched."""
 
 import base64
+import hashlib
+import json
+import os
 import re
+import shlex
 import tempfile
 
-from lab import build, chip, host, hostimage, judge, kernels, machine, say
+from lab import (build, chip, guest, host, hostimage, judge, kernels, machine,
+                 say)
 from lab.cases import Case, CaseFailed
 
 # NAME: /dev/sev's number of it. What comes back is @NAME STATUS;LENGTHS;HEX.
@@ -45,12 +51,18 @@ for my $name (@ARGV) {
 """
 STEPS = ("status export csr export pdhgen export pekgen export csr status "
          "reset export").split()
+# QEMU takes its commands from the pipe when the guest is measured.
 SCRIPT = """
 modprobe ccp || exit 9
-perl /lab/ask %s || exit 8
+perl /lab/ask %(steps)s || exit 8
+modprobe kvm_amd || exit 7
+printf '%%s\\n' %(commands)s | timeout 200 %(qemu)s
+say "qemu-status $?"
 say "tainted $(cat /proc/sys/kernel/tainted)"
 exit 0
-""" % " ".join(STEPS)
+"""
+OVMF = "usr/share/ovmf/OVMF.fd"
+POLICY = 1
 
 LENGTH = 2084
 BODY = 0x414
@@ -80,11 +92,13 @@ def vouches(signer, cert):
     """Does OpenSSL take the signature of that key in the certificate?"""
     for at in (BODY, BODY + 0x208):
         if word(cert, at) == word(signer, 8) and word(cert, at + 4) == 2:
-            r, s = cert[at + 8:at + 56], cert[at + 80:at + 128]
-            break
-    else:
-        return False
-    both = _integer(r) + _integer(s)
+            return signed(signer, cert[:BODY], cert[at + 8:at + 152])
+    return False
+
+
+def signed(signer, data, numbers):
+    """The same of any data; numbers: r and s, 72 bytes each."""
+    both = _integer(numbers[:48]) + _integer(numbers[72:120])
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as key, \
             tempfile.NamedTemporaryFile(suffix=".der") as sig:
         key.write(public(signer))
@@ -93,7 +107,7 @@ def vouches(signer, cert):
         sig.flush()
         try:
             chip.binary(["dgst", "-sha256", "-verify", key.name,
-                         "-signature", sig.name], cert[:BODY])
+                         "-signature", sig.name], data)
         except say.Failed:
             return False
     return True
@@ -117,9 +131,7 @@ class Export:
                                (self.pek, "PDH, by the PEK", self.pdh)):
             if not vouches(by, cert):
                 yield f"{name}: no signature that OpenSSL takes"
-            bad = bytearray(cert)
-            bad[100] ^= 1
-            if vouches(by, bytes(bad)):
+            if vouches(by, chip.flipped(cert, 8 * 100)):
                 yield f"{name}: a bit flipped makes no difference"
 
 
@@ -168,30 +180,73 @@ def judged(control):
                 yield f"{what}: {name} is " + ("new" if x != y else "as it was")
 
 
+def launched(control, nonce, firmware):
+    """Of a guest that was: what the firmware says of it, signed by the PEK."""
+    found = re.search(r'^\{"return": \{"data": "([^"]+)"\}\}', control, re.M)
+    if not found:
+        yield "no attestation report: " + control[-300:]
+        return
+    report = base64.b64decode(found[1])
+    pek = Export([a for a in answers(control) if a[0] == "export"][-1][3]).pek
+    want = nonce + hashlib.sha256(firmware).digest() + \
+        POLICY.to_bytes(4, "little")
+    if len(report) != 208 or report[:52] != want:
+        yield f"report {report[:52].hex()}, expected {want.hex()}"
+        return
+    if word(report, 52) != PEK or word(report, 56) != 2:
+        yield "the report's key is not a PEK's"
+    if not signed(pek, report[:52], report[64:]):
+        yield "the report has no signature of the PEK that OpenSSL takes"
+    if signed(pek, chip.flipped(report[:52], 99), report[64:]):
+        yield "the report: a bit flipped makes no difference"
+
+
+def command(nonce):
+    """QEMU that launches a guest, does not start it, and asks of it."""
+    argv = guest.command(1, "128M", "sev")
+    for name in ("-serial", "-kernel", "-initrd", "-append", "-drive",
+                 "-device", "-device", "-trace", "-trace", "-trace"):
+        at = argv.index(name)
+        del argv[at:at + 2]
+    ask = [{"execute": "qmp_capabilities"},
+           {"execute": "query-sev-attestation-report",
+            "arguments": {"mnonce": base64.b64encode(nonce).decode()}},
+           {"execute": "quit"}]
+    return {"qemu": shlex.join([*argv, "-S", "-qmp", "stdio"]),
+            "commands": shlex.join(map(json.dumps, ask)),
+            "steps": " ".join(STEPS)}
+
+
 def run():
     build.prepare()
     with build.lock():
         binary = machine.build().binary
-        hostimage.build()
-    fused = chip.make("1")
+        root = hostimage.build().parent / "root"
+    fused, nonce = chip.make("1"), os.urandom(16)
     h = host.Host(kernels.get("debian-backports"), binary, thread="single",
                   psp=[f"chip={fused}"])
     with tempfile.NamedTemporaryFile("w") as f:
         f.write(ASK)
         f.flush()
-        r = h.run("sev.keys", SCRIPT, {"ask": f.name}, timeout=300)
+        r = h.run("sev.keys", SCRIPT % command(nonce), {"ask": f.name},
+                  timeout=400)
     if not r.ok():
         raise CaseFailed("\n".join([*r.failure(), r.control[-1000:]]))
-    bad = r.bad_lines()[:3] + list(judged(r.control))
+    text = r.control.replace("\r", "")
+    bad = r.bad_lines()[:3] + list(judged(text))
+    bad += launched(text, nonce, (root / OVMF).read_bytes())
     if judge.first(r, "tainted", "-1") != "0":
         bad.append(f"taint {judge.first(r, 'tainted')}")
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(STEPS)} commands of a stock host, 20 signatures by OpenSSL"
+    return (f"{len(STEPS)} commands of a stock host, 20 signatures and that of "
+            "a report on a stock guest by OpenSSL")
 
 
 CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
               "show keys: OpenSSL takes each signature of the chain, and none "
               "with a bit flipped; PDH_GEN, PEK_GEN and FACTORY_RESET make new "
-              "what they should, and nothing else", run, order=44,
+              "what they should, and nothing else; the report on a SEV guest "
+              "that stock QEMU has launched has the digest of its firmware, "
+              "and is the PEK's", run, order=44,
               inputs=("machine",))]

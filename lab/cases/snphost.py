@@ -365,7 +365,7 @@ def lent():
     certs = chip.read(fused, chip.VLEK)
     own = {n: (fused / f"{chip.vlek_name(tcb)}.bin").read_bytes()
            for n, tcb in (("vlek", chip.TCB), ("lower", chip.LOWER))}
-    own["flipped"] = attest.flipped(own["vlek"], 8 * 0x100)
+    own["flipped"] = chip.flipped(own["vlek"], 8 * 0x100)
     nonce = os.urandom(64)
     with tempfile.TemporaryDirectory(dir=paths.OUT, prefix="vlek-") as tmp:
         top = pathlib.Path(tmp)
@@ -412,7 +412,7 @@ def _lent(report, fused, certs, nonce):
              ("the VCEK's signer", report, certs, "ca", bad),
              ("the VLEK of another TCB", report, other, "ca-vlek",
               (attest.SIGNATURE,))]
-    tries += [(f"a bit of byte {at:#x} flipped", attest.flipped(
+    tries += [(f"a bit of byte {at:#x} flipped", chip.flipped(
         report, 8 * at), certs, "ca-vlek", bad)
         for at in range(0, attest.SIGNED + 144, 16)]
     for what, data, chain, ca, want in tries:
@@ -424,8 +424,8 @@ def _lent(report, fused, certs, nonce):
 
 CASES = [
     Case("attest.vlek", "sid's snphost loads a VLEK, and not one that was "
-         "wrapped for another TCB version or has a bit flipped; a stock guest's "
-         "report is then signed by it, and Debian's go-sev-guest verifies it "
+         "wrapped for another TCB version or has a bit flipped; a stock "
+         "guest's report is then signed by it, and Debian's go-sev-guest verifies it "
          "by the VLEK's chain alone; what another reported TCB deletes can be "
          "loaded for that one", lent, order=47, inputs=("machine",)),
 
