@@ -425,9 +425,9 @@ def _lent(report, fused, certs, nonce):
 CASES = [
     Case("attest.vlek", "sid's snphost loads a VLEK, and not one that was "
          "wrapped for another TCB version or has a bit flipped; a stock "
-         "guest's report is then signed by it, and Debian's go-sev-guest verifies it "
-         "by the VLEK's chain alone; what another reported TCB deletes can be "
-         "loaded for that one", lent, order=47, inputs=("machine",)),
+         "guest's report is then signed by it, and Debian's go-sev-guest "
+         "verifies it by the VLEK's chain alone; what another reported TCB "
+         "deletes can be loaded for that one", lent, order=47, inputs=("machine",)),
 
     Case("snphost.debian-backports", "sid's snphost, installed as it is in the "
          "Debian 13 host: every line of `ok` passes; show, import, export, "

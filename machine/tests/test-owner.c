@@ -250,6 +250,13 @@ static void test_owner(void)
     CHECK(!owner_flag(), "nobody's");
     init_sev(false);
     import(FW_INVALID_CERTIFICATE, "before there is a PEK");
+    memset(mem + CSR, 0, CERT);
+    mem[CSR] = 1;
+    put_le(mem + CSR + 8, 4, 0x1002);
+    put_le(mem + CSR + 12, 4, 2);
+    put_le(mem + CSR + 16, 4, 2);
+    owner_signs(2);
+    import(FW_INVALID_CERTIFICATE, "a key of zeros");
 }
 
 /* Of two whose private keys are 1 and 2 the points are known. */

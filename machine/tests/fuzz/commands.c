@@ -15,7 +15,7 @@
 #define IOMMUS     2u
 #define C_BIT      (1ull << 51)
 
-static bool forged;         /* the host wrote to the table while it could */
+static bool forged;         /* the host had the table written while it could */
 static unsigned writes;     /* by the firmware */
 static SnpFwRange iommu[IOMMUS];
 
@@ -24,6 +24,8 @@ static SnpFwRange iommu[IOMMUS];
 static bool count_write(void *o, uint64_t spa, const void *buf, size_t len)
 {
     writes++;
+    /* as long as the table is not in force a command may be sent to it, too */
+    forged |= !fw.snp_inited && spa + len > RMP_AT && spa < MEM_SIZE;
     return port_write(o, spa, buf, len);
 }
 
