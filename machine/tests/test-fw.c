@@ -953,6 +953,23 @@ static void test_init_ex(void)
     CHECK(state_of(EVTLOG) == RMP_RECLAIM, "IOMMU log");
     CHECK(state_of(0x9f000) == RMP_HYPERVISOR, "HV-fixed");
     CHECK(state_of(RMP_AT) == RMP_FIRMWARE, "RMP");
+    /* SNP is off, and the table in force: nobody writes to it for the host */
+    set_page(0x681000, RMP_GUEST_VALID, 3, 0x1000);
+    init_sev(false);
+    for (int i = 0; i < 4; i++) {
+        static const struct { uint64_t at; uint32_t status; } to[] = {
+            { RMP_AT, FW_INVALID_PAGE_STATE },
+            { 0x681000, FW_INVALID_PAGE_STATE },
+            { RMP_AT - 0x20, FW_INVALID_PAGE_STATE },
+            { 0x682000, FW_SUCCESS },
+        };
+
+        put(0, 8, to[i].at);
+        put(8, 4, 64);
+        expect(SEV_GET_ID, to[i].status, "output after SNP_SHUTDOWN_EX");
+    }
+    expect(SEV_SHUTDOWN, FW_SUCCESS, "SEV down");
+    set_page(0x681000, RMP_HYPERVISOR, 0, 0);
     mem[LIST] = 1;
     put_range(0, 0x9f000, 1, 0);
     set_page(0x9f000, RMP_GUEST_INVALID, 3, 0x1000);

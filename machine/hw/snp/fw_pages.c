@@ -124,6 +124,34 @@ void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
     fw->port.write(fw->port.opaque, spa, raw, sizeof(raw));
 }
 
+/*
+ * SNP is off again, and the CPUs still hold all to the table: what is no
+ * guest's, and not the table itself.
+ */
+static bool pages_are_free(const SnpFw *fw, uint64_t spa, uint64_t len)
+{
+    uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
+
+    for (; page < spa + len; page += RMP_PAGE_SIZE) {
+        RmpEntry e;
+
+        if (page >= fw->rmp->base && page <= fw->rmp->end) {
+            return false;
+        }
+        rmp_get(fw->rmp, page, &e);
+        switch (rmp_state(&e)) {
+        case RMP_HYPERVISOR:
+        case RMP_HV_FIXED:
+        case RMP_FIRMWARE:
+        case RMP_RECLAIM:
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
 {
     /* [FW-OUTPUT-ADDRESS] */
@@ -132,6 +160,10 @@ uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
     }
     /* [FW-OUTPUT-STATE] */
     if (fw->snp_inited && !fw_pages_are_firmware(fw, spa, len)) {
+        return FW_INVALID_PAGE_STATE;
+    }
+    /* [FW-OUTPUT-OFF] */
+    if (!fw->snp_inited && fw->rmp_inited && !pages_are_free(fw, spa, len)) {
         return FW_INVALID_PAGE_STATE;
     }
     return FW_SUCCESS;

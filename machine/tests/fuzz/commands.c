@@ -25,7 +25,7 @@ static bool count_write(void *o, uint64_t spa, const void *buf, size_t len)
 {
     writes++;
     /* as long as the table is not in force a command may be sent to it, too */
-    forged |= !fw.snp_inited && spa + len > RMP_AT && spa < MEM_SIZE;
+    forged |= !fw.rmp_inited && spa + len > RMP_AT && spa < MEM_SIZE;
     return port_write(o, spa, buf, len);
 }
 
@@ -449,7 +449,7 @@ static void step_forge(void)
 {
     uint64_t at = (fuzz_number(2) % NPAGES) * RMP_ENTRY_SIZE;
 
-    if (!fw.snp_inited) {
+    if (!fw.rmp_inited) {
         forged = true;
         for (unsigned i = 0; i < RMP_ENTRY_SIZE; i++) {
             rmp.entries[at + i] = fuzz_byte();
