@@ -185,6 +185,18 @@ static void suite_failed_vmrun(void)
     if (cell(guest_reads(new_page) == NEW)) {
         print("# a guest of another CR4: what that of the first read\n");
     }
+    /* TLB_CONTROL of one that fails is not lost */
+    flush = FLUSH_ALL;
+    change = same;
+    guest_reads(old_page);
+    flush = FLUSH_ASID;
+    change = break_cr4;
+    cell(guest_reads(old_page) == ~0ul);
+    flush = FLUSH_NONE;
+    change = same;
+    if (cell(guest_reads(new_page) == NEW)) {
+        print("# the flush was asked of a VMRUN that failed, and lost\n");
+    }
     ktap_end("a guest that returns after a VMRUN that failed");
 }
 

@@ -168,7 +168,7 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         fill.cbit = guest.kind & SNP_GUEST_SEV && addr & SNP_C_MASK;
         return nested_is_stale(env, &guest, &fill, prot, outside);
     }
-    if (mmu_idx >= MMU_GUEST_IDX) {
+    if (mmu_idx >= MMU_GUEST_IDX && env->vm_guest_tlb.npt) {
         return combined_is_stale(env, &guest, fill.spa, prot, outside);
     }
     return host_is_stale(env, &fill, prot, outside);
@@ -201,14 +201,18 @@ static bool settled(CPUState *cs, unsigned *when)
 }
 
 static void check_one(CPUState *cs, int mmu_idx, const CPUTLBEntry *te,
-                      const CPUTLBEntryFull *full, const char *where,
-                      unsigned since)
+                      CPUTLBEntryFull *full, const char *where,
+                      unsigned since, uint32_t stamp)
 {
     int prot = entry_prot(te);
     vaddr addr = entry_addr(te, prot);
     unsigned now;
 
-    if (!prot || !entry_is_stale(cpu_env(cs), mmu_idx, full, addr, prot)) {
+    if (!prot || full->extra.x86.judged == stamp) {
+        return;
+    }
+    if (!entry_is_stale(cpu_env(cs), mmu_idx, full, addr, prot)) {
+        full->extra.x86.judged = stamp;
         return;
     }
     smp_mb();
@@ -222,8 +226,23 @@ static void check_one(CPUState *cs, int mmu_idx, const CPUTLBEntry *te,
     abort();
 }
 
+/*
+ * What a judgement holds for: a state of the RMP and, of a guest's translation,
+ * the guest. A new one has 0.
+ */
+static uint32_t stamp_of(const X86TlbOwner *o, int mmu_idx, unsigned since)
+{
+    uint32_t stamp = (since + 1) * 0x9e3779b1u;
+
+    if (mmu_idx >= MMU_NESTED_IDX) {
+        stamp ^= (o->asid * 64 + o->snp_guest * 8 + o->vmpl) * 0x85ebca6bu;
+    }
+    return stamp | 1;
+}
+
 static void check_cpu(CPUState *cs, const char *where)
 {
+    const X86TlbOwner *owner = &cpu_env(cs)->vm_guest_tlb;
     unsigned since;
     int idx;
 
@@ -237,15 +256,18 @@ static void check_cpu(CPUState *cs, const char *where)
         CPUTLBDesc *d = &cs->neg.tlb.d[idx];
         CPUTLBDescFast *f = &cs->neg.tlb.f[idx];
         size_t i, n = (f->mask >> CPU_TLB_ENTRY_BITS) + 1;
+        uint32_t stamp = stamp_of(owner, idx, since);
 
-        if (!d->n_used_entries) {
+        if (!(cs->neg.tlb.c.dirty & 1 << idx)) {
             continue;
         }
         for (i = 0; i < n; i++) {
-            check_one(cs, idx, &f->table[i], &d->fulltlb[i], where, since);
+            check_one(cs, idx, &f->table[i], &d->fulltlb[i], where, since,
+                      stamp);
         }
         for (i = 0; i < CPU_VTLB_SIZE; i++) {
-            check_one(cs, idx, &d->vtable[i], &d->vfulltlb[i], where, since);
+            check_one(cs, idx, &d->vtable[i], &d->vfulltlb[i], where, since,
+                      stamp);
         }
     }
     qemu_spin_unlock(&cs->neg.tlb.c.lock);

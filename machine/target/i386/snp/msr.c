@@ -85,6 +85,9 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
         /* [MSR-SYSCFG-STICKY] only reset or the firmware clears SNP_EN */
         val |= (env->snp.syscfg & sticky) | SYSCFG_MEM_ENCRYPT;
         if ((val ^ env->snp.syscfg) & SYSCFG_SNP_EN) {
+            /* The table may be another than the one judged last. */
+            x86_snp_rmp_begin();
+            x86_snp_rmp_end(false, "SYSCFG");
             tlb_flush(env_cpu(env));
         }
         env->snp.syscfg = val;
