@@ -102,7 +102,7 @@ def _integer(n):
     return _der(2, n.to_bytes(n.bit_length() // 8 + 1, "big"))
 
 
-def _pem(kind, der):
+def pem(kind, der):
     text = base64.encodebytes(der).decode().replace("\n", "")
     lines = [text[i:i + 64] for i in range(0, len(text), 64)]
     return "\n".join([f"-----BEGIN {kind}-----", *lines,
@@ -115,7 +115,7 @@ def rsa(seed, label, bits=4096):
     p, q, e = prime(source, bits // 2), prime(source, bits // 2), 65537
     d = pow(e, -1, (p - 1) * (q - 1))
     parts = [0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)]
-    return _pem("RSA PRIVATE KEY",
+    return pem("RSA PRIVATE KEY",
                 _der(0x30, b"".join(_integer(x) for x in parts)))
 
 
@@ -124,7 +124,7 @@ def p384(seed, label):
     number = int.from_bytes(take(stream(seed, label), 64), "big")
     scalar = (number % (ORDER - 1) + 1).to_bytes(48, "big")
     der = _der(0x30, _integer(1) + _der(4, scalar) + _der(0xa0, P384_OID))
-    return openssl(["ec"], _pem("EC PRIVATE KEY", der))
+    return openssl(["ec"], pem("EC PRIVATE KEY", der))
 
 
 def openssl(argv, text=None):
@@ -188,7 +188,7 @@ def make(seed="1", tcbs=(TCB, LOWER)):
         chip_id = take(stream(seed, "chip-id"), 64)
         (top / "chip-id").write_bytes(chip_id)
         (top / "secret").write_bytes(take(stream(seed, "secret"), 32))
-        (top / "firmware-key").write_bytes(_point(p384(seed, "firmware")))
+        (top / "firmware-key").write_bytes(point(p384(seed, "firmware")))
         _authority(seed, work, certs)
         for tcb in tcbs:
             _vcek(seed, top, work, certs, chip_id, tcb)
@@ -290,10 +290,17 @@ def binary(argv, data):
     return r.stdout
 
 
-def _point(pem):
+def point(pem):
     """x and y of the public half, little-endian as all numbers of the ABI."""
     out = binary(["ec", "-pubout", "-outform", "DER"], pem.encode())
     return out[-96:-48][::-1] + out[-48:][::-1]
+
+
+def numbers(der):
+    """r and s of a signature of OpenSSL's, 48 bytes each, little-endian."""
+    n = der[3]
+    return [x.lstrip(b"\0")[::-1].ljust(48, b"\0")
+            for x in (der[4:4 + n], der[6 + n:])]
 
 
 def firmware(version, tcb, seed="1", mitigations=0, cold=False):
@@ -306,10 +313,7 @@ def firmware(version, tcb, seed="1", mitigations=0, cold=False):
         key.write(p384(seed, "firmware"))
         key.flush()
         der = binary(["dgst", "-sha384", "-sign", key.name], head)
-    n = der[3]
-    both = der[4:4 + n], der[6 + n:]
-    return head + b"".join(x.lstrip(b"\0")[::-1].ljust(48, b"\0")
-                           for x in both)
+    return head + b"".join(numbers(der))
 
 
 def _certificate(work, key, subject, ext, out, ca, ca_key, serial):

@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that SEV's platform has keys, by a stock host that asks for them and
 OpenSSL that judges what comes: who vouches for whom, what is new when, and a
-report on a guest that stock QEMU has launched."""
+report on a guest that stock QEMU has launched. The same platform (of the same
+seed) is then given an owner, and a guest whose owner launches
+it from afar."""
 
 import base64
 import hashlib
 import json
 import os
+import pathlib
 import re
 import shlex
 import tempfile
 
 from lab import (build, chip, guest, host, hostimage, judge, kernels, machine,
-                 say)
+                 sevowner)
 from lab.cases import Case, CaseFailed
+from lab.sevowner import (BODY, CEK, LENGTH, NONE, OCA, PDH, PEK, signed,
+                          vouches, word)
 
 # NAME: /dev/sev's number of it. What comes back is @NAME STATUS;LENGTHS;HEX.
 ASK = r"""
 my %number = (reset => 0, status => 1, pekgen => 2, csr => 3, pdhgen => 4,
-              export => 5);
+              export => 5, import => 6);
 open(my $sev, "+<", "/dev/sev") or die "/dev/sev: $!\n";
+sub file {
+	local $/;
+	open(my $f, "<", "/lab/$_[0]") or die "$_[0]: $!\n";
+	return scalar <$f>;
+}
 sub at { unpack("Q", pack("P", $_[0])) }
 sub issue {
 	my ($name, $data) = @_;
@@ -33,6 +43,9 @@ for my $name (@ARGV) {
 	my $data = "";
 	$data = "\0" x 12 if $name eq "status";
 	$data = pack("Q<L<", at($pdh), 2084) if $name eq "csr";
+	my ($pek, $oca) = $name eq "import" ? (file("pek"), file("oca")) : ();
+	$data = pack("Q<L<Q<L<", at($pek), 2084, at($oca), 2084)
+		if $name eq "import";
 	$data = pack("Q<L<Q<L<", at($pdh), 2084, at($chain), 6252)
 		if $name eq "export";
 	my $short = "";
@@ -51,6 +64,8 @@ for my $name (@ARGV) {
 """
 STEPS = ("status export csr export pdhgen export pekgen export csr status "
          "reset export").split()
+# with a PEK that was made before; PEK_CERT_IMPORT makes the PDH that PDH_GEN did
+OWNED = "csr import import status export".split()
 # QEMU takes its commands from the pipe when the guest is measured.
 SCRIPT = """
 modprobe ccp || exit 9
@@ -63,55 +78,8 @@ exit 0
 """
 OVMF = "usr/share/ovmf/OVMF.fd"
 POLICY = 1
-
-LENGTH = 2084
-BODY = 0x414
-# usages
-NONE, OCA, PEK, PDH, CEK = range(0x1000, 0x1005)
-# of a public key on P-384, before its 97 bytes
-SPKI = bytes.fromhex("3076301006072a8648ce3d020106052b81040022036200")
-
-
-def word(data, at):
-    return int.from_bytes(data[at:at + 4], "little")
-
-
-def public(cert):
-    point = b"\4" + cert[20:68][::-1] + cert[92:140][::-1]
-    text = base64.encodebytes(SPKI + point).decode()
-    return f"-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n"
-
-
-def _integer(number):
-    n = number[::-1].lstrip(b"\0") or b"\0"
-    n = b"\0" * (n[0] >> 7) + n
-    return b"\2" + bytes([len(n)]) + n
-
-
-def vouches(signer, cert):
-    """Does OpenSSL take the signature of that key in the certificate?"""
-    for at in (BODY, BODY + 0x208):
-        if word(cert, at) == word(signer, 8) and word(cert, at + 4) == 2:
-            return signed(signer, cert[:BODY], cert[at + 8:at + 152])
-    return False
-
-
-def signed(signer, data, numbers):
-    """The same of any data; numbers: r and s, 72 bytes each."""
-    both = _integer(numbers[:48]) + _integer(numbers[72:120])
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as key, \
-            tempfile.NamedTemporaryFile(suffix=".der") as sig:
-        key.write(public(signer))
-        key.flush()
-        sig.write(b"\x30" + bytes([len(both)]) + both)
-        sig.flush()
-        try:
-            chip.binary(["dgst", "-sha256", "-verify", key.name,
-                         "-signature", sig.name], data)
-        except say.Failed:
-            return False
-    return True
-
+SEED = 7
+VERSION = (1, 55, 24)           # the device's
 
 class Export:
     def __init__(self, data):
@@ -180,13 +148,19 @@ def judged(control):
                 yield f"{what}: {name} is " + ("new" if x != y else "as it was")
 
 
+def returned(control):
+    """The data that QEMU answered with, command by command."""
+    return [base64.b64decode(x) for x in
+            re.findall(r'^\{"return": \{"data": "([^"]+)"\}\}', control, re.M)]
+
+
 def launched(control, nonce, firmware):
     """Of a guest that was: what the firmware says of it, signed by the PEK."""
-    found = re.search(r'^\{"return": \{"data": "([^"]+)"\}\}', control, re.M)
+    found = returned(control)
     if not found:
         yield "no attestation report: " + control[-300:]
         return
-    report = base64.b64decode(found[1])
+    report = found[0]
     pek = Export([a for a in answers(control) if a[0] == "export"][-1][3]).pek
     want = nonce + hashlib.sha256(firmware).digest() + \
         POLICY.to_bytes(4, "little")
@@ -201,20 +175,62 @@ def launched(control, nonce, firmware):
         yield "the report: a bit flipped makes no difference"
 
 
-def command(nonce):
+def owned(control, ours, before, session, firmware):
+    """The platform is its owner's, the guest's owner spoke with it."""
+    got = answers(control)
+    want = ["0", "0", "errno 5 firmware 5", "0", "0"]
+    if [a[0] for a in got] != OWNED or [a[1] for a in got] != want:
+        yield f"steps {[a[:2] for a in got]}"
+        return
+    if got[0][3][:BODY] != before.pek[:BODY]:
+        yield "another PEK than before, with the same seed"
+        return
+    if not word(got[3][3], 3) & 1:
+        yield "nobody owns the platform"
+    now = Export(got[4][3])
+    yield from (f"owned: {w}" for w in now.wrong())
+    if now.oca != ours or now.pek[:BODY] != before.pek[:BODY] or \
+            now.cek != before.cek:
+        yield "owned: another owner, PEK or CEK"
+    found = returned(control)
+    if not found or len(found[-1]) != 48:
+        yield "no measurement: " + control[-300:]
+    elif found[-1][:32] != session.measurement(VERSION, firmware,
+                                               found[-1][32:]):
+        yield "the measurement is not the one that the guest's owner computes"
+
+
+def command(steps, query, more=()):
     """QEMU that launches a guest, does not start it, and asks of it."""
     argv = guest.command(1, "128M", "sev")
     for name in ("-serial", "-kernel", "-initrd", "-append", "-drive",
                  "-device", "-device", "-trace", "-trace", "-trace"):
         at = argv.index(name)
         del argv[at:at + 2]
-    ask = [{"execute": "qmp_capabilities"},
-           {"execute": "query-sev-attestation-report",
-            "arguments": {"mnonce": base64.b64encode(nonce).decode()}},
-           {"execute": "quit"}]
+    at = next(i for i, x in enumerate(argv) if x.startswith("sev-guest,"))
+    argv[at] = ",".join([argv[at], *more])
+    ask = [{"execute": "qmp_capabilities"}, query, {"execute": "quit"}]
     return {"qemu": shlex.join([*argv, "-S", "-qmp", "stdio"]),
             "commands": shlex.join(map(json.dumps, ask)),
-            "steps": " ".join(STEPS)}
+            "steps": " ".join(steps)}
+
+
+def boot(name, binary, script, files):
+    """Returns (what the script printed, what was wrong)."""
+    h = host.Host(kernels.get("debian-backports"), binary, thread="single",
+                  psp=[f"chip={chip.make('1')}", f"seed={SEED}"])
+    with tempfile.TemporaryDirectory() as top:
+        given = {}
+        for n, data in files.items():
+            given[n] = pathlib.Path(top) / n
+            given[n].write_bytes(data)
+        r = h.run(name, SCRIPT % script, given, timeout=400)
+    if not r.ok():
+        raise CaseFailed("\n".join([*r.failure(), r.control[-1000:]]))
+    bad = r.bad_lines()[:3]
+    if judge.first(r, "tainted", "-1") != "0":
+        bad.append(f"taint {judge.first(r, 'tainted')}")
+    return r.control.replace("\r", ""), bad
 
 
 def run():
@@ -222,25 +238,34 @@ def run():
     with build.lock():
         binary = machine.build().binary
         root = hostimage.build().parent / "root"
-    fused, nonce = chip.make("1"), os.urandom(16)
-    h = host.Host(kernels.get("debian-backports"), binary, thread="single",
-                  psp=[f"chip={fused}"])
-    with tempfile.NamedTemporaryFile("w") as f:
-        f.write(ASK)
-        f.flush()
-        r = h.run("sev.keys", SCRIPT % command(nonce), {"ask": f.name},
-                  timeout=400)
-    if not r.ok():
-        raise CaseFailed("\n".join([*r.failure(), r.control[-1000:]]))
-    text = r.control.replace("\r", "")
-    bad = r.bad_lines()[:3] + list(judged(text))
-    bad += launched(text, nonce, (root / OVMF).read_bytes())
-    if judge.first(r, "tainted", "-1") != "0":
-        bad.append(f"taint {judge.first(r, 'tainted')}")
+    firmware, nonce = (root / OVMF).read_bytes(), os.urandom(16)
+    text, bad = boot("sev.keys", binary, command(
+        STEPS, {"execute": "query-sev-attestation-report",
+                "arguments": {"mnonce": base64.b64encode(nonce).decode()}}),
+        {"ask": ASK.encode()})
+    bad += judged(text)
+    bad += launched(text, nonce, firmware)
     if bad:
         raise CaseFailed("\n".join(bad))
-    return (f"{len(STEPS)} commands of a stock host, 20 signatures and that of "
-            "a report on a stock guest by OpenSSL")
+    exports = [Export(a[3]) for a in answers(text) if a[0] == "export"]
+    key = chip.p384("a platform's owner", "oca")
+    ours = sevowner.certificate(key, OCA, sevowner.ECDSA)
+    ours = sevowner.sign(key, ours, 0)
+    csr = next(a[3] for a in answers(text) if a[0] == "csr")
+    session = sevowner.Session(exports[2].pdh, POLICY)
+    text, bad = boot("sev.keys", binary, command(
+        OWNED, {"execute": "query-sev-launch-measure"},
+        ["dh-cert-file=/lab/dh", "session-file=/lab/session"]),
+        {"ask": ASK.encode(), "oca": ours,
+         "pek": sevowner.sign(key, csr, 0),
+         "dh": base64.b64encode(session.cert),
+         "session": base64.b64encode(session.data)})
+    bad += owned(text, ours, exports[0], session, firmware)
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return (f"{len(STEPS) + len(OWNED)} commands of a stock host; OpenSSL takes "
+            "24 signatures, that of a report on a stock guest among them, and "
+            "makes the owner's")
 
 
 CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
@@ -248,5 +273,7 @@ CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
               "with a bit flipped; PDH_GEN, PEK_GEN and FACTORY_RESET make new "
               "what they should, and nothing else; the report on a SEV guest "
               "that stock QEMU has launched has the digest of its firmware, "
-              "and is the PEK's", run, order=44,
+              "and is the PEK's; the platform takes an owner's certificate, "
+              "once, and a guest's owner begins a session, by OpenSSL, and "
+              "computes the same measurement", run, order=44,
               inputs=("machine",))]
