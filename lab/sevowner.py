@@ -125,3 +125,13 @@ class Session:
         """version: API major, minor, build; content: all that was launched."""
         return _mac(self.tik, b"\4" + bytes(version) + le(self.policy) +
                     hashlib.sha256(content).digest() + nonce)
+
+    def secret(self, text, measurement):
+        """Header and packet for LAUNCH_UPDATE_SECRET of a guest that was
+        measured so."""
+        iv = chip.take(chip.stream("a guest's owner", "secret"), 16)
+        packet = chip.binary(["enc", "-aes-128-ctr", "-K", self.tek.hex(),
+                              "-iv", iv.hex()], text)
+        size = le(len(text))
+        return bytes(4) + iv + _mac(self.tik, b"\1" + bytes(4) + iv + size +
+                                    size + packet + measurement), packet

@@ -2,8 +2,8 @@
 """Proves that SEV's platform has keys, by a stock host that asks for them and
 OpenSSL that judges what comes: who vouches for whom, what is new when, and a
 report on a guest that stock QEMU has launched. The same platform (of the same
-seed) is then given an owner, and a guest whose owner launches
-it from afar."""
+seed) is then given an owner, and a guest whose owner launches it from afar, and
+tells it a secret."""
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ for my $name (@ARGV) {
 """
 STEPS = ("status export csr export pdhgen export pekgen export csr status "
          "reset export").split()
-# with a PEK that was made before; PEK_CERT_IMPORT makes the PDH that PDH_GEN did
+# with a PEK that was made before; an import makes the PDH that PDH_GEN did
 OWNED = "csr import import status export".split()
 # QEMU takes its commands from the pipe when the guest is measured.
 SCRIPT = """
@@ -79,6 +79,7 @@ exit 0
 OVMF = "usr/share/ovmf/OVMF.fd"
 POLICY = 1
 SEED = 7
+SECRET, WHERE = b"thirty-two bytes of the owner's.", 0x800000
 VERSION = (1, 55, 24)           # the device's
 
 class Export:
@@ -175,6 +176,17 @@ def launched(control, nonce, firmware):
         yield "the report: a bit flipped makes no difference"
 
 
+def told(control):
+    """Did the guest get the secret, and only when nobody had touched it?"""
+    found = re.findall(r'^\{"(return|error)": (.*)\}', control, re.M)
+    want = ["return", "error", "return", "return"]
+    if [x[0] for x in found[:4]] != want:
+        yield f"QEMU's answers: {found}"
+    elif " ".join(re.findall(r"0x([0-9a-f]{2})\b", found[3][1])) != \
+            SECRET.hex(" "):
+        yield f"the guest's memory: {found[3][1]}"
+
+
 def owned(control, ours, before, session, firmware):
     """The platform is its owner's, the guest's owner spoke with it."""
     got = answers(control)
@@ -200,7 +212,7 @@ def owned(control, ours, before, session, firmware):
         yield "the measurement is not the one that the guest's owner computes"
 
 
-def command(steps, query, more=()):
+def command(steps, queries, more=()):
     """QEMU that launches a guest, does not start it, and asks of it."""
     argv = guest.command(1, "128M", "sev")
     for name in ("-serial", "-kernel", "-initrd", "-append", "-drive",
@@ -209,10 +221,16 @@ def command(steps, query, more=()):
         del argv[at:at + 2]
     at = next(i for i, x in enumerate(argv) if x.startswith("sev-guest,"))
     argv[at] = ",".join([argv[at], *more])
-    ask = [{"execute": "qmp_capabilities"}, query, {"execute": "quit"}]
+    ask = [{"execute": "qmp_capabilities"}, *queries, {"execute": "quit"}]
     return {"qemu": shlex.join([*argv, "-S", "-qmp", "stdio"]),
             "commands": shlex.join(map(json.dumps, ask)),
             "steps": " ".join(steps)}
+
+
+def inject(header, packet):
+    return {"execute": "sev-inject-launch-secret", "arguments": {
+        "packet-header": base64.b64encode(header).decode(),
+        "secret": base64.b64encode(packet).decode(), "gpa": WHERE}}
 
 
 def boot(name, binary, script, files):
@@ -240,8 +258,8 @@ def run():
         root = hostimage.build().parent / "root"
     firmware, nonce = (root / OVMF).read_bytes(), os.urandom(16)
     text, bad = boot("sev.keys", binary, command(
-        STEPS, {"execute": "query-sev-attestation-report",
-                "arguments": {"mnonce": base64.b64encode(nonce).decode()}}),
+        STEPS, [{"execute": "query-sev-attestation-report",
+                 "arguments": {"mnonce": base64.b64encode(nonce).decode()}}]),
         {"ask": ASK.encode()})
     bad += judged(text)
     bad += launched(text, nonce, firmware)
@@ -253,19 +271,31 @@ def run():
     ours = sevowner.sign(key, ours, 0)
     csr = next(a[3] for a in answers(text) if a[0] == "csr")
     session = sevowner.Session(exports[2].pdh, POLICY)
-    text, bad = boot("sev.keys", binary, command(
-        OWNED, {"execute": "query-sev-launch-measure"},
-        ["dh-cert-file=/lab/dh", "session-file=/lab/session"]),
-        {"ask": ASK.encode(), "oca": ours,
-         "pek": sevowner.sign(key, csr, 0),
-         "dh": base64.b64encode(session.cert),
-         "session": base64.b64encode(session.data)})
+    files = {"ask": ASK.encode(), "oca": ours,
+             "pek": sevowner.sign(key, csr, 0),
+             "dh": base64.b64encode(session.cert),
+             "session": base64.b64encode(session.data)}
+    measure = {"execute": "query-sev-launch-measure"}
+    more = ["dh-cert-file=/lab/dh", "session-file=/lab/session"]
+    text, bad = boot("sev.keys", binary, command(OWNED, [measure], more),
+                     files)
     bad += owned(text, ours, exports[0], session, firmware)
     if bad:
         raise CaseFailed("\n".join(bad))
-    return (f"{len(STEPS) + len(OWNED)} commands of a stock host; OpenSSL takes "
-            "24 signatures, that of a report on a stock guest among them, and "
-            "makes the owner's")
+    # the same seed, the same measurement: what is wrapped for it can be told
+    header, packet = session.secret(SECRET, returned(text)[-1][:32])
+    text, bad = boot("sev.keys", binary, command(
+        OWNED, [inject(chip.flipped(header, 8 * 40), packet),
+                inject(header, packet),
+                {"execute": "human-monitor-command", "arguments":
+                 {"command-line": f"xp /{len(SECRET)}xb {WHERE:#x}"}}], more),
+        files)
+    bad += told(text)
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return (f"{len(STEPS) + len(OWNED)} commands of a stock host; OpenSSL "
+            "takes 24 signatures, that of a report on a stock guest among "
+            "them, and makes the owner's; a secret is told")
 
 
 CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
@@ -275,5 +305,7 @@ CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
               "that stock QEMU has launched has the digest of its firmware, "
               "and is the PEK's; the platform takes an owner's certificate, "
               "once, and a guest's owner begins a session, by OpenSSL, and "
-              "computes the same measurement", run, order=44,
+              "computes the same measurement; a secret that is wrapped for it "
+              "is in the guest's memory then, with a bit flipped it is refused",
+              run, order=44,
               inputs=("machine",))]
