@@ -427,7 +427,8 @@ CASES = [
          "wrapped for another TCB version or has a bit flipped; a stock "
          "guest's report is then signed by it, and Debian's go-sev-guest "
          "verifies it by the VLEK's chain alone; what another reported TCB "
-         "deletes can be loaded for that one", lent, order=47, inputs=("machine",)),
+         "deletes can be loaded for that one", lent, order=47,
+         inputs=("machine",)),
 
     Case("snphost.debian-backports", "sid's snphost, installed as it is in the "
          "Debian 13 host: every line of `ok` passes; show, import, export, "

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * MSG_KEY_REQ. A key depends on its root, the chip's secret, the VLEK or one of
- * this launch (VMRK), on what of the guest was selected, and on the VMPL; how it
- * is mixed is the firmware's own affair.
+ * MSG_KEY_REQ. A key depends on its root, the chip's secret, the VLEK or one
+ * of this launch (VMRK), on what of the guest was selected, and on the VMPL;
+ * how it is mixed is the firmware's own affair.
  */
 #include "fw_msg.h"
 

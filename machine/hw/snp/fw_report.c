@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * MSG_REPORT_REQ. The chip has one VCEK for each TCB version; reports carry
- * REPORTED_TCB and are signed with the VCEK of that one, or with the VLEK, which
- * is of that version, too. Where the machine was not given the key, the answer
- * is INVALID_KEY.
+ * REPORTED_TCB and are signed with the VCEK of that one, or with the VLEK,
+ * which is of that version, too. Where the machine was not given the key, the
+ * answer is INVALID_KEY.
  */
 #include "fw_msg.h"
 

@@ -315,9 +315,9 @@ void snp_fw_init(SnpFw *fw, Rmp *rmp, const SnpFwPort *port,
                  const SnpFwConfig *cfg);
 
 /*
- * As after power-on, but for port, configuration and identity. No key of a guest
- * is left; memory is not written to but to show guests' pages as they are without
- * one.
+ * As after power-on, but for port, configuration and identity. No key of a
+ * guest is left; memory is not written to but to show guests' pages as they are
+ * without one.
  */
 void snp_fw_reset(SnpFw *fw);
 
