@@ -103,6 +103,20 @@ def with_library(built, name):
     return where / name
 
 
+def with_features(built, test):
+    """A newer kernel's test as it is, whose guests get the SEV_FEATURES that
+    the environment's VMSA_FEATURES says. built: what build() returned."""
+    where = TOP / "features"
+    where.mkdir(parents=True, exist_ok=True)
+    objects = sorted(built.glob("lib/*.o")) + sorted(built.glob("lib/x86/*.o"))
+    source = paths.LAB / "vmsa_features.c"
+    say.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-no-pie",
+             "-s", "-pthread", "-Wl,--wrap=ioctl", source,
+             built / "x86" / f"{test}.o", *objects, "-o", where / test],
+            f"selftests-features-{test}")
+    return where / test
+
+
 def _headers(tree, where, log, step=None):
     build_dir = where.with_suffix(".build")
     say.run(["make", "-C", tree, f"O={build_dir}", "headers_install",

@@ -44,6 +44,16 @@ def conforms(suite, cpu=platform.CPU, devices=(), psp=(), log=None):
     return f"{tests}, cells: {cells[1]}"
 
 
+def features():
+    """On a processor that has them all, and on one that has none."""
+    all_on = ("allowed-sev-features=on", "debug-swap=on")
+    with_all = conforms("features", "genoa", psp=("max-asid=509", *all_on),
+                        log="conform-features-on")
+    without = conforms("features", log="conform-features-off",
+                       psp=[x.replace("=on", "=off") for x in all_on])
+    return f"{with_all}; on a processor without: {without}"
+
+
 def device():
     how = "a SCSI controller that copies memory"
     clear, hidden = (conforms("device", devices=["lsi53c895a"],
@@ -84,6 +94,11 @@ CASES = [
          "where the answer cannot be written nothing of it is",
          lambda: conforms("rmpread", "genoa",
                           psp=("max-asid=509",)), order=10,
+         inputs=("machine",)),
+    Case("conform.features", "VMRUN with each bit of SEV_FEATURES, by what "
+         "CPUID says there is and the VMCB allows; debug registers of guest "
+         "and host, swapped and not, and their breakpoints; on a processor "
+         "with all of it and on one without", features, order=10,
          inputs=("machine",)),
     Case("conform.device", "every state of a page x {read, write} by a device "
          "behind the IOMMU, not translated and through leaves of 4K and 2M, "

@@ -20,21 +20,36 @@ modprobe ccp && modprobe kvm_amd || exit 9
 say "snp $(cat /sys/module/kvm_amd/parameters/sev_snp)"
 say "model $(grep -m1 '^cpu family' /proc/cpuinfo | tr -dc 0-9)" \
     "$(grep -m1 '^model' /proc/cpuinfo | tr -dc 0-9)"
+say "features $(perl -e 'open(K, "+<", "/dev/kvm") or die; $v = "\\0" x 8;
+    $attr = pack("LLQP", 0, 1, 0, $v);  # the features that VMMs may ask for
+    ioctl(K, 0x4018aee2, $attr) or die; printf("%x", unpack("Q", $v));')"
 mark up
 """
+# The last is the first once more, its guests with all SEV_FEATURES there are.
 TEST = SMT + """
 timeout 600 /lab/smoke 2>&1 || { say "status $?"; exit 8; }
 say "status 0"
+timeout 600 /lab/init2 2>&1 || { say "init2 $?"; exit 8; }
 mark tested
+VMSA_FEATURES=%s timeout 600 /lab/features 2>&1 ||
+    { say "features $?"; exit 8; }
+mark featured
 """
+# SEV_FEATURES, beside SNP's own: bits that KVM sets if a VMM asks for them
+DEBUG_SWAP = 1 << 5
+FEATURES = DEBUG_SWAP
+SNP_ONLY = 0
 
 
-def smoke():
-    """The newest kernel's own test of SEV, SEV-ES and SNP guests."""
+def tests():
+    """The newest kernel's own tests of SEV, SEV-ES and SNP guests."""
     built = selftests.build("tests.debian-backports",
                             [f"x86/{t}" for t in SEV + SEV_DEBUG])
-    out = built / "x86" / f"{SMOKE}.stripped"
-    subprocess.run(["strip", "-o", out, built / "x86" / SMOKE], check=True)
+    out = {"features": selftests.with_features(built, SMOKE)}
+    for name, test in (("smoke", SMOKE), ("init2", "sev_init2_tests")):
+        out[name] = built / "x86" / f"{test}.stripped"
+        subprocess.run(["strip", "-o", out[name], built / "x86" / test],
+                       check=True)
     return out
 
 
@@ -47,7 +62,8 @@ def boot(name, kernel, cpu, test):
 
     h = host.Host(kernels.get(kernel), machine.build().binary, thread="single",
                   cpu=cpu)
-    r = h.run(name, SCRIPT + TEST * test, {"smoke": smoke()} if test else {},
+    r = h.run(name, SCRIPT + (TEST % hex(FEATURES) if test else ""),
+              tests() if test else {},
               timeout=3000, on_mark=on_mark)
     if not r.ok() or r.bad_lines():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
@@ -77,12 +93,28 @@ def differences(**pairs):
         raise CaseFailed("\n".join(bad))
 
 
+def features(r, sides, allowed):
+    """What KVM offers of SEV_FEATURES, and with which guests ran: those of the
+    test as it is, then those that got all. allowed: the VMCB says which."""
+    before, after = (sides[m]["stats"] for m in ("tested", "featured"))
+    differences(
+        offered=(judge.first(r, "features"), f"{FEATURES:x}"),
+        plain=(sorted(before["sev-features"]), ["0x0", "0x1"]),
+        featured=(sorted(set(after["sev-features"]) -
+                         set(before["sev-features"])),
+                  sorted([hex(FEATURES & ~SNP_ONLY), hex(FEATURES | 1)])),
+        # each entry of each of them, and of nobody else
+        allowed=(after["vmrun-allowed-features"],
+                 sum(after["sev-features"].values()) if allowed else 0))
+
+
 def used(cpu, model, segmented):
     """The newest stock host on this processor: SNP on, RMPREAD used, all three
     kinds of guest tested."""
     r, sides = boot(f"cpu.{cpu}", NEWEST, cpu, True)
     summary = sides["up"]["rmp-summary"]
     reads = sides["tested"]["stats"]["rmpread"]
+    features(r, sides, segmented)
     differences(
         model=(judge.first(r, "model"), model),
         snp=(judge.first(r, "snp"), "Y"),

@@ -56,6 +56,8 @@ NUMBERS = [                     # property, worst accepted, refused, what is sai
     ("rmp-segment-shift", "39", "40", "rmp-segment-shift"),
     ("rmp-segment-shift", "0", "1", "rmp-segment-shift"),
     ("opaque-rmp", "off", "on", "rmpread"),
+    ("debug-swap", "off", "2", "debug-swap"),
+    ("allowed-sev-features", "off", "1", "allowed-sev-features"),
     ("phys-reduction", "8", "9", "phys-reduction"),
     ("dram-alias", "0x400000000000", "0x400000000001", "2 MiB"),
     ("dram-alias", "0x400000000000", "0x800000000000", "1 << 47"),

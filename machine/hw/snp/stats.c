@@ -20,6 +20,7 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_VMEXIT_SEV] = "vmexit-sev",
     [SNP_STAT_VMEXIT_SEV_ES] = "vmexit-sev-es",
     [SNP_STAT_VMEXIT_SNP] = "vmexit-snp",
+    [SNP_STAT_VMRUN_ALLOWED] = "vmrun-allowed-features",
     [SNP_STAT_PSMASH] = "psmash",
     [SNP_STAT_RMPREAD] = "rmpread",
     [SNP_STAT_RMPADJUST] = "rmpadjust",
@@ -52,7 +53,7 @@ typedef struct Tally {
 
 static QemuSpin tally_lock;     /* zero is unlocked */
 static Tally vmexit_codes, vmexit_asids, vmgexit_events, vmgexit_msrs;
-static Tally vc_codes, fw_results, instructions, visits;
+static Tally vc_codes, fw_results, instructions, visits, features;
 
 /*
  * #VMEXITs are many, and of all CPUs at once: known codes and ASIDs have a
@@ -153,6 +154,11 @@ void snp_stat_vmexit(uint64_t code, uint32_t asid)
     } else {
         tally(&vmexit_asids, asid);
     }
+}
+
+void snp_stat_features(uint64_t sev_features)
+{
+    tally(&features, sev_features);
 }
 
 void snp_stat_instructions(uint32_t asid, uint64_t n)
@@ -325,6 +331,7 @@ char *snp_stats_json(SnpInject *inject)
     qdict_put(d, "vmgexit", tally_dict(&vmgexit_events));
     qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
     qdict_put(d, "vc", tally_dict(&vc_codes));
+    qdict_put(d, "sev-features", tally_dict(&features));
     qdict_put(d, "firmware", firmware_dict());
     qdict_put(d, "inject", inject_dict(inject));
     add_direct(qdict_get_qdict(d, "vmexit-code"), exit_codes,

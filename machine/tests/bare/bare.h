@@ -89,6 +89,7 @@ static inline uint32_t in32(uint16_t port)
     return v;
 }
 
+#define VEC_DB   1
 #define VEC_UD   6
 #define VEC_GP   13
 #define VEC_PF   14
@@ -106,7 +107,7 @@ typedef uint64_t ProbeOp(uint64_t a, uint64_t b);
 Probe probe(ProbeOp *op, uint64_t a, uint64_t b);
 ProbeOp op_read, op_write, op_fetch, op_rmpupdate, op_psmash, op_pvalidate,
         op_rmpadjust, op_hsave, op_vmsave, op_rmpupdate_flags,
-        op_psmash_flags, op_rmpread;
+        op_psmash_flags, op_rmpread, op_watched, op_wrmsr;
 
 /* ---- paging.c ---- */
 
@@ -173,5 +174,6 @@ void suite_vmpl(void);
 void suite_rmpread(void);
 void suite_tlb(void);
 void suite_device(void);
+void suite_features(void);
 
 #endif

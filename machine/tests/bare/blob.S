@@ -53,6 +53,63 @@ g_done:
 1:	vmgexit
 	jmp 1b
 
+	/* DR0 to DR3 and their masks, from this place of the answer on */
+	.macro report_debug at
+	mov %db0, %rcx
+	mov %rcx, \at(%rdi)
+	mov %db1, %rcx
+	mov %rcx, \at+8(%rdi)
+	mov %db2, %rcx
+	mov %rcx, \at+16(%rdi)
+	mov %db3, %rcx
+	mov %rcx, \at+24(%rdi)
+	mov $0xc0011027, %ecx
+	rdmsr
+	mov %rax, \at+32(%rdi)
+	mov $0xc0011019, %ecx
+	rdmsr
+	mov %rax, \at+40(%rdi)
+	inc %ecx
+	rdmsr
+	mov %rax, \at+48(%rdi)
+	inc %ecx
+	rdmsr
+	mov %rax, \at+56(%rdi)
+	.endm
+
+	/*
+	 * Says what they are, makes them RAX and EDX, each next one by 1 more,
+	 * exits, and says what they are once more.
+	 */
+	.globl g_debug_turn
+g_debug_turn:
+	mov %rax, %rbx
+	mov %rdx, %rsi
+	report_debug 64
+	mov %rbx, %db0
+	inc %rbx
+	mov %rbx, %db1
+	inc %rbx
+	mov %rbx, %db2
+	inc %rbx
+	mov %rbx, %db3
+	xor %edx, %edx
+	mov %esi, %eax
+	mov $0xc0011027, %ecx
+	wrmsr
+	inc %eax
+	mov $0xc0011019, %ecx
+	wrmsr
+	inc %eax
+	inc %ecx
+	wrmsr
+	inc %eax
+	inc %ecx
+	wrmsr
+	vmgexit
+	report_debug 128
+	jmp g_done
+
 	/* Instructions that can be intercepted, each the first of its operation */
 	.macro insn name, text:vararg
 	.globl i_\name

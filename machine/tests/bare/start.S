@@ -143,7 +143,7 @@ probe_end:
 
 	.globl op_read, op_write, op_fetch, op_rmpupdate, op_psmash
 	.globl op_pvalidate, op_rmpadjust, op_hsave, op_rmpupdate_flags
-	.globl op_psmash_flags, op_rmpread
+	.globl op_psmash_flags, op_rmpread, op_watched, op_wrmsr
 op_read:
 	mov (%rdi), %rax
 	ret
@@ -188,11 +188,29 @@ op_pvalidate:
 	.byte 0xf2, 0x0f, 0x01, 0xff
 	ret
 op_hsave:
-	mov $0xc0010117, %ecx
-	mov %edi, %eax
-	mov %rdi, %rdx
+	mov %rdi, %rsi
+	mov $0xc0010117, %edi
+op_wrmsr:
+	mov %edi, %ecx
+	mov %esi, %eax
+	mov %rsi, %rdx
 	shr $32, %rdx
 	wrmsr
+	ret
+	/*
+	 * Writes where DR0 watches, while DR1 watches where the exception's
+	 * frame will have CS.
+	 */
+op_watched:
+	mov %rdi, %db0
+	mov %rsp, %rax
+	and $~15, %rax
+	sub $32, %rax
+	mov %rax, %db1
+	mov $0x990405, %eax	/* L0, L1; each 8 bytes, writes */
+	mov %rax, %db7
+	mov %rsi, (%rdi)
+	nop
 	ret
 op_rmpadjust:
 	mov %rdi, %rax

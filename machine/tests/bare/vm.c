@@ -29,7 +29,7 @@ _Static_assert(P_PT_WINDOW + 4 <= P_LANDING, "the guest's memory");
 typedef uint64_t Table[512] __attribute__((aligned(4096)));
 
 uint8_t vmcb[4096] __attribute__((aligned(4096)));
-static uint8_t hsave[4096] __attribute__((aligned(4096)));
+uint8_t hsave[4096] __attribute__((aligned(4096)));
 static uint8_t answer[4096] __attribute__((aligned(4096)));
 static uint8_t plain[NIMAGE][4096] __attribute__((aligned(4096)));
 static struct {
@@ -57,6 +57,11 @@ static uint64_t image_page(Guest g, unsigned page)
 static uint64_t vmsa_page(Guest g)
 {
     return KEEP_PAGE(KEEP_VMSA + g);
+}
+
+uint8_t *vm_vmsa_of(Guest g)
+{
+    return (uint8_t *)vmsa_page(g);
 }
 
 static void put(void *page, unsigned at, uint64_t v)

@@ -17,13 +17,16 @@ enum { WAY_RIGHT, WAY_OTHER, NWAYS };   /* at the entry's address, another */
 #define GPA_OF(way)   (GPA_BASE + (way) * SIZE_2M)
 
 extern char blob[], blob_end[], g_read[], g_write[], g_fetch[],
-            g_pvalidate[], g_rmpadjust[], g_rescind[], g_traps[];
+            g_pvalidate[], g_rmpadjust[], g_rescind[], g_traps[],
+            g_debug_turn[];
 
 /* What the guest says; the page is shared with it */
 typedef struct Answer {
     uint64_t kind;      /* 0: nothing */
     uint64_t rax, carry;
     uint64_t vector, error, cr2, rip;
+    uint64_t rsvd;
+    uint64_t more[16];      /* what else an operation has to say */
 } Answer;
 enum { ANSWER_NONE, ANSWER_DONE, ANSWER_TRAP };
 
@@ -68,7 +71,9 @@ uint64_t vm_table_va(unsigned way, unsigned spot, unsigned index);
 extern void (*vm_spoil)(uint8_t *vmcb, uint8_t *save);
 /* To be used instead of the guest's own VMSA; 0: none */
 extern uint64_t vm_vmsa;
-extern uint8_t vmcb[4096];
+extern uint8_t vmcb[4096], hsave[4096];
+/* The VMSA of the last run, which the host can read: nothing is enciphered */
+uint8_t *vm_vmsa_of(Guest g);
 
 /* A VMSA for a guest to make one of, and not the firmware */
 void vm_fill_vmsa(void *page, const char *op);

@@ -365,8 +365,6 @@ static const struct {
     { "XSS bit 63", SAVE, SNP, 0x140, ~0ul, 1ul << 63 },
     /* VMRUN-SEV-FEATURES; the VMSA keeps SNP active */
     { "SEV_FEATURES 1", SAVE, SNP, 0x3b0, ~0ul, 1ul << 1 },
-    { "SEV_FEATURES 5", SAVE, SNP, 0x3b0, ~0ul, 1ul << 5 },
-    { "SEV_FEATURES 9", SAVE, SNP, 0x3b0, ~0ul, 1ul << 9 },
     { "SEV_FEATURES 22", SAVE, SNP, 0x3b0, ~0ul, 1ul << 22 },
     { "SEV_FEATURES 63", SAVE, SNP, 0x3b0, ~0ul, 1ul << 63 },
 };

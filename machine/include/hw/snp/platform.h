@@ -22,6 +22,8 @@ typedef struct SnpPlatform {
     uint64_t random_count;
     bool rmpread;               /* the instruction is there */
     bool opaque_rmp;            /* see Rmp.opaque; with rmpread only */
+    bool allowed_features;      /* VMCBs say what SEV_FEATURES a guest may set */
+    bool debug_swap;            /* guests may have debug registers of their own */
     uint8_t segment_shift;      /* log2 of a segment's bytes; 0: one table */
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
@@ -83,6 +85,7 @@ typedef enum SnpStat {
     SNP_STAT_VMEXIT_SEV,        /* of these: of SEV guests that are no more, */
     SNP_STAT_VMEXIT_SEV_ES,     /* of SEV-ES guests without SNP, */
     SNP_STAT_VMEXIT_SNP,        /* of SNP guests */
+    SNP_STAT_VMRUN_ALLOWED,     /* with the VMCB's mask of features in force */
     SNP_STAT_PSMASH,
     SNP_STAT_RMPREAD,
     SNP_STAT_RMPADJUST,         /* refused and faulted ones included */
@@ -111,6 +114,8 @@ void snp_stat_pvalidate(int code, bool unchanged, bool validate);
 void snp_stat_npf(uint64_t info1);
 /* Also by exit code and by ASID, plain guests' included */
 void snp_stat_vmexit(uint64_t code, uint32_t asid);
+/* A SEV-ES guest is entered, with these SEV_FEATURES. */
+void snp_stat_features(uint64_t sev_features);
 /* Of -icount: @n more, executed by the guest of @asid or (0) the host */
 void snp_stat_instructions(uint32_t asid, uint64_t n);
 /* The same, once a CPU leaves: @n since it came. */

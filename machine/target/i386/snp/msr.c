@@ -23,6 +23,24 @@ void x86_snp_reset(CPUX86State *env)
     }
 }
 
+/*
+ * [MSR-DR-MASK] Masks of DR0 to DR3 as registers only: CPUID Fn8000_0001
+ * ECX[26], which says that they decide what is hit, is 0.
+ */
+static uint64_t *dr_mask(CPUX86State *env, uint32_t index)
+{
+    if (!snp_platform()->debug_swap) {
+        return NULL;
+    }
+    switch (index) {
+    case MSR_AMD_DR0_ADDR_MASK:
+        return &env->snp.dr_mask[0];
+    case MSR_AMD_DR1_ADDR_MASK ... MSR_AMD_DR3_ADDR_MASK:
+        return &env->snp.dr_mask[index - MSR_AMD_DR1_ADDR_MASK + 1];
+    }
+    return NULL;
+}
+
 static uint64_t syscfg(CPUX86State *env)
 {
     /* A CPU reset before the platform existed leaves 0 here. */
@@ -43,6 +61,7 @@ bool x86_snp_rdmsr_unintercepted(CPUX86State *env, uint32_t index,
 bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
 {
     SnpPlatform *p = snp_platform();
+    uint64_t *mask;
 
     if (!p) {
         return false;
@@ -69,13 +88,18 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
                ? RMP_CFG_SEGMENTED | p->rmp.segment_shift << RMP_CFG_SHIFT : 0;
         return true;
     }
-    return false;
+    mask = dr_mask(env, index);
+    if (mask) {
+        *val = *mask;
+    }
+    return mask;
 }
 
 int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
 {
     const uint64_t sticky = SYSCFG_SNP_EN | SYSCFG_VMPL_EN;
     SnpPlatform *p = snp_platform();
+    uint64_t *mask;
 
     if (!p) {
         return 0;
@@ -114,7 +138,16 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
         /* [MSR-RMP-CFG] the same; without segments it does not exist */
         return p->rmp.segment_shift ? -1 : 0;
     }
-    return 0;
+    mask = dr_mask(env, index);
+    if (!mask) {
+        return 0;
+    }
+    /* [MSR-DR-MASK-RSVD] */
+    if (val >> 32) {
+        return -1;
+    }
+    *mask = val;
+    return 1;
 }
 
 bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
@@ -130,6 +163,8 @@ bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
            1u << 11;
     /* RMPREAD, segmented RMP */
     *eax |= p->rmpread << 21 | !!p->rmp.segment_shift << 23;
+    /* debug swap, VMCB's ALLOWED_SEV_FEATURES */
+    *eax |= p->debug_swap << 14 | p->allowed_features << 27;
     *ebx = SNP_C_BIT | p->phys_reduction << 6 | p->rmp.nvmpls << 12 |
            1u << 31;
     *ecx = snp_platform_max_asid();

@@ -26,6 +26,9 @@
 #define MSR_AMD_HWCR          0xc0010015
 #define  HWCR_SMMLOCK         (1ULL << 0)
 #define  HWCR_TSC_FREQ_SEL    (1ULL << 24)
+#define MSR_AMD_DR1_ADDR_MASK 0xc0011019
+#define MSR_AMD_DR3_ADDR_MASK 0xc001101b
+#define MSR_AMD_DR0_ADDR_MASK 0xc0011027
 #define MSR_AMD_VM_PAGE_FLUSH 0xc001011e
 #define MSR_AMD_GHCB          0xc0010130
 #define MSR_AMD_SEV_STATUS    0xc0010131

@@ -238,6 +238,51 @@ static void save_fpu(CPUX86State *env, SevVmsa *v)
     }
 }
 
+/* ES-DEBUG-SWAP: with DR7's breakpoints off, so that none is of others */
+static void load_debug(CPUX86State *env, const SevVmsa *v)
+{
+    int i;
+
+    cpu_x86_update_dr7(env, DR7_FIXED_1);
+    for (i = 0; i < 4; i++) {
+        env->dr[i] = ldq_le_p(&v->dr[i]);
+        env->snp.dr_mask[i] = (uint32_t)ldq_le_p(&v->dr_mask[i]);
+    }
+}
+
+static void save_debug(CPUX86State *env, SevVmsa *v)
+{
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        stq_le_p(&v->dr[i], env->dr[i]);
+        stq_le_p(&v->dr_mask[i], env->snp.dr_mask[i]);
+    }
+}
+
+static bool features_good(CPUX86State *env)
+{
+    SnpPlatform *p = snp_platform();
+    uint64_t supported = SEV_FEAT_SNP_ACTIVE;
+    uint64_t allowed;
+
+    supported |= p->debug_swap ? SEV_FEAT_DEBUG_SWAP : 0;
+    if (p->allowed_features) {
+        /* [VMRUN-GUEST-FEATURES] for the host to see why VMRUN failed */
+        x86_stq_phys(env_cpu(env), env->vm_vmcb + VMCB_GUEST_FEATURES,
+                     env->snp.sev_features);
+        allowed = x86_ldq_phys(env_cpu(env),
+                               env->vm_vmcb + VMCB_ALLOWED_FEATURES);
+        /* [VMRUN-ALLOWED-FEATURES] */
+        if (allowed & ALLOWED_FEATURES_EN) {
+            supported &= allowed;
+            snp_stat(SNP_STAT_VMRUN_ALLOWED);
+        }
+    }
+    /* [VMRUN-SEV-FEATURES] */
+    return !(env->snp.sev_features & ~supported);
+}
+
 /* With the page marked as in use, where there is an RMP to mark it in. */
 static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
 {
@@ -251,10 +296,6 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     env->snp.sev_features = ldq_le_p(&v.sev_features);
     snp = env->snp.sev_features & SEV_FEAT_SNP_ACTIVE;
 
-    /* [VMRUN-SEV-FEATURES] */
-    if (env->snp.sev_features & ~SEV_FEAT_SUPPORTED) {
-        return SVM_EXIT_ERR;
-    }
     /* [VMRUN-SNP-ENABLED] */
     if (snp && !x86_snp_enabled(env)) {
         return SVM_EXIT_ERR;
@@ -262,6 +303,9 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     /* [VMRUN-VMSA-RMP] */
     if (x86_snp_enabled(env) &&
         !rmp_check_vmsa(rmp, spa, env->snp.asid, snp)) {
+        return SVM_EXIT_ERR;
+    }
+    if (!features_good(env)) {
         return SVM_EXIT_ERR;
     }
     /* [VMRUN-VMPL] */
@@ -289,6 +333,7 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     }
 
     /* Nothing fails from here on. */
+    snp_stat_features(env->snp.sev_features);
     env->snp.guest |= snp ? SNP_GUEST_SNP : 0;
     env->snp.vmsa_pa = spa;
     env->snp.vmpl = v.vmpl;
@@ -321,6 +366,9 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     env->regs[R_EAX] = ldq_le_p(&v.rax);
     load_gprs(env, &v);
     env->dr[6] = dr6;
+    if (env->snp.sev_features & SEV_FEAT_DEBUG_SWAP) {
+        load_debug(env, &v);
+    }
     cpu_x86_update_dr7(env, dr7);
     /* helper_vmrun has put the host's aside */
     env->pat = ldq_le_p(&v.g_pat);
@@ -383,6 +431,9 @@ bool x86_snp_vmexit_save(CPUX86State *env)
     stq_le_p(&v.cr4, env->cr[4]);
     stq_le_p(&v.dr6, env->dr[6]);
     stq_le_p(&v.dr7, env->dr[7]);
+    if (env->snp.sev_features & SEV_FEAT_DEBUG_SWAP) {
+        save_debug(env, &v);
+    }
     stq_le_p(&v.rflags, cpu_compute_eflags(env));
     stq_le_p(&v.rip, env->eip);
     stq_le_p(&v.rsp, env->regs[R_ESP]);
@@ -431,6 +482,8 @@ void x86_snp_abandon_guest(CPUX86State *env)
 {
     if (env->snp.vmsa_pa) {
         release_vmsa(env);
+        /* DR0 to DR3 are reset, these would stay */
+        memset(env->snp.dr_mask, 0, sizeof(env->snp.dr_mask));
     }
     x86_snp_release_host_pages(env);
     end_identity(env);
@@ -462,6 +515,10 @@ void x86_snp_vmexit_restore(CPUX86State *env)
         env->cr[2] = 0;
         env->dr[6] = DR6_FIXED_1;
         cpu_x86_update_dr7(env, DR7_FIXED_1);
+        /* [ES-DEBUG-SWAP] */
+        if (env->snp.sev_features & SEV_FEAT_DEBUG_SWAP) {
+            load_debug(env, &v);
+        }
     }
     end_identity(env);
 }

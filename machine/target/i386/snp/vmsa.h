@@ -87,8 +87,12 @@ QEMU_BUILD_BUG_ON(sizeof(SevVmsa) != 0x670);
 
 /* SEV_FEATURES */
 #define SEV_FEAT_SNP_ACTIVE   (1ULL << 0)
-/* bits that a guest of this machine may have set */
-#define SEV_FEAT_SUPPORTED    SEV_FEAT_SNP_ACTIVE
+#define SEV_FEAT_DEBUG_SWAP   (1ULL << 5)
+
+/* Of the VMCB: what of these a guest may have; what it has */
+#define VMCB_ALLOWED_FEATURES 0x138
+#define  ALLOWED_FEATURES_EN  (1ULL << 63)
+#define VMCB_GUEST_FEATURES   0x140
 
 #define VMSA_VINTR_SHADOW     (1ULL << 10)
 

@@ -1,0 +1,334 @@
+/*
+ * What a guest may have set in SEV_FEATURES, and what it does
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * APM volume 2, 15.36.20 (Allowed SEV Features), appendix B (VMCB, VMSA and
+ * swap types); volume 3, Fn8000_001F, Fn8000_0021. A processor without a
+ * feature's CPUID bit refuses it; then only that is tried.
+ */
+#include "vm.h"
+
+#define EXIT_INVALID  (~0ul)            /* VMEXIT_INVALID, -1 */
+#define FEATURES      0x3b0             /* in the VMSA */
+#define ALLOWED       0x138             /* in the VMCB: the mask, */
+#define HAS           0x140             /* and what the guest has */
+#define ENABLE        (1ul << 63)
+#define SNP_ACTIVE    (1ul << 0)
+#define DEBUG_SWAP    (1ul << 5)
+#define VMSA_DR       0x180             /* four, and four masks */
+#define STALE         0x5a5a5a5aul
+
+extern char i_pause[];
+
+static uint32_t announced;              /* Fn8000_001F EAX */
+
+static bool has(unsigned bit)
+{
+    return announced >> bit & 1;
+}
+
+static void put64(uint8_t *p, unsigned at, uint64_t v)
+{
+    copy(p + at, &v, sizeof(v));
+}
+
+static uint64_t get64(const uint8_t *p, unsigned at)
+{
+    uint64_t v;
+
+    copy(&v, p + at, sizeof(v));
+    return v;
+}
+
+static bool done(const Exit *x)
+{
+    return x->code == EXIT_VMGEXIT && x->answer.kind == ANSWER_DONE;
+}
+
+static bool refused(const Exit *x)
+{
+    return x->code == EXIT_INVALID && x->answer.kind == ANSWER_NONE;
+}
+
+/* ---- which features there are ---- */
+
+static uint64_t features, allowed;      /* of the next run */
+
+static void spoil_features(uint8_t *v, uint8_t *save)
+{
+    put64(save, FEATURES, features);
+    put64(v, ALLOWED, allowed);
+    put64(v, HAS, STALE);
+}
+
+/* Fn8000_001F EAX has a bit for it; 0: there is none of ours */
+static unsigned cpuid_bit(unsigned feature)
+{
+    return feature == 5 ? 14 : 0;
+}
+
+static bool available(uint64_t f)
+{
+    for (unsigned i = 1; i < 64; i++) {
+        if ((f >> i & 1) && !(cpuid_bit(i) && has(cpuid_bit(i)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void one_vmrun(void)
+{
+    bool good = available(features);
+    Exit x;
+
+    /* VMRUN-ALLOWED-FEATURES */
+    if (has(27) && (allowed & ENABLE) && (features & ~allowed)) {
+        good = false;
+    }
+    vm_run(OWNER, i_pause, 0, 0, 0, &x);
+    /* VMRUN-GUEST-FEATURES */
+    if (cell(window_check() && (good ? done(&x) : refused(&x)) &&
+             get64(vmcb, HAS) == (has(27) ? features : STALE))) {
+        print("# features %lx, allowed %lx: exit %lx, answer %lx, the VMCB "
+              "says %lx\n", features, allowed, x.code, x.answer.kind,
+              get64(vmcb, HAS));
+    }
+}
+
+static void suite_bits(void)
+{
+    vm_spoil = spoil_features;
+    ktap_begin();
+    /* VMRUN-SEV-FEATURES */
+    allowed = 0;
+    for (unsigned i = 1; i < 64; i++) {
+        features = SNP_ACTIVE | 1ul << i;
+        one_vmrun();
+    }
+    ktap_end("each bit of SEV_FEATURES");
+
+    ktap_begin();
+    for (unsigned swap = 0; swap < 2; swap++) {
+        features = SNP_ACTIVE | (swap ? DEBUG_SWAP : 0);
+        for (unsigned i = 0; i < 63; i++) {
+            /* one allowed, all but one; the mask not in force */
+            allowed = 1ul << i;
+            one_vmrun();
+            allowed = ENABLE | 1ul << i;
+            one_vmrun();
+            allowed = ~(1ul << i);
+            one_vmrun();
+        }
+        allowed = ENABLE;
+        one_vmrun();
+        allowed = ENABLE | features;
+        one_vmrun();
+        allowed = ENABLE - 1;
+        one_vmrun();
+    }
+    ktap_end("masks of SEV_FEATURES that are allowed");
+    vm_spoil = NULL;
+}
+
+/* ---- debug registers ---- */
+
+#define DR_GET(n, v)  asm volatile("mov %%db" #n ", %0" : "=r"(v))
+#define DR_SET(n, v)  asm volatile("mov %0, %%db" #n : : "r"((uint64_t)(v)))
+
+static const uint32_t mask_msr[4] = {
+    0xc0011027, 0xc0011019, 0xc001101a, 0xc001101b
+};
+
+/* DR0 to DR3 are a and the next ones, their masks m and the next ones */
+typedef struct Debug {
+    uint64_t a, m;
+} Debug;
+
+static const Debug of_host = { 0xffff800000001000, 0x10 },
+                   of_area = { 0xffff900000002000, 0xfffffff0 },
+                   of_vmsa = { 0x0000400000003000, 0x20 },
+                   of_guest = { 0x0000500000004000, 0x80000000 };
+
+static void set_debug(const Debug *d)
+{
+    DR_SET(0, d->a);
+    DR_SET(1, d->a + 1);
+    DR_SET(2, d->a + 2);
+    DR_SET(3, d->a + 3);
+    for (unsigned i = 0; i < 4; i++) {
+        wrmsr(mask_msr[i], d->m + i);
+    }
+}
+
+static bool is_debug(const uint64_t *v, const Debug *d)
+{
+    bool same = true;
+
+    for (unsigned i = 0; i < 4; i++) {
+        same &= v[i] == d->a + i && v[4 + i] == d->m + i;
+    }
+    return same;
+}
+
+/* Are the processor's as that? DR7 and DR6 are reset at #VMEXIT. */
+static bool host_has(const Debug *d)
+{
+    uint64_t v[8], dr7, dr6;
+
+    DR_GET(0, v[0]);
+    DR_GET(1, v[1]);
+    DR_GET(2, v[2]);
+    DR_GET(3, v[3]);
+    DR_GET(6, dr6);
+    DR_GET(7, dr7);
+    for (unsigned i = 0; i < 4; i++) {
+        v[4 + i] = rdmsr(mask_msr[i]);
+    }
+    return is_debug(v, d) && dr7 == 0x400 && dr6 == 0xffff0ff0;
+}
+
+static void put_debug(uint8_t *save, const Debug *d)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        put64(save, VMSA_DR + 8 * i, d->a + i);
+        put64(save, VMSA_DR + 32 + 8 * i, d->m + i);
+    }
+}
+
+static bool vmsa_has(const Debug *d)
+{
+    uint64_t v[8];
+
+    copy(v, vm_vmsa_of(OWNER) + VMSA_DR, sizeof(v));
+    return is_debug(v, d);
+}
+
+static void spoil_debug(uint8_t *v, uint8_t *save)
+{
+    (void)v;
+    put64(save, FEATURES, features);
+    put_debug(save, &of_vmsa);
+}
+
+/* A watched byte of the page that is shared, the guest's 20000h */
+static void spoil_watch(uint8_t *v, uint8_t *save)
+{
+    spoil_debug(v, save);
+    put64(save, VMSA_DR, 0x20008);
+    put64(save, 0x160, 0x90401);        /* DR7: 8 bytes of DR0, writes */
+}
+
+static void told(bool bad, const char *what, const Exit *x)
+{
+    if (bad) {
+        print("# %s: exit %lx, answer %lx: vector %lx, DR0 %lx then %lx\n",
+              what, x->code, x->answer.kind, x->answer.vector,
+              x->answer.more[0], x->answer.more[8]);
+    }
+}
+
+/* ES-DEBUG-SWAP: the guest has its own, the host what the save area says */
+static void swapped(bool swap)
+{
+    const Debug *back = swap ? &of_area : &of_guest;
+    Exit x;
+
+    features = SNP_ACTIVE | (swap ? DEBUG_SWAP : 0);
+    put_debug(hsave + 0x400, &of_area);
+    set_debug(&of_host);
+    vm_spoil = spoil_debug;
+    vm_run(OWNER, g_debug_turn, of_guest.a, 0, of_guest.m, &x);
+    vm_spoil = NULL;
+    told(cell(x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_NONE &&
+              is_debug(x.answer.more, swap ? &of_vmsa : &of_host)),
+         "what the guest finds", &x);
+    told(cell(host_has(back)), "what the host finds", &x);
+    told(cell(vmsa_has(swap ? &of_guest : &of_vmsa)), "the VMSA", &x);
+    set_debug(&of_host);
+    vm_again(&x);
+    told(cell(done(&x) && is_debug(x.answer.more + 8,
+                                   swap ? &of_guest : &of_host)),
+         "what the guest finds later", &x);
+    told(cell(host_has(swap ? &of_area : &of_host)),
+         "what the host finds later", &x);
+    cell(window_check());
+}
+
+static void suite_debug(void)
+{
+    Exit x;
+
+    ktap_begin();
+    if (!has(14)) {
+        print("# debug registers of a guest's own: impossible: "
+              "CPUID has no debug swap (VMRUN-SEV-FEATURES)\n");
+        impossible();
+        ktap_end("debug registers of guest and host");
+        return;
+    }
+    swapped(false);
+    swapped(true);
+    /* it is the guest's own #DB, and nobody else's */
+    set_debug(&of_host);
+    vm_spoil = spoil_watch;
+    vm_run(OWNER, i_pause, 0, 0, 0, &x);
+    vm_spoil = NULL;
+    told(cell(x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_TRAP &&
+              x.answer.vector == VEC_DB && host_has(&of_area)),
+         "a data breakpoint", &x);
+    /* MSR-DR-MASK-RSVD */
+    for (unsigned i = 0; i < 4; i++) {
+        Probe p = probe(op_wrmsr, mask_msr[i], 1ul << 32);
+
+        cell(p.vector == VEC_GP && rdmsr(mask_msr[i]) == of_area.m + i);
+    }
+    cell(window_check());
+    ktap_end("debug registers of guest and host");
+}
+
+/* DB-NESTED: what #DB's own delivery writes to raises no other */
+static void suite_nested(void)
+{
+    static uint64_t watched;
+    uint32_t r[4];
+    uint64_t dr6;
+    Probe p;
+
+    cpuid(0x80000000, 0, r);
+    if (r[0] >= 0x80000021) {
+        cpuid(0x80000021, 0, r);
+    } else {
+        r[0] = 0;
+    }
+    ktap_begin();
+    if (r[0] & 1) {
+        DR_SET(6, 0);
+        p = probe(op_watched, (uint64_t)&watched, STALE);
+        DR_GET(6, dr6);
+        DR_SET(7, 0);
+        if (cell(p.vector == VEC_DB && (dr6 & 15) == 1 && watched == STALE)) {
+            print("# vector %u, DR6 %lx\n", (unsigned)p.vector, dr6);
+        }
+    } else {
+        print("# breakpoints on #DB's stack: impossible: CPUID does not say "
+              "what they do (DB-NESTED)\n");
+        impossible();
+    }
+    ktap_end("a data breakpoint where #DB puts its frame");
+}
+
+void suite_features(void)
+{
+    uint32_t r[4];
+
+    ktap_plan(5);
+    cpuid(0x8000001f, 0, r);
+    announced = r[0];
+    suite_nested();
+    window_init();
+    vm_init();
+    suite_bits();
+    suite_debug();
+}
