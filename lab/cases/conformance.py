@@ -46,7 +46,7 @@ def conforms(suite, cpu=platform.CPU, devices=(), psp=(), log=None):
 
 def features():
     """On a processor that has them all, and on one that has none."""
-    all_on = ("allowed-sev-features=on", "debug-swap=on")
+    all_on = ("allowed-sev-features=on", "debug-swap=on", "secure-tsc=on")
     with_all = conforms("features", "genoa", psp=("max-asid=509", *all_on),
                         log="conform-features-on")
     without = conforms("features", log="conform-features-off",
@@ -97,8 +97,9 @@ CASES = [
          inputs=("machine",)),
     Case("conform.features", "VMRUN with each bit of SEV_FEATURES, by what "
          "CPUID says there is and the VMCB allows; debug registers of guest "
-         "and host, swapped and not, and their breakpoints; on a processor "
-         "with all of it and on one without", features, order=10,
+         "and host, swapped and not, and their breakpoints; clocks that a "
+         "guest has of its own and by the VMCB; on a processor with all of it "
+         "and on one without", features, order=10,
          inputs=("machine",)),
     Case("conform.device", "every state of a page x {read, write} by a device "
          "behind the IOMMU, not translated and through leaves of 4K and 2M, "

@@ -37,8 +37,8 @@ mark featured
 """
 # SEV_FEATURES, beside SNP's own: bits that KVM sets if a VMM asks for them
 DEBUG_SWAP = 1 << 5
-FEATURES = DEBUG_SWAP
-SNP_ONLY = 0
+SNP_ONLY = 1 << 9               # Secure TSC
+FEATURES = DEBUG_SWAP | SNP_ONLY
 
 
 def tests():

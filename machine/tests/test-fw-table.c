@@ -853,6 +853,8 @@ static const Change changes[] = {
       .w = { CB(10, 1, 2), FW(cfg.smt, 1) } },
     { ON(SNP_LAUNCH_START, POLICY_FAILURE, "POLICY-FEATURES"),
       .w = { CB(11, 1, 1) } },
+    { ON(SNP_LAUNCH_START, INVALID_PARAM, "LAUNCH-START-TSC"),
+      .w = { CB(0x1e, 2, 0xffff), FW(cfg.tsc_khz, 1000000) } },
     { ON(SNP_LAUNCH_START, UNSUPPORTED, "LAUNCH-START-MA"),
       .w = { CB(0x18, 1, 1) } },
     { ON(SNP_LAUNCH_UPDATE, INVALID_PARAM, "UPDATE-RSVD"),

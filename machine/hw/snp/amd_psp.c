@@ -464,6 +464,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_BOOL("opaque-rmp", AmdPspState, platform.opaque_rmp, false),
     DEFINE_PROP_BOOL("allowed-sev-features", AmdPspState,
                      platform.allowed_features, false),
+    DEFINE_PROP_BOOL("secure-tsc", AmdPspState, platform.secure_tsc, false),
     DEFINE_PROP_BOOL("debug-swap", AmdPspState, platform.debug_swap, false),
     DEFINE_PROP_UINT8("rmp-segment-shift", AmdPspState, platform.segment_shift,
                       0),

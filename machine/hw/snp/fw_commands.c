@@ -392,6 +392,7 @@ const FwCommand fw_commands[] = {
                      E(POLICY_FAILURE, "POLICY-API"),
                      E(POLICY_FAILURE, "POLICY-SMT"),
                      E(POLICY_FAILURE, "POLICY-FEATURES"),
+                     E(INVALID_PARAM, "LAUNCH-START-TSC"),
                      E(UNSUPPORTED, "LAUNCH-START-MA")),
     .to_guest = SNPG_LAUNCH, .run = fw_snp_launch_start,
 }, {

@@ -145,6 +145,10 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
+    /* [FW-LAUNCH-START-TSC] */
+    if (!fw_tsc_possible(fw, fw_get(c->b + 0x1c, 4))) {
+        return FW_INVALID_PARAM;
+    }
     /* [FW-LAUNCH-START-MA] migration agents and images: not implemented */
     if (flags) {
         return FW_UNSUPPORTED;
@@ -318,6 +322,7 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
     SnpFwGuest *g = c->g;
     RmpEntry e;
     uint32_t status;
+    bool tsc;
 
     /* [FW-UPDATE-RSVD] bit 4 is for migration images, which there are not */
     if ((flags & ~0xfu) || !fw_all_zero(c->b + 12, 4) ||
@@ -347,7 +352,15 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
         if (type != PAGE_SECRETS && type != PAGE_ZERO) {
             fw->port.read(fw->port.opaque, at, page, sizeof(page));
         }
+        /* [FW-UPDATE-VMSA-TSC] measured as 0, then the guest's own */
+        tsc = type == PAGE_VMSA && fw_tsc_in_vmsa(fw, page);
+        if (tsc) {
+            fw_tsc_measured(page);
+        }
         extend_digest(g, page, type, e.gpa + i * RMP_PAGE_SIZE, arg_perms);
+        if (tsc) {
+            fw_tsc_fill(fw, g, page);
+        }
         /* [FW-UPDATE-CIPHER] what was read as it is becomes the guest's */
         fw_guest_write(fw, g->asid, at, page);
     }

@@ -155,6 +155,16 @@ FwHandler fw_gctx_create, fw_snp_launch_start;
 FwHandler fw_snp_activate, fw_snp_activate_ex;
 FwHandler fw_snp_launch_update, fw_snp_guest_status, fw_snp_decommission;
 
+/* fw_tsc.c */
+
+/* Can a guest's clock run at this frequency? Yes if there is no secure TSC. */
+bool fw_tsc_possible(const SnpFw *fw, uint32_t khz);
+/* Does this VMSA have factor and offset of a clock, and the processor too? */
+bool fw_tsc_in_vmsa(const SnpFw *fw, const uint8_t *vmsa);
+/* What stands there when it is measured, and afterwards */
+void fw_tsc_measured(uint8_t *vmsa);
+void fw_tsc_fill(const SnpFw *fw, const SnpFwGuest *g, uint8_t *vmsa);
+
 /* fw_finish.c, fw_request.c */
 
 FwHandler fw_snp_launch_finish, fw_snp_guest_request;

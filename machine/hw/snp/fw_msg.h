@@ -51,6 +51,8 @@ enum FwMsgType {
     FW_MSG_KEY_RSP = 4,
     FW_MSG_REPORT_REQ = 5,
     FW_MSG_REPORT_RSP = 6,
+    FW_MSG_TSC_REQ = 17,
+    FW_MSG_TSC_RSP = 18,
 };
 
 /* Status inside of a response */
@@ -168,6 +170,22 @@ typedef struct FwKeyRsp {
 } FwKeyRsp;
 
 PIN_SIZE(FwKeyRsp, 0x40);
+
+typedef struct FwTscReq {
+    uint8_t rsvd[128];
+} FwTscReq;
+
+typedef struct FwTscRsp {
+    uint8_t status[4];
+    uint8_t rsvd_4[4];
+    uint8_t scale[8], offset[8];        /* as in a VMSA */
+    uint8_t factor[4];                  /* 1/100000 by which it runs slower */
+    uint8_t rsvd_1c[100];
+} FwTscRsp;
+
+PIN_SIZE(FwTscRsp, 128);
+PIN(FwTscRsp, scale, 0x08);
+PIN(FwTscRsp, factor, 0x18);
 
 typedef struct FwIdBlock {
     uint8_t ld[48];
@@ -297,7 +315,7 @@ PIN(FwMitigations, failure, 0x10);
  */
 typedef bool FwMsgHandler(SnpFw *fw, SnpFwGuest *g, unsigned vmpck,
                           const void *req, void *rsp);
-FwMsgHandler fw_msg_report, fw_msg_key, fw_msg_key_2;
+FwMsgHandler fw_msg_report, fw_msg_key, fw_msg_key_2, fw_msg_tsc;
 
 /* Of the reports this firmware makes: 2, 3 or 5 */
 unsigned fw_report_version(const SnpFwConfig *cfg);

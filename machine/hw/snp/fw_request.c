@@ -23,13 +23,15 @@ static const FwMsgKind kinds[] = {
       fw_msg_key_2 },
     { FW_MSG_REPORT_REQ, 1, 2, sizeof(FwReportReq), sizeof(FwReportRsp),
       fw_msg_report },
+    { FW_MSG_TSC_REQ, 1, 2, sizeof(FwTscReq), sizeof(FwTscRsp), fw_msg_tsc },
 };
 
 static const FwMsgKind *find_kind(const SnpFw *fw, const FwMsgHeader *h)
 {
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (kinds[i].type == h->type && kinds[i].version == h->version &&
-            kinds[i].since <= fw_report_version(&fw->cfg)) {
+            kinds[i].since <= fw_report_version(&fw->cfg) &&
+            (h->type != FW_MSG_TSC_REQ || fw->cfg.tsc_khz)) {
             return &kinds[i];
         }
     }

@@ -12,6 +12,7 @@
 #include "qobject/qlist.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
+#include "system/cpu-timers.h"
 #include "system/tcg.h"
 #include "hw/boards.h"
 #include "hw/i386/amd_iommu.h"
@@ -412,6 +413,45 @@ static void find_dram(SnpPlatform *p)
     address_space_init(&p->dram, ms->ram, "snp-dram");
 }
 
+/* The computer's clock, the count that goes with it, how far off it may be */
+typedef struct Moment {
+    int64_t ns, ticks, error;
+} Moment;
+
+static Moment moment(void)
+{
+    int64_t before = cpu_get_host_ticks(), ns = get_clock();
+    int64_t error = cpu_get_host_ticks() - before;
+
+    return (Moment){ ns, before + error / 2, error };
+}
+
+/*
+ * How fast cpu_get_tsc() counts: under -icount in nanoseconds, otherwise as the
+ * computer does. Of a few short tries the one that was disturbed least.
+ */
+static uint32_t measure_tsc_khz(void)
+{
+    int64_t best = INT64_MAX;
+    uint32_t khz = 0;
+
+    if (icount_enabled()) {
+        return SCALE_MS;
+    }
+    for (int i = 0; i < 5; i++) {
+        Moment from = moment(), to;
+
+        do {
+            to = moment();
+        } while (to.ns - from.ns < 4 * SCALE_MS);
+        if (from.error + to.error < best) {
+            best = from.error + to.error;
+            khz = muldiv64(to.ticks - from.ticks, SCALE_MS, to.ns - from.ns);
+        }
+    }
+    return khz;
+}
+
 static void describe_machine(const SnpPlatform *p, SnpFwConfig *cfg)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
@@ -420,6 +460,7 @@ static void describe_machine(const SnpPlatform *p, SnpFwConfig *cfg)
 
     cfg->smt = ms->smp.threads > 1;
     cfg->fms = first_cpu ? cpu_env(first_cpu)->cpuid_version : 0;
+    cfg->tsc_khz = p->secure_tsc ? measure_tsc_khz() : 0;
     if (cfg->nvceks) {
         return;     /* a chip with an identity of its own */
     }

@@ -107,7 +107,8 @@ typedef uint64_t ProbeOp(uint64_t a, uint64_t b);
 Probe probe(ProbeOp *op, uint64_t a, uint64_t b);
 ProbeOp op_read, op_write, op_fetch, op_rmpupdate, op_psmash, op_pvalidate,
         op_rmpadjust, op_hsave, op_vmsave, op_rmpupdate_flags,
-        op_psmash_flags, op_rmpread, op_watched, op_wrmsr;
+        op_psmash_flags, op_rmpread, op_watched, op_wrmsr,
+        op_rdmsr;
 
 /* ---- paging.c ---- */
 

@@ -110,6 +110,30 @@ g_debug_turn:
 	report_debug 128
 	jmp g_done
 
+	/* The clock by three ways, and what it is said to run at */
+	.macro report_clock at
+	shl $32, %rdx
+	or %rdx, %rax
+	mov %rax, \at(%rdi)
+	.endm
+	.globl g_tsc, g_clock
+g_tsc:
+	rdtsc
+	report_clock 64
+	jmp g_done
+g_clock:
+	rdtsc
+	report_clock 64
+	rdtscp
+	report_clock 72
+	mov $0x10, %ecx
+	rdmsr
+	report_clock 80
+	mov $0xc0010134, %ecx
+	rdmsr
+	report_clock 88
+	jmp g_done
+
 	/* Instructions that can be intercepted, each the first of its operation */
 	.macro insn name, text:vararg
 	.globl i_\name

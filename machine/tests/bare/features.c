@@ -16,10 +16,15 @@
 #define ENABLE        (1ul << 63)
 #define SNP_ACTIVE    (1ul << 0)
 #define DEBUG_SWAP    (1ul << 5)
+#define SECURE_TSC    (1ul << 9)
 #define VMSA_DR       0x180             /* four, and four masks */
+#define VMSA_SCALE    0x2f0
+#define VMSA_OFFSET   0x2f8
+#define VMCB_OFFSET   0x050
+#define GUEST_FREQ    0xc0010134
 #define STALE         0x5a5a5a5aul
 
-extern char i_pause[];
+extern char i_pause[], i_rdtsc[], i_rdmsr[], i_wrmsr[];
 
 static uint32_t announced;              /* Fn8000_001F EAX */
 
@@ -65,7 +70,7 @@ static void spoil_features(uint8_t *v, uint8_t *save)
 /* Fn8000_001F EAX has a bit for it; 0: there is none of ours */
 static unsigned cpuid_bit(unsigned feature)
 {
-    return feature == 5 ? 14 : 0;
+    return feature == 5 ? 14 : feature == 9 ? 8 : 0;
 }
 
 static bool available(uint64_t f)
@@ -288,6 +293,170 @@ static void suite_debug(void)
     ktap_end("debug registers of guest and host");
 }
 
+/* ---- clocks ---- */
+
+static uint64_t scale, offset, vmcb_offset;
+static bool intercepted;
+
+static void spoil_clock(uint8_t *v, uint8_t *save)
+{
+    (void)save;
+    put64(v, VMCB_OFFSET, vmcb_offset);
+    if (intercepted) {
+        v[0x6e / 8] |= 1u << 0x6e % 8;
+    }
+}
+
+/*
+ * Runs @op by a VMSA that the guest makes for itself: into those it launches
+ * the firmware puts its own factor.
+ */
+static void run_own(const char *op, uint64_t rcx, Exit *x)
+{
+    Update pre = { .assigned = 1, .immutable = 1, .asid = asid_of[OWNER] };
+    uint64_t page;
+    bool size_2m;
+    Entry e;
+
+    if (state_make(HYPERVISOR, false, 1, &page)) {
+        bail("there is no free page");
+    }
+    vm_window(page, false);
+    vm_fill_vmsa((void *)page, op);
+    put64((uint8_t *)page, FEATURES, features);
+    put64((uint8_t *)page, VMSA_SCALE, scale);
+    put64((uint8_t *)page, VMSA_OFFSET, offset);
+    put64((uint8_t *)page, 0x308, rcx);
+    pre.gpa = GPA_BASE + page % SIZE_2M;
+    do_update(page, &pre);
+    do_launch_update(KEEP_PAGE(KEEP_GCTX), page, false, TYPE_NORMAL);
+    vm_spoil = NULL;
+    vm_run(OWNER, g_rmpadjust, vm_va(WAY_RIGHT, true, page), 0, 0x10101, x);
+    e = entry_of(page, &size_2m);
+    e.vmsa = true;
+    model_set(page, &e, size_2m);
+    if (!done(x) || x->answer.rax) {
+        bail("the guest cannot make a VMSA");
+    }
+    vm_vmsa = page;
+    vm_spoil = spoil_clock;
+    vm_run(OWNER, op, 0, rcx, 0, x);
+    vm_spoil = NULL;
+    vm_vmsa = 0;
+}
+
+static uint64_t tsc(void)
+{
+    uint32_t lo, hi;
+
+    asm volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+    return (uint64_t)hi << 32 | lo;
+}
+
+static uint64_t scaled(uint64_t v)
+{
+    return ((unsigned __int128)v * scale) >> 32;
+}
+
+/* SNP-SECURE-TSC: between what it was before VMRUN and after #VMEXIT */
+static void one_clock(void)
+{
+    uint64_t from, to, one, back;
+    bool good = true;
+    Exit x;
+
+    from = tsc();
+    run_own(g_clock, 0, &x);
+    to = tsc();
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t v = x.answer.more[i] - offset;
+
+        good &= v >= scaled(from) && v <= scaled(to) &&
+                (!i || x.answer.more[i] >= x.answer.more[i - 1]);
+    }
+    if (cell(window_check() && done(&x) && good)) {
+        print("# factor %lx, offset %lx: %lx %lx %lx, not from %lx to %lx\n",
+              scale, offset, x.answer.more[0], x.answer.more[1],
+              x.answer.more[2], scaled(from) + offset, scaled(to) + offset);
+    }
+    /* MSR-GUEST-TSC-FREQ: the processor's, by the factor */
+    one = x.answer.more[3];
+    back = scale;
+    scale = 1ul << 32;
+    run_own(g_clock, 0, &x);
+    scale = back;
+    from = scaled(x.answer.more[3] * 1000 - 500);
+    to = scaled(x.answer.more[3] * 1000 + 500);
+    if (cell(done(&x) && x.answer.more[3] && one * 1000 + 500 >= from &&
+             one * 1000 <= to + 500)) {
+        print("# factor %lx: %lx MHz, of %lx\n", scale, one,
+              x.answer.more[3]);
+    }
+}
+
+static void suite_clock(void)
+{
+    static const struct {
+        uint64_t scale, offset;
+    } rows[] = {
+        { 1ul << 32, 0 }, { 1ul << 32, 1ul << 40 }, { 1ul << 31, 0 },
+        { 3ul << 32, 12345 }, { 0x123456789, -1ul << 50 }, { 0, 77 },
+        { 0xffffffffff, 0 },
+    };
+    uint64_t from, to;
+    Exit x;
+
+    ktap_begin();
+    /* without it the clock is the VMCB's to set */
+    features = SNP_ACTIVE;
+    scale = 3ul << 32;
+    offset = 1ul << 50;
+    vmcb_offset = 1ul << 44;
+    from = tsc();
+    run_own(g_tsc, 0, &x);
+    to = tsc();
+    cell(window_check() && done(&x) &&
+         x.answer.more[0] - vmcb_offset >= from &&
+         x.answer.more[0] - vmcb_offset <= to);
+    if (!has(8)) {
+        print("# clocks of a guest's own: impossible: CPUID has no secure TSC "
+              "(VMRUN-SEV-FEATURES)\n");
+        impossible();
+        ktap_end("clocks of guests");
+        return;
+    }
+    /* MSR-GUEST-TSC-FREQ is of such guests only */
+    run_own(i_rdmsr, GUEST_FREQ, &x);
+    cell(x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_TRAP &&
+         x.answer.vector == VEC_GP);
+    cell(probe(op_rdmsr, GUEST_FREQ, 0).vector == VEC_GP);
+    cell(probe(op_wrmsr, GUEST_FREQ, 1).vector == VEC_GP);
+    features = SNP_ACTIVE | SECURE_TSC;
+    run_own(i_wrmsr, GUEST_FREQ, &x);
+    cell(x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_TRAP &&
+         x.answer.vector == VEC_GP);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        scale = rows[i].scale;
+        offset = rows[i].offset;
+        one_clock();
+    }
+    /* an intercept is #VC, as in any guest */
+    intercepted = true;
+    run_own(i_rdtsc, 0, &x);
+    intercepted = false;
+    cell(window_check() && x.code == EXIT_VMGEXIT &&
+         x.answer.kind == ANSWER_TRAP && x.answer.vector == VEC_VC &&
+         x.answer.error == 0x6e);
+    /* FW-UPDATE-VMSA-TSC: nobody has asked for a frequency here */
+    vm_spoil = spoil_features;
+    allowed = 0;
+    vm_run(OWNER, g_clock, 0, 0, 0, &x);
+    vm_spoil = NULL;
+    cell(window_check() && done(&x) && !x.answer.more[0] &&
+         !x.answer.more[2] && !x.answer.more[3]);
+    ktap_end("clocks of guests");
+}
+
 /* DB-NESTED: what #DB's own delivery writes to raises no other */
 static void suite_nested(void)
 {
@@ -323,7 +492,7 @@ void suite_features(void)
 {
     uint32_t r[4];
 
-    ktap_plan(5);
+    ktap_plan(6);
     cpuid(0x8000001f, 0, r);
     announced = r[0];
     suite_nested();
@@ -331,4 +500,5 @@ void suite_features(void)
     vm_init();
     suite_bits();
     suite_debug();
+    suite_clock();
 }

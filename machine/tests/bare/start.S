@@ -144,6 +144,7 @@ probe_end:
 	.globl op_read, op_write, op_fetch, op_rmpupdate, op_psmash
 	.globl op_pvalidate, op_rmpadjust, op_hsave, op_rmpupdate_flags
 	.globl op_psmash_flags, op_rmpread, op_watched, op_wrmsr
+	.globl op_rdmsr
 op_read:
 	mov (%rdi), %rax
 	ret
@@ -186,6 +187,12 @@ op_pvalidate:
 	xor %ecx, %ecx
 	xor %edx, %edx
 	.byte 0xf2, 0x0f, 0x01, 0xff
+	ret
+op_rdmsr:
+	mov %edi, %ecx
+	rdmsr
+	shl $32, %rdx
+	or %rdx, %rax
 	ret
 op_hsave:
 	mov %rdi, %rsi

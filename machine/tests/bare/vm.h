@@ -18,7 +18,7 @@ enum { WAY_RIGHT, WAY_OTHER, NWAYS };   /* at the entry's address, another */
 
 extern char blob[], blob_end[], g_read[], g_write[], g_fetch[],
             g_pvalidate[], g_rmpadjust[], g_rescind[], g_traps[],
-            g_debug_turn[];
+            g_debug_turn[], g_tsc[], g_clock[];
 
 /* What the guest says; the page is shared with it */
 typedef struct Answer {

@@ -194,6 +194,7 @@ typedef struct SnpFwConfig {
     uint32_t max_asid, min_sev_asid;    /* ES and SNP: 1 .. min_sev_asid - 1 */
     uint32_t fms;                       /* CPUID Fn0000_0001 EAX */
     bool smt;
+    uint32_t tsc_khz;                   /* 0: there is no secure TSC */
     uint64_t tcb;
     /* what a reset keeps of SNP_COMMIT: at most the current ones */
     uint64_t committed_tcb;

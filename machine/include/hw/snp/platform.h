@@ -22,8 +22,9 @@ typedef struct SnpPlatform {
     uint64_t random_count;
     bool rmpread;               /* the instruction is there */
     bool opaque_rmp;            /* see Rmp.opaque; with rmpread only */
-    bool allowed_features;      /* VMCBs say what SEV_FEATURES a guest may set */
-    bool debug_swap;            /* guests may have debug registers of their own */
+    bool allowed_features;      /* VMCBs say what SEV_FEATURES there may be */
+    bool secure_tsc;            /* guests may have clocks of their own */
+    bool debug_swap;            /* and debug registers */
     uint8_t segment_shift;      /* log2 of a segment's bytes; 0: one table */
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */

@@ -41,6 +41,14 @@ static uint64_t *dr_mask(CPUX86State *env, uint32_t index)
     return NULL;
 }
 
+/* [MSR-GUEST-TSC-FREQ] in MHz, the nearest */
+static uint64_t guest_mhz(CPUX86State *env)
+{
+    uint64_t khz = x86_snp_scale_tsc(env, snp_platform()->fw.cfg.tsc_khz);
+
+    return (khz + 500) / 1000;
+}
+
 static uint64_t syscfg(CPUX86State *env)
 {
     /* A CPU reset before the platform existed leaves 0 here. */
@@ -88,11 +96,24 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
                ? RMP_CFG_SEGMENTED | p->rmp.segment_shift << RMP_CFG_SHIFT : 0;
         return true;
     }
+    if (index == MSR_AMD_GUEST_TSC_FREQ && p->secure_tsc) {
+        *val = guest_mhz(env);
+        return true;
+    }
     mask = dr_mask(env, index);
     if (mask) {
         *val = *mask;
     }
     return mask;
+}
+
+bool x86_snp_rdmsr_faults(CPUX86State *env, uint32_t index)
+{
+    SnpPlatform *p = snp_platform();
+
+    /* [MSR-GUEST-TSC-FREQ] is of guests with a secure TSC only */
+    return index == MSR_AMD_GUEST_TSC_FREQ && p && p->secure_tsc &&
+           !(env->snp.sev_features & SEV_FEAT_SECURE_TSC);
 }
 
 int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
@@ -127,6 +148,9 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
         return 1;
     case MSR_AMD_SEV_STATUS:
         return -1;
+    case MSR_AMD_GUEST_TSC_FREQ:
+        /* [MSR-GUEST-TSC-FREQ] read-only where it is */
+        return p->secure_tsc ? -1 : 0;
     case MSR_AMD_VM_PAGE_FLUSH:
         /* caches are coherent across encryption domains (SME_COHERENT) */
         return 1;
@@ -163,8 +187,9 @@ bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
            1u << 11;
     /* RMPREAD, segmented RMP */
     *eax |= p->rmpread << 21 | !!p->rmp.segment_shift << 23;
-    /* debug swap, VMCB's ALLOWED_SEV_FEATURES */
-    *eax |= p->debug_swap << 14 | p->allowed_features << 27;
+    /* secure TSC, debug swap, VMCB's ALLOWED_SEV_FEATURES */
+    *eax |= p->secure_tsc << 8 | p->debug_swap << 14 |
+            p->allowed_features << 27;
     *ebx = SNP_C_BIT | p->phys_reduction << 6 | p->rmp.nvmpls << 12 |
            1u << 31;
     *ecx = snp_platform_max_asid();

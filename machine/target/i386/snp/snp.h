@@ -13,6 +13,7 @@
 #ifndef I386_SNP_H
 #define I386_SNP_H
 
+#include "qemu/host-utils.h"
 #include "cpu.h"
 
 #define SNP_C_BIT             51
@@ -34,6 +35,7 @@
 #define MSR_AMD_SEV_STATUS    0xc0010131
 #define MSR_AMD_RMP_BASE      0xc0010132
 #define MSR_AMD_RMP_END       0xc0010133
+#define MSR_AMD_GUEST_TSC_FREQ 0xc0010134
 #define MSR_AMD_RMP_CFG       0xc0010136
 #define  RMP_CFG_SEGMENTED    (1ULL << 0)
 #define  RMP_CFG_SHIFT        8
@@ -42,6 +44,11 @@
 #define SNP_GUEST_SEV         1
 #define SNP_GUEST_ES          2
 #define SNP_GUEST_SNP         4
+
+/* SEV_FEATURES, X86SnpState.sev_features */
+#define SEV_FEAT_SNP_ACTIVE   (1ULL << 0)
+#define SEV_FEAT_DEBUG_SWAP   (1ULL << 5)
+#define SEV_FEAT_SECURE_TSC   (1ULL << 9)
 
 /* VMCB 090h */
 #define SVM_NESTED_SEV        (1ULL << 1)
@@ -70,6 +77,8 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val);
 /* SEV_STATUS, which no intercept catches. */
 bool x86_snp_rdmsr_unintercepted(CPUX86State *env, uint32_t index,
                                  uint64_t *val);
+/* Does reading it raise #GP(0)? Asked after intercepts. */
+bool x86_snp_rdmsr_faults(CPUX86State *env, uint32_t index);
 /* 0: not one of ours; 1: done; -1: #GP(0), nothing changed. */
 int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val);
 /* Fn8000_001F; false without the platform. */
@@ -229,6 +238,18 @@ void x86_snp_rmp_end(bool stricter, const char *what);
 static inline bool x86_snp_is_es(CPUX86State *env)
 {
     return unlikely(env->snp.guest & SNP_GUEST_ES);
+}
+
+/* [SNP-SECURE-TSC] of a count of the processor's what the guest has of it */
+static inline uint64_t x86_snp_scale_tsc(CPUX86State *env, uint64_t tsc)
+{
+    uint64_t hi;
+
+    if (likely(!(env->snp.sev_features & SEV_FEAT_SECURE_TSC))) {
+        return tsc;
+    }
+    mulu64(&tsc, &hi, tsc, env->snp.tsc_scale);
+    return tsc >> 32 | hi << 32;
 }
 
 static inline bool x86_snp_enabled(CPUX86State *env)

@@ -267,6 +267,10 @@ static bool features_good(CPUX86State *env)
     uint64_t allowed;
 
     supported |= p->debug_swap ? SEV_FEAT_DEBUG_SWAP : 0;
+    /* [VMRUN-SECURE-TSC] of SNP guests only */
+    if (env->snp.sev_features & SEV_FEAT_SNP_ACTIVE) {
+        supported |= p->secure_tsc ? SEV_FEAT_SECURE_TSC : 0;
+    }
     if (p->allowed_features) {
         /* [VMRUN-GUEST-FEATURES] for the host to see why VMRUN failed */
         x86_stq_phys(env_cpu(env), env->vm_vmcb + VMCB_GUEST_FEATURES,
@@ -368,6 +372,11 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     env->dr[6] = dr6;
     if (env->snp.sev_features & SEV_FEAT_DEBUG_SWAP) {
         load_debug(env, &v);
+    }
+    if (env->snp.sev_features & SEV_FEAT_SECURE_TSC) {
+        /* [SNP-SECURE-TSC] and not what the VMCB says */
+        env->snp.tsc_scale = ldq_le_p(&v.tsc_scale) & TSC_SCALE_MASK;
+        env->tsc_offset = ldq_le_p(&v.tsc_offset);
     }
     cpu_x86_update_dr7(env, dr7);
     /* helper_vmrun has put the host's aside */

@@ -85,9 +85,8 @@ QEMU_BUILD_BUG_ON(offsetof(SevVmsa, x87_mantissa) != 0x420);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, xmm) != 0x470);
 QEMU_BUILD_BUG_ON(sizeof(SevVmsa) != 0x670);
 
-/* SEV_FEATURES */
-#define SEV_FEAT_SNP_ACTIVE   (1ULL << 0)
-#define SEV_FEAT_DEBUG_SWAP   (1ULL << 5)
+/* Of GUEST_TSC_SCALE, the bits that there are */
+#define TSC_SCALE_MASK        MAKE_64BIT_MASK(0, 40)
 
 /* Of the VMCB: what of these a guest may have; what it has */
 #define VMCB_ALLOWED_FEATURES 0x138
