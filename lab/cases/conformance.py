@@ -54,6 +54,13 @@ def features():
     return f"{with_all}; on a processor without: {without}"
 
 
+def hiding():
+    clear, hidden = (conforms("hiding", psp=["ciphertext-hiding=on",
+                                             f"encrypt={x}"],
+                              log=f"conform-hiding-{x}") for x in ("off", "on"))
+    return f"{clear}; enciphered: {hidden}"
+
+
 def device():
     how = "a SCSI controller that copies memory"
     clear, hidden = (conforms("device", devices=["lsi53c895a"],
@@ -101,6 +108,10 @@ CASES = [
          "guest has of its own and by the VMCB; on a processor with all of it "
          "and on one without", features, order=10,
          inputs=("machine",)),
+    Case("conform.hiding", "every state of a page x reads by the host, its "
+         "guest without the C-bit, another SNP guest and an ordinary one, with "
+         "ciphertext hidden, memory in the clear and enciphered", hiding,
+         order=10, inputs=("machine",)),
     Case("conform.device", "every state of a page x {read, write} by a device "
          "behind the IOMMU, not translated and through leaves of 4K and 2M, "
          "with memory in the clear and enciphered; the IOMMU's event log, its "

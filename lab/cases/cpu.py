@@ -35,6 +35,12 @@ VMSA_FEATURES=%s timeout 600 /lab/features 2>&1 ||
     { say "features $?"; exit 8; }
 mark featured
 """
+HIDE_TEST = SMT + """
+timeout 600 /lab/smoke 2>&1 || { say "status $?"; exit 8; }
+mark tested
+"""
+HIDDEN = 40                     # ASIDs of guests whose ciphertext is hidden,
+LAST = 99                       # of those that SNP and SEV-ES guests have
 # SEV_FEATURES, beside SNP's own: bits that KVM sets if a VMM asks for them
 DEBUG_SWAP = 1 << 5
 SNP_ONLY = 1 << 9               # Secure TSC
@@ -53,7 +59,7 @@ def tests():
     return out
 
 
-def boot(name, kernel, cpu, test):
+def boot(name, kernel, cpu, script, files=()):
     """Returns (Result, the machine's counts by mark)."""
     sides = {}
 
@@ -62,9 +68,7 @@ def boot(name, kernel, cpu, test):
 
     h = host.Host(kernels.get(kernel), machine.build().binary, thread="single",
                   cpu=cpu)
-    r = h.run(name, SCRIPT + (TEST % hex(FEATURES) if test else ""),
-              tests() if test else {},
-              timeout=3000, on_mark=on_mark)
+    r = h.run(name, script, dict(files), timeout=3000, on_mark=on_mark)
     if not r.ok() or r.bad_lines():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
                                     *r.failure()]))
@@ -111,7 +115,8 @@ def features(r, sides, allowed):
 def used(cpu, model, segmented):
     """The newest stock host on this processor: SNP on, RMPREAD used, all three
     kinds of guest tested."""
-    r, sides = boot(f"cpu.{cpu}", NEWEST, cpu, True)
+    r, sides = boot(f"cpu.{cpu}", NEWEST, cpu,
+                    SCRIPT + TEST % hex(FEATURES), tests())
     summary = sides["up"]["rmp-summary"]
     reads = sides["tested"]["stats"]["rmpread"]
     features(r, sides, segmented)
@@ -141,10 +146,32 @@ def used(cpu, model, segmented):
     return f"{reads} RMPREADs" + f", {len(said)} segments" * segmented
 
 
+def hides():
+    """The newest stock host told to hide ciphertext: it has read that the
+    firmware can, splits the ASIDs, and its guests get them so."""
+    script = SCRIPT.replace("modprobe kvm_amd", "modprobe kvm_amd "
+                            f"ciphertext_hiding_asids={HIDDEN}") + HIDE_TEST
+    r, sides = boot("cpu.turin.hides", NEWEST, "turin", script, tests())
+    stats = sides["tested"]["stats"]
+    asids = {int(a, 0) for a in stats["vmexit-asid"]}
+    differences(
+        hides=("kvm_amd: SEV-SNP ciphertext hiding enabled" in r.console,
+               True),
+        asids=(sorted(re.findall(r"kvm_amd: (SEV-\S+ enabled \(.*?\))",
+                                 r.console)),
+               [f"SEV-ES enabled (ASIDs {HIDDEN + 1} - {LAST})",
+                f"SEV-SNP enabled (ASIDs 1 - {HIDDEN})"]),
+        asked=(counts.firmware(stats, "SNP_FEATURE_INFO") > 0, True),
+        snp=(any(1 <= a <= HIDDEN for a in asids), True),
+        sev_es=(any(HIDDEN < a <= LAST for a in asids), True),
+        launched=(counts.firmware(stats, "SNP_LAUNCH_FINISH") > 0, True))
+    return f"ASIDs 1 to {HIDDEN} are SNP's, of {LAST}"
+
+
 def refused():
     """6.12 knows no segments: it finds no end of the RMP, says so, and does
     without SNP; nothing of the RMP is touched."""
-    r, sides = boot("cpu.turin.debian-13", "debian-13", "turin", False)
+    r, sides = boot("cpu.turin.debian-13", "debian-13", "turin", SCRIPT)
     stats = sides["up"]["stats"]
     said = re.search(r"SEV-SNP: Memory for the RMP table has not been "
                      r"reserved by BIOS", r.console)
@@ -182,6 +209,10 @@ CASES = [
          inputs=("machine",)),
     Case("cpu.turin.debian-13", "Debian 13's host on Turin, whose segmented "
          "RMP it does not know, says so and does without SNP", refused,
+         order=44, inputs=("machine",)),
+    Case("cpu.turin.hides", "the newest stock host on Turin, told to hide "
+         "ciphertext, says that it does, splits the ASIDs for SNP and SEV-ES, "
+         "and passes its own test of SEV, SEV-ES and SNP guests", hides,
          order=44, inputs=("machine",)),
     guest("genoa", True), guest("turin", False),
 ]

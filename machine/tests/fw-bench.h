@@ -82,6 +82,12 @@ static inline void port_drop_keys(void *o)
     snp_view_drop_keys(&view);
 }
 
+static inline void port_hide(void *o, uint32_t asids)
+{
+    (void)o;
+    snp_view_hide(&view, asids);
+}
+
 static inline void port_encrypt(void *o, uint32_t asid, uint64_t spa,
                                 void *buf, size_t len)
 {
@@ -195,6 +201,7 @@ static inline void power_on(void)
     static const SnpFwPort port = {
         .read = port_read, .write = port_write, .random = port_random,
         .load_key = port_load_key, .drop_keys = port_drop_keys,
+        .hide = port_hide,
         .encrypt = port_encrypt, .decrypt = port_decrypt,
         .cpus_ready = port_ready, .has_cpu = port_has_cpu,
         .wbinvd_arm = port_arm,

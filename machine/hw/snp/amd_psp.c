@@ -66,6 +66,7 @@ struct AmdPspState {
     uint8_t api_major, api_minor, build;
     uint64_t tcb, committed_tcb, mitigations;
     uint8_t committed_build, report_version;
+    bool hiding;            /* ciphertext can be hidden */
     char *loose;            /* rules to be read the looser way */
     char *chip;             /* directory, or NULL: it signs nothing */
     SnpFwConfig cfg;        /* owns the VCEKs */
@@ -307,6 +308,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         .committed_tcb = s->committed_tcb ? s->committed_tcb : s->tcb,
         .committed_build = s->committed_build ? s->committed_build : s->build,
         .report_version = s->report_version,
+        .hiding = s->hiding,
         .mitigations = s->mitigations,
     };
     if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
@@ -479,6 +481,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
     DEFINE_PROP_STRING("chip", AmdPspState, chip),
     DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),
+    DEFINE_PROP_BOOL("ciphertext-hiding", AmdPspState, hiding, false),
     DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, false),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
     DEFINE_PROP_STRING("loose", AmdPspState, loose),

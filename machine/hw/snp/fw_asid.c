@@ -21,6 +21,12 @@ bool fw_asid_bound(const SnpFw *fw, uint32_t asid)
     return false;
 }
 
+/* [FW-ASID-HIDE] */
+bool fw_asid_split(const SnpFw *fw, uint32_t asid, bool snp)
+{
+    return !fw->hidden_asids || snp == (asid <= fw->hidden_asids);
+}
+
 uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, bool es)
 {
     uint32_t first = es ? 1 : fw->cfg.min_sev_asid;

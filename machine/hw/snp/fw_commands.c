@@ -18,7 +18,8 @@
 /* What the firmware writes to is memory, and a Firmware page with SNP on */
 #define E_OUTPUT         E(INVALID_ADDRESS, "OUTPUT-ADDRESS"), \
                          E(INVALID_PAGE_STATE, "OUTPUT-STATE")
-#define E_ASID           E(INVALID_ASID, "ASID-RANGE"), \
+#define E_ASID           E(INVALID_ASID, "ASID-HIDE"), \
+                         E(INVALID_ASID, "ASID-RANGE"), \
                          E(ASID_OWNED, "ASID-OWNED"), \
                          E(DFFLUSH_REQUIRED, "ASID-DIRTY")
 #define E_SHUTDOWN       E(WBINVD_REQUIRED, "SHUTDOWN-DIRTY"), \
@@ -307,6 +308,7 @@ const FwCommand fw_commands[] = {
     BUFFER(64, "0 flags 4, 4 rsvd 4, 8 list 8, 10 max_snp_asid 2, "
                "12 rsvd 46"),
     .errors = ERRORS(E(INVALID_PARAM, "INIT-RSVD"),
+                     E(INVALID_PARAM, "INIT-HIDE"),
                      E_LIST, E_CPUS,
                      E(RMP_INIT_REQUIRED, "INIT-RMP-REQUIRED"),
                      E(INVALID_PAGE_STATE, "INIT-LIST-STATE")),

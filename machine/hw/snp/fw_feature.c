@@ -3,17 +3,23 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SNP_FEATURE_INFO gives what CPUID Fn8000_0024 would. There is nothing to
- * give: features that it announces are not there, and their commands and
- * options are refused.
+ * SNP_FEATURE_INFO gives what CPUID Fn8000_0024 would. Features that it does
+ * not announce are not there, and their commands and options are refused.
  */
 #include "fw_int.h"
 
 #define INFO_LEN          16u
+#define INFO_ECX          8u
+#define ECX_HIDING        (1u << 3)
+
+uint32_t fw_features(const SnpFw *fw)
+{
+    return fw->cfg.hiding ? ECX_HIDING : 0;
+}
 
 uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
 {
-    const uint8_t none[INFO_LEN] = { 0 };
+    uint8_t info[INFO_LEN] = { 0 };
     uint64_t addr = fw_get_addr(c->b + 8);
     uint32_t status;
 
@@ -33,6 +39,8 @@ uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    fw->port.write(fw->port.opaque, addr, none, INFO_LEN);
+    /* [FW-FEATURES] */
+    fw_put(info + INFO_ECX, 4, fw_features(fw));
+    fw->port.write(fw->port.opaque, addr, info, INFO_LEN);
     return FW_SUCCESS;
 }

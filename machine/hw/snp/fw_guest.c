@@ -123,8 +123,9 @@ static uint32_t check_policy(const SnpFw *fw, uint64_t policy)
     if (fw->cfg.smt && !(policy & POLICY_SMT)) {
         return FW_POLICY_FAILURE;
     }
-    /* [FW-POLICY-FEATURES] demands that this platform cannot meet */
-    if (policy & (POLICY_XTS | POLICY_RAPL_DIS | POLICY_CTH)) {
+    /* [FW-POLICY-FEATURES] demands that this platform does not meet */
+    if ((policy & (POLICY_XTS | POLICY_RAPL_DIS)) ||
+        ((policy & POLICY_CTH) && !fw->hidden_asids)) {
         return FW_POLICY_FAILURE;
     }
     return FW_SUCCESS;
@@ -171,7 +172,8 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
 
 static uint32_t activate(SnpFw *fw, SnpFwGuest *g, uint32_t asid)
 {
-    uint32_t status = fw_asid_check(fw, asid, true);
+    uint32_t status = fw_asid_split(fw, asid, true)
+                      ? fw_asid_check(fw, asid, true) : FW_INVALID_ASID;
 
     if (!status) {
         g->asid = asid;

@@ -109,6 +109,8 @@ FwHandler fw_snp_page_reclaim;
 /* fw_asid.c */
 
 bool fw_asid_bound(const SnpFw *fw, uint32_t asid);
+/* May it be of SEV-ES guests, or of SNP ones? */
+bool fw_asid_split(const SnpFw *fw, uint32_t asid, bool snp);
 /* FW_SUCCESS, INVALID_ASID, ASID_OWNED or DFFLUSH_REQUIRED; @es or SNP */
 uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, bool es);
 void fw_asid_release(SnpFw *fw, uint32_t asid);
@@ -144,6 +146,8 @@ FwHandler fw_snp_verify_mitigation;
 
 /* fw_feature.c */
 
+/* CPUID Fn8000_0024 ECX, as the firmware has it; 0: there is no feature */
+uint32_t fw_features(const SnpFw *fw);
 FwHandler fw_snp_feature_info;
 
 /* fw_guest.c */

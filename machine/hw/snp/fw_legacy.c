@@ -196,7 +196,9 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
 uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 {
     uint32_t asid = fw_get(c->b + 4, 4);
-    uint32_t status = fw_asid_check(fw, asid, c->sev->policy & SEV_POLICY_ES);
+    bool es = c->sev->policy & SEV_POLICY_ES;
+    uint32_t status = !es || fw_asid_split(fw, asid, false)
+                      ? fw_asid_check(fw, asid, es) : FW_INVALID_ASID;
 
     if (!status) {
         c->sev->asid = asid;

@@ -7,13 +7,17 @@
 
 #define INIT_EX_RMP        (1u << 0)
 #define INIT_EX_LIST       (1u << 1)
+#define INIT_EX_HIDE       (1u << 3)
 
 /* SNP_PLATFORM_STATUS, byte 3 */
 #define STATUS_RMP_INIT    (1u << 0)
 #define STATUS_NO_ALIAS    (1u << 1)
 
-/* And in its flags, beside SNP_CONFIG's */
+/* And its flags, beside those of SNP_CONFIG */
 #define STATUS_VLEK        (1u << 2)
+#define STATUS_FEATURES    (1u << 3)
+#define STATUS_CAN_HIDE    (1u << 5)
+#define STATUS_HIDES       (1u << 6)
 
 #define RANGE_HEADER       8u
 #define RANGE_SIZE         16u
@@ -141,7 +145,7 @@ static bool has_alias_check(const SnpFwConfig *cfg)
 }
 
 static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
-                         uint64_t list)
+                         uint64_t list, uint32_t hidden_asids)
 {
     SnpFwRange ranges[FW_MAX_RANGES], table;
     unsigned nr = 0;
@@ -195,6 +199,8 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
     fw->iommu_snp = true;
     fw->rmp_inited = true;
     fw->snp_inited = true;
+    fw->hidden_asids = hidden_asids;
+    fw->port.hide(fw->port.opaque, hidden_asids);
     fw->port.rmp_changed(fw->port.opaque, 0, 0);
     return FW_SUCCESS;
 }
@@ -202,20 +208,27 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
 uint32_t fw_snp_init(SnpFw *fw, FwBuf *c)
 {
     (void)c;
-    return snp_init(fw, true, false, 0);
+    return snp_init(fw, true, false, 0, 0);
 }
 
 uint32_t fw_snp_init_ex(SnpFw *fw, FwBuf *c)
 {
-    uint32_t flags = fw_get(c->b, 4);
+    uint32_t flags = fw_get(c->b, 4), asids = fw_get(c->b + 16, 2);
+    uint32_t known = INIT_EX_RMP | INIT_EX_LIST |
+                     (fw->cfg.hiding ? INIT_EX_HIDE : 0);
+    bool hide = flags & INIT_EX_HIDE;
 
     /* [FW-INIT-RSVD] options that are not announced are reserved bits */
-    if ((flags & ~(INIT_EX_RMP | INIT_EX_LIST)) ||
-        !fw_all_zero(c->b + 4, 4) || !fw_all_zero(c->b + 16, 48)) {
+    if ((flags & ~known) || (!hide && asids) ||
+        !fw_all_zero(c->b + 4, 4) || !fw_all_zero(c->b + 18, 46)) {
+        return FW_INVALID_PARAM;
+    }
+    /* [FW-INIT-HIDE] of the ASIDs for SEV-ES and SNP the first are SNP's */
+    if (hide && (!asids || asids >= fw->cfg.min_sev_asid)) {
         return FW_INVALID_PARAM;
     }
     return snp_init(fw, flags & INIT_EX_RMP, flags & INIT_EX_LIST,
-                    fw_get_addr(c->b + 8));
+                    fw_get_addr(c->b + 8), asids);
 }
 
 /* Pages that the hypervisor finds out later it will never give to a guest */
@@ -291,6 +304,8 @@ static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
     /* [FW-VLEK-GONE] */
     fw_vlek_delete(fw);
     fw->snp_inited = false;
+    fw->hidden_asids = 0;
+    fw->port.hide(fw->port.opaque, 0);
     fw->port.rmp_changed(fw->port.opaque, 0, 0);
     return FW_SUCCESS;
 }
@@ -348,8 +363,12 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
     out[3] = (fw->rmp_inited ? STATUS_RMP_INIT : 0) |
              (fw->alias_checked ? STATUS_NO_ALIAS : 0);
     fw_put(out + 4, 4, fw->cfg.build);
+    /* [FW-FEATURES] */
     fw_put(out + 8, 4, fw->config_flags |
-                       (fw->vlek_loaded ? STATUS_VLEK : 0));
+           (fw->vlek_loaded ? STATUS_VLEK : 0) |
+           (fw_features(fw) ? STATUS_FEATURES : 0) |
+           (fw->cfg.hiding ? STATUS_CAN_HIDE : 0) |
+           (fw->hidden_asids ? STATUS_HIDES : 0));
     fw_put(out + 12, 4, guest_count(fw));
     fw_put(out + 16, 8, fw->cfg.tcb);
     fw_put(out + 24, 8, fw_reported_tcb(fw));

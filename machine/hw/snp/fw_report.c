@@ -11,6 +11,7 @@
 #include "fw_msg.h"
 
 #define INFO_SMT          (1u << 0)
+#define INFO_HIDES        (1u << 4)
 #define INFO_NO_ALIAS     (1u << 5)
 #define KEY_AUTHOR        (1u << 0)
 #define KEY_MASKED        (1u << 1)
@@ -94,6 +95,7 @@ static void fill(const SnpFw *fw, const SnpFwGuest *g, const FwReportReq *q,
     fw_put(r->signature_algo, 4, FW_SIG_P384);
     fw_put(r->current_tcb, 8, cfg->tcb);
     fw_put(r->platform_info, 8, (cfg->smt ? INFO_SMT : 0) |
+                                (fw->hidden_asids ? INFO_HIDES : 0) |
                                 (fw->alias_checked ? INFO_NO_ALIAS : 0));
     fw_put(r->key_info, 4, (g->author_key ? KEY_AUTHOR : 0) |
                            key_info(fw, q));

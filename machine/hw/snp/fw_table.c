@@ -182,6 +182,7 @@ void snp_fw_reset(SnpFw *fw)
 
     /* [RESET-KEYS] what guests leave in memory is ciphertext for ever */
     port.drop_keys(port.opaque);
+    port.hide(port.opaque, 0);
     memset(fw, 0, sizeof(*fw));
     fw->port = port;
     fw->cfg = cfg;

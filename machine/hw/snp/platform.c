@@ -175,6 +175,13 @@ static void port_drop_keys(void *opaque)
     }
 }
 
+static void port_hide(void *opaque, uint32_t asids)
+{
+    SnpPlatform *p = opaque;
+
+    snp_view_hide(&p->view, asids);
+}
+
 static void port_encrypt(void *opaque, uint32_t asid, uint64_t spa, void *buf,
                          size_t len)
 {
@@ -486,6 +493,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .wbinvd_done = port_wbinvd_done,
         .load_key = port_load_key,
         .drop_keys = port_drop_keys,
+        .hide = port_hide,
         .encrypt = port_encrypt,
         .decrypt = port_decrypt,
         .rmp_changed = port_rmp_changed,

@@ -117,23 +117,41 @@ bool snp_view_drop_keys(SnpView *v)
     return any;
 }
 
-bool snp_view_enciphered(const SnpView *v, uint64_t spa)
+/* [MEM-HIDDEN] */
+static bool hidden(const SnpView *v, uint32_t asid)
 {
-    return __atomic_load_n(&v->key[owner(v, spa)], __ATOMIC_RELAXED);
+    return asid && asid <= __atomic_load_n(&v->hidden, __ATOMIC_RELAXED);
 }
 
-/* Within a page */
-static bool read_part(SnpView *v, uint64_t spa, uint8_t *buf, size_t len)
+bool snp_view_enciphered(const SnpView *v, uint64_t spa)
+{
+    uint32_t asid = owner(v, spa);
+
+    return hidden(v, asid) || __atomic_load_n(&v->key[asid], __ATOMIC_RELAXED);
+}
+
+void snp_view_hide(SnpView *v, uint32_t asids)
+{
+    __atomic_store_n(&v->hidden, asids, __ATOMIC_RELAXED);
+}
+
+/* Within a page; @look: as those see it from whom it may be hidden */
+static bool read_part(SnpView *v, uint64_t spa, uint8_t *buf, size_t len,
+                      bool look)
 {
     uint64_t page_at = spa - offset(spa);
     const SnpCipher *c;
+    uint32_t asid;
     uint8_t *page;
 
     rmp_lock(v->rmp);
     page = v->map(v->opaque, page_at);
     if (page) {
-        c = v->key[owner(v, spa)];
-        if (c) {
+        asid = owner(v, spa);
+        c = v->key[asid];
+        if (look && hidden(v, asid)) {
+            memset(buf, 0xff, len);
+        } else if (c) {
             unsigned first = offset(spa) / CIPHER_BLOCK;
             unsigned n = (offset(spa) + len - 1) / CIPHER_BLOCK - first + 1;
             uint8_t blocks[RMP_PAGE_SIZE];
@@ -151,7 +169,8 @@ static bool read_part(SnpView *v, uint64_t spa, uint8_t *buf, size_t len)
     return page;
 }
 
-bool snp_view_read(SnpView *v, uint64_t spa, void *buf, size_t len)
+static bool read_all(SnpView *v, uint64_t spa, void *buf, size_t len,
+                     bool look)
 {
     uint8_t *to = buf;
 
@@ -159,7 +178,7 @@ bool snp_view_read(SnpView *v, uint64_t spa, void *buf, size_t len)
         size_t n = RMP_PAGE_SIZE - offset(spa);
 
         n = n < len ? n : len;
-        if (!read_part(v, spa, to, n)) {
+        if (!read_part(v, spa, to, n, look)) {
             return false;
         }
         spa += n;
@@ -167,6 +186,16 @@ bool snp_view_read(SnpView *v, uint64_t spa, void *buf, size_t len)
         len -= n;
     }
     return true;
+}
+
+bool snp_view_read(SnpView *v, uint64_t spa, void *buf, size_t len)
+{
+    return read_all(v, spa, buf, len, false);
+}
+
+bool snp_view_look(SnpView *v, uint64_t spa, void *buf, size_t len)
+{
+    return read_all(v, spa, buf, len, true);
 }
 
 static void crypt_blocks(SnpView *v, uint32_t asid, uint64_t spa, void *buf,

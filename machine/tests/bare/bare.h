@@ -176,5 +176,6 @@ void suite_rmpread(void);
 void suite_tlb(void);
 void suite_device(void);
 void suite_features(void);
+void suite_hiding(void);
 
 #endif

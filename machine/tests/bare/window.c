@@ -360,6 +360,8 @@ const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
 
 /* ---- bringing SNP up ---- */
 
+uint16_t init_hide;
+
 static uint32_t init_ex(void)
 {
     static struct {
@@ -369,7 +371,8 @@ static uint32_t init_ex(void)
             uint32_t pages, rsvd;
         } range[NSPOTS];
     } list __attribute__((aligned(4096)));
-    uint64_t c[8] = { 3, (uint64_t)&list };     /* INIT_RMP, a list */
+    /* INIT_RMP, a list; that ciphertext is to be hidden */
+    uint64_t c[8] = { 3 | !!init_hide << 3, (uint64_t)&list, init_hide };
 
     list.n = NSPOTS;
     for (int i = 0; i < NSPOTS; i++) {

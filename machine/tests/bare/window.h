@@ -22,6 +22,9 @@ enum { KEEP_GCTX, KEEP_GCTX_OTHER, KEEP_VMSA = 8, KEEP_IMAGE = 64 };
  */
 void window_init(void);
 
+/* Before that: ASIDs whose ciphertext is to be hidden, 1 to this; 0: of none */
+extern uint16_t init_hide;
+
 /*
  * Is the table what the model says? Every entry of every region is looked at:
  * one that the model has not touched since has to be bit for bit as before. If

@@ -167,6 +167,8 @@ typedef struct SnpFwPort {
     void (*load_key)(void *opaque, uint32_t asid,
                      const uint8_t key[CIPHER_KEY_LEN]);
     void (*drop_keys)(void *opaque);
+    /* What guests of the ASIDs 1 to @asids have shows as ones; 0: of none */
+    void (*hide)(void *opaque, uint32_t asids);
     /* Plaintext of an ASID to what memory without its key is, and back: pages */
     void (*encrypt)(void *opaque, uint32_t asid, uint64_t spa, void *buf,
                     size_t len);
@@ -195,6 +197,7 @@ typedef struct SnpFwConfig {
     uint32_t fms;                       /* CPUID Fn0000_0001 EAX */
     bool smt;
     uint32_t tsc_khz;                   /* 0: there is no secure TSC */
+    bool hiding;                        /* ciphertext can be hidden */
     uint64_t tcb;
     /* what a reset keeps of SNP_COMMIT: at most the current ones */
     uint64_t committed_tcb;
@@ -292,6 +295,7 @@ typedef struct SnpFw {
     bool snp_inited;
     bool rmp_inited;            /* since reset */
     bool alias_checked;         /* the same, and there are none */
+    uint32_t hidden_asids;      /* 1 to this are SNP's; 0: nothing is hidden */
     uint64_t next_id;
     uint8_t mem_key[CIPHER_KEY_LEN];    /* of the firmware's own pages */
     uint64_t mitigated;         /* of cfg.mitigations, those in force */

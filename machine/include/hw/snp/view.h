@@ -32,6 +32,9 @@
  * whoever changes owners or keys with encryption on sees to it that no other
  * CPU runs until it has flushed ([MEM-ALONE], in insn.c and amd_psp.c).
  *
+ * With ciphertext hidden nobody is shown what DRAM would hold of a guest's
+ * page, but ones. The firmware is (snp_view_read).
+ *
  * Nothing here reaches QEMU but through the callbacks. spa is in bytes.
  */
 #ifndef HW_SNP_VIEW_H
@@ -47,6 +50,7 @@ typedef struct SnpViewStats {
 
 typedef struct SnpView {
     Rmp *rmp;
+    uint32_t hidden;        /* ASIDs 1 to this one: outsiders read ones */
     bool off;               /* nothing is enciphered; the RMP tells nobody */
     void *opaque;
     /*
@@ -84,9 +88,14 @@ bool snp_view_drop_keys(SnpView *v);
 /* Do others than its owner see something else than RAM? */
 bool snp_view_enciphered(const SnpView *v, uint64_t spa);
 
+/* From the next look on; whoever has a translation cached is not told. */
+void snp_view_hide(SnpView *v, uint32_t asids);
+/* What a CPU or device gets that is an outsider; as snp_view_read(), or ones */
+bool snp_view_look(SnpView *v, uint64_t spa, void *buf, size_t len);
+
 /*
- * As outsiders see it: @len bytes at any @spa. False: not all of it is memory;
- * @buf then has what is.
+ * As outsiders see it, with nothing hidden: @len bytes at any @spa. False: not
+ * all of it is memory; @buf then has what is.
  */
 bool snp_view_read(SnpView *v, uint64_t spa, void *buf, size_t len);
 

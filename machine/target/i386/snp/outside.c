@@ -27,7 +27,7 @@ static uint64_t outside_read(void *opaque, hwaddr addr, unsigned size)
     uint8_t buf[8] = { 0 };
 
     if (p) {
-        snp_view_read(&p->view, addr, buf, size);
+        snp_view_look(&p->view, addr, buf, size);
     }
     return ldn_le_p(buf, size);
 }
