@@ -81,8 +81,9 @@ def sections(ovmf):
             SECTIONS[_le(ovmf, row + 8, 4)]
 
 
-def vmsa(reset, signature):
-    """The first state of a vCPU, which starts at the address @reset."""
+def vmsa(reset, signature, features=0):
+    """The first state of a vCPU, which starts at the address @reset.
+    features: SEV_FEATURES beside SNP's own."""
     page = bytearray(PAGE)
 
     def put(at, n, value):
@@ -107,14 +108,14 @@ def vmsa(reset, signature):
             (0x170, 8, 2), (0x178, 8, reset & 0xFFFF),  # RFLAGS, RIP
             (0x268, 8, 0x0007040600070406),             # PAT
             (0x310, 8, signature),                      # RDX
-            (0x3B0, 8, 1),                              # SEV_FEATURES
+            (0x3B0, 8, 1 | features),                   # SEV_FEATURES
             (0x3E8, 8, 1),                              # XCR0
             (0x408, 4, 0x1F80), (0x410, 2, 0x37F)):     # MXCSR, FCW
         put(at, n, value)
     return bytes(page)
 
 
-def launch(ovmf, smp, model="EPYC-v4"):
+def launch(ovmf, smp, model="EPYC-v4", features=0):
     """48 bytes: what SNP_LAUNCH_FINISH finds."""
     d = Digest()
     flash = (1 << 32) - len(ovmf)
@@ -126,5 +127,5 @@ def launch(ovmf, smp, model="EPYC-v4"):
     others = _le(guid_table(ovmf)[RESET_BLOCK], 0, 4)
     for cpu in range(smp):
         d.page(VMSA, VMSA_GPA, vmsa(others if cpu else 0xFFFFFFF0,
-                                    SIGNATURES[model]))
+                                    SIGNATURES[model], features))
     return d.value

@@ -10,7 +10,7 @@ import time
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
                  kernels, machine, observe, paths, platform, rules, say,
-                 sources, stamp, traced)
+                 selftests, sources, stamp, traced)
 from lab import digest as launch_digest
 
 QEMU_INSIDE = "usr/bin/qemu-system-x86_64"
@@ -37,6 +37,7 @@ class Request:
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
     snp: bool = True            # False: the machine as an ordinary computer
+    features: int = 0           # SEV_FEATURES of the guest, beside SNP's own
     psp: tuple = ()             # more properties of its secure processor
     host_smp: int = 2
     host_memory: str = "3G"
@@ -165,6 +166,11 @@ def _script(req, files):
         ovmf = "/lab/ovmf.fd"
     argv = guest.command(req.smp, req.memory, req.kind, qemu,
                          ovmf) + extra
+    if req.features:
+        # stock QEMU 10.0 has no option for it
+        files["features.so"] = selftests.preload()
+        argv = ["env", "LD_PRELOAD=/lab/features.so",
+                f"VMSA_FEATURES={req.features:#x}", *argv]
     files["launch"] = paths.LAB / "hostfs" / "launch"
     return (f"KIND={req.kind}\n"
             f"QEMU_FILE={shlex.quote(file)}\nOVMF_FILE={shlex.quote(ovmf)}\n"
@@ -338,7 +344,8 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
         if req.kind == "snp" and result.ended != "fatal":
             ovmf = req.ovmf or hostimage.ROOT / OVMF_INSIDE
             checks += judge.measured(before, after, launch_digest.launch(
-                pathlib.Path(ovmf).read_bytes(), req.smp))
+                pathlib.Path(ovmf).read_bytes(), req.smp,
+                features=req.features))
         if _ours(req) and result.ended != "fatal" and \
                 (req.kind != "plain" or judge.said(result, "audit-before")):
             checks += judge.audits(before, after, result)

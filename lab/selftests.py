@@ -14,6 +14,9 @@ KVM = "tools/testing/selftests/kvm"
 PARTS = ("Makefile", "Kbuild", "Kconfig", "arch", "include", "scripts",
          "tools", "usr")
 
+FEATURES = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror",
+            paths.LAB / "vmsa_features.c")
+
 # Tests that do not compile in a source package as it is.
 UNBUILDABLE = {"host.ours": {"dirty_log_test", "steal_time"}}
 
@@ -109,12 +112,19 @@ def with_features(built, test):
     where = TOP / "features"
     where.mkdir(parents=True, exist_ok=True)
     objects = sorted(built.glob("lib/*.o")) + sorted(built.glob("lib/x86/*.o"))
-    source = paths.LAB / "vmsa_features.c"
-    say.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-no-pie",
-             "-s", "-pthread", "-Wl,--wrap=ioctl", source,
-             built / "x86" / f"{test}.o", *objects, "-o", where / test],
-            f"selftests-features-{test}")
+    say.run([*FEATURES, "-static", "-no-pie", "-s", "-pthread",
+             "-Wl,--wrap=ioctl", built / "x86" / f"{test}.o", *objects, "-o",
+             where / test], f"selftests-features-{test}")
     return where / test
+
+
+def preload():
+    """What gives a VMM's guests SEV_FEATURES in the same way (LD_PRELOAD)."""
+    out = TOP / "features" / "preload.so"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    say.run([*FEATURES, "-DPRELOAD", "-shared", "-fPIC", "-o", out, "-ldl"],
+            "selftests-features-preload")
+    return out
 
 
 def _headers(tree, where, log, step=None):

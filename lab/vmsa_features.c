@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Linked around an unmodified test's ioctl(): SEV-ES and SNP guests that it
- * makes get SEV_FEATURES as well, bits 63:0 of the number in the environment's
- * VMSA_FEATURES, as a VMM asks for them (KVM_SEV_INIT2's vmsa_features). What
- * KVM does not offer it refuses. The feature that is of SNP only (Secure TSC)
- * is asked for SNP guests only.
+ * Linked around an unmodified test's ioctl(), or loaded before an unmodified
+ * VMM's libraries (-DPRELOAD): SEV-ES and SNP guests that it makes get
+ * SEV_FEATURES as well, those of the number in the environment's VMSA_FEATURES,
+ * as newer VMMs ask for them (KVM_SEV_INIT2's vmsa_features). What KVM does not
+ * offer it refuses. The feature that is of SNP only (Secure TSC) is asked for
+ * SNP guests only.
  */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,12 +30,21 @@ struct init {
 	uint64_t vmsa_features;
 };
 
-int __real_ioctl(int fd, unsigned long request, void *arg);
-int __wrap_ioctl(int fd, unsigned long request, ...);
+#ifdef PRELOAD
+#define OURS ioctl
+#define THEIRS (*(ioctl_fn *)dlsym(RTLD_NEXT, "ioctl"))
+typedef int ioctl_fn(int fd, unsigned long request, ...);
+#else
+#define OURS __wrap_ioctl
+#define THEIRS __real_ioctl
+int __real_ioctl(int fd, unsigned long request, ...);
+#endif
+
+int OURS(int fd, unsigned long request, ...);
 
 static unsigned long type;		/* of the VM made last */
 
-int __wrap_ioctl(int fd, unsigned long request, ...)
+int OURS(int fd, unsigned long request, ...)
 {
 	const char *text = getenv("VMSA_FEATURES");
 	struct command *cmd;
@@ -53,5 +65,5 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 			more &= ~SNP_ONLY;
 		((struct init *)(uintptr_t)cmd->data)->vmsa_features |= more;
 	}
-	return __real_ioctl(fd, request, arg);
+	return THEIRS(fd, request, arg);
 }

@@ -7,10 +7,11 @@ where the machine has put it."""
 import re
 import subprocess
 
-from lab import counts, host, judge, kernels, machine, rmp, selftests
+from lab import (counts, host, judge, kernels, machine, rmp, run, selftests,
+                 sources)
 from lab.cases import Case, CaseFailed
 from lab.cases.kvm_selftests import SEV, SEV_DEBUG, SMT
-from lab.cases.plain import judged
+from lab.cases.plain import explain, judged
 
 NEWEST = "debian-backports"
 SMOKE = "sev_smoke_test"
@@ -186,6 +187,29 @@ def refused():
     return said.group()
 
 
+STATUS = "SEV: Status: SEV SEV-ES SEV-SNP DebugSwap SecureTSC"
+
+
+def featured():
+    """The newest stock kernel as guest, too: a second vCPU's VMSA is the
+    guest's own, with the clock that the firmware told it of."""
+    k = kernels.get(NEWEST)
+    verdict = run.go(run.Request(
+        host=NEWEST, smp=2, cpu="turin", name="cpu.turin.features",
+        features=FEATURES, guest_kernel=k.vmlinuz,
+        guest_modules=sources.unpacked(f"host.{NEWEST}"), timeout=1200))
+    if not verdict.ok():
+        raise CaseFailed(explain(verdict))
+    text = verdict.result.logs["guest"].read_text(errors="replace")
+    stats = verdict.summary["counts"]
+    differences(
+        status=(STATUS in text, True),
+        # each entry, of the guest's own VMSA too; TSC_INFO was answered
+        features=(list(stats["sev-features"]), [hex(FEATURES | 1)]),
+        asked=(counts.firmware(stats, "SNP_GUEST_REQUEST") > 0, True))
+    return f"{len(verdict.checks)} checks, {STATUS}"
+
+
 def guest(cpu, full):
     name = f"cpu.{cpu}.guest"
     return Case(name, f"the newest stock host on {cpu} hosts the stock SNP "
@@ -214,5 +238,10 @@ CASES = [
          "ciphertext, says that it does, splits the ASIDs for SNP and SEV-ES, "
          "and passes its own test of SEV, SEV-ES and SNP guests", hides,
          order=44, inputs=("machine",)),
+    Case("cpu.turin.features", "the newest stock host on Turin hosts a guest "
+         "of the newest stock kernel with debug swap and a secure TSC, "
+         "launched by stock QEMU: it says so, has asked the firmware for its "
+         "clock, and all of snp.* holds", featured, order=46,
+         inputs=("machine",)),
     guest("genoa", True), guest("turin", False),
 ]
