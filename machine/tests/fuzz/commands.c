@@ -219,7 +219,12 @@ static void check_guests(void)
             bound[s->asid] = true;
         }
     }
+    MUST(view.hidden == fw.hidden_asids && fw.hidden_asids < MIN_SEV &&
+         (fw.snp_inited || !fw.hidden_asids), "ASIDs to %u are hidden",
+         fw.hidden_asids);
     for (unsigned i = 1; i <= FW_MAX_ASID; i++) {
+        MUST(!snp[i] || !fw.hidden_asids || i <= fw.hidden_asids,
+             "ASID %u has an SNP guest that is not hidden", i);
         MUST(!bound[i] || !fw.asid_dirty[i], "ASID %u bound and dirty", i);
         MUST(!snp[i] || view.key[i], "ASID %u has a guest and no key", i);
     }
@@ -529,6 +534,8 @@ static void begin(uint8_t how)
         }
     }
     MUST(!ktap_failed, "the set-up itself");
+    fw.cfg.hiding = true;
+    fw.cfg.tsc_khz = 1000000;
     hook();
     forged = false;
     bad_writes = 0;
