@@ -812,6 +812,8 @@ static const Change changes[] = {
       .w = { CB(0x18, 8, NOWHERE) } },
     { ON(SNP_ACTIVATE_EX, INVALID_PARAM, "ACTIVATE-EX-CPU"),
       .w = { MEM(LIST + 4, 4, 2) } },
+    { ON(SNP_ACTIVATE_EX, INVALID_ASID, "ASID-HIDE"),
+      .w = { CB(0x10, 4, 6), FW(hidden_asids, 5) } },
     { ON(SNP_ACTIVATE_EX, INVALID_ASID, "ASID-RANGE"),
       .w = { CB(0x10, 4, MIN_SEV) } },
     { ON(SNP_ACTIVATE_EX, ASID_OWNED, "ASID-OWNED"), .f = asid_owned },
