@@ -128,12 +128,16 @@ static void test_lengths(void)
     CHECK(got(8, 4) == CERT && got(24, 4) == 3 * CERT, "as long as it is");
 }
 
-static void test_new_keys(void)
+static void new_keys(bool with_chip)
 {
     uint8_t was[4 * CERT];
     const uint8_t *cek = mem + CHAIN + 2 * CERT;
 
-    start();
+    power_on();
+    if (with_chip) {
+        chip();
+    }
+    init_sev(false);
     export();
     memcpy(was, mem + PDH, CERT);
     memcpy(was + CERT, mem + CHAIN, 3 * CERT);
@@ -162,6 +166,12 @@ static void test_new_keys(void)
           memcmp(was + 20, mem + PDH + 20, 48) &&
           !memcmp(was + 3 * CERT, cek, CERT) && whole_chain(),
           "as from the factory");
+}
+
+static void test_new_keys(void)
+{
+    new_keys(true);
+    new_keys(false);
 }
 
 static void import(uint32_t want, const char *what)

@@ -122,9 +122,10 @@ static bool make_once(SnpFw *fw)
     if (!id.made) {
         if (fw->cfg.nvceks) {
             chip_pair(fw, &id.cek);
-        } else {
+        } else if (!id.has_cek) {
             random_pair(fw, &id.cek);
         }
+        id.has_cek = true;
         ok = new_platform(fw, &id);
         if (ok) {
             fw->identity = id;
@@ -141,8 +142,16 @@ bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out)
 
 uint32_t fw_sev_factory_reset(SnpFw *fw, FwBuf *c)
 {
+    SnpFwIdentity *id = &fw->identity;
+    P384Pair cek = id->cek;
+    bool has_cek = id->has_cek;
+
     (void)c;
-    explicit_bzero(&fw->identity, sizeof(fw->identity));
+    explicit_bzero(id, sizeof(*id));
+    /* [FW-FACTORY-RESET-CEK] it is the chip's, and the chip is the same */
+    id->cek = cek;
+    id->has_cek = has_cek;
+    explicit_bzero(&cek, sizeof(cek));
     return FW_SUCCESS;
 }
 

@@ -275,6 +275,7 @@ typedef struct SevFwGuest {     /* handle: index + 1 */
 /* Who SEV's platform is, and whose; not the TCB's, not a guest's */
 typedef struct SnpFwIdentity {
     bool made;                  /* the rest is there */
+    bool has_cek;               /* the chip's is, whatever of the rest */
     bool owned;                 /* by somebody outside */
     uint8_t major, minor;       /* the API's when it was made */
     uint32_t oca_algo;
