@@ -213,6 +213,50 @@ static void test_live(void)
     CHECK(fw.mitigated == 6, "verified");
 }
 
+/* Back to what is committed, but not below what a guest was promised */
+static void test_guests(void)
+{
+    static const struct { uint8_t major, minor; bool ok; } abis[] = {
+        { 1, 55, true }, { 1, 56, true }, { 1, 57, false }, { 2, 0, false },
+        { 0, 99, true },
+    };
+
+    for (unsigned i = 0; i < sizeof(abis) / sizeof(abis[0]); i++) {
+        guest(G_INIT);
+        chip();
+        put_image(2, 58, 30, TCB, 0);
+        download_ex(false, FW_SUCCESS, "newer");
+        arg_launch_start();
+        put(8, 8, 0x30000 | abis[i].major << 8 | abis[i].minor);
+        expect(SNP_LAUNCH_START, FW_SUCCESS, "launch");
+        put_image(1, 56, 30, TCB, 0);
+        download_ex(false, abis[i].ok ? FW_SUCCESS : FW_SHUTDOWN_REQUIRED,
+                    "older");
+        put_image(2, 58, 29, TCB, 0);
+        download_ex(true, FW_SUCCESS, "the same version's");
+    }
+    for (unsigned i = 0; i < 64; i += 8) {
+        guest(G_INIT);
+        chip();
+        put_image(1, 56, 30, TCB + (1ull << i), 0);
+        download_ex(false, FW_SUCCESS, "a part higher");
+        put_image(1, 55, 22, TCB, 0);
+        download_ex(false, FW_SUCCESS, "and back: nothing was launched");
+        put_image(1, 56, 30, TCB + (1ull << i), 0);
+        download_ex(false, FW_SUCCESS, "a part higher");
+        arg_launch_start();
+        expect(SNP_LAUNCH_START, FW_SUCCESS, "launch");
+        put_image(1, 55, 22, TCB, 0);
+        download_ex(false, FW_SHUTDOWN_REQUIRED, "below a guest's launch");
+        put_image(1, 55, 22, TCB + (1ull << i), 0);
+        download_ex(false, FW_SUCCESS, "as at its launch");
+        put(0, 8, GCTX);
+        expect(SNP_DECOMMISSION, FW_SUCCESS, "the guest goes");
+        put_image(1, 55, 22, TCB, 0);
+        download_ex(false, FW_SUCCESS, "and back");
+    }
+}
+
 static void test_activate_ex(void)
 {
     for (unsigned n = 0; n <= 4; n++) {
@@ -254,6 +298,7 @@ int main(void)
         { "download: no way back", test_versions },
         { "download: what is committed", test_commits },
         { "download: while guests run", test_live },
+        { "download: what guests were promised", test_guests },
         { "activate: some core complexes", test_activate_ex },
     };
 

@@ -278,9 +278,8 @@ static void good(unsigned id)
         put(8, 4, 160);
         break;
     case SNP_DOWNLOAD_FIRMWARE_EX:
-        power_on();
+        guest(G_LAUNCH);
         chip();
-        init_snp();
         put_image(1, 55, 22, TCB, 0);
         arg_download_ex(false);
         break;
@@ -652,6 +651,8 @@ static const Change changes[] = {
       .w = { CB(0x14, 4, 2) } },
     { ON(SNP_DOWNLOAD_FIRMWARE_EX, SHUTDOWN_REQUIRED, "DOWNLOAD-EX-LIVE"),
       .f = cold_image },
+    { ON(SNP_DOWNLOAD_FIRMWARE_EX, SHUTDOWN_REQUIRED, "DOWNLOAD-EX-GUESTS"),
+      .w = { FW(guests[0].policy, 0x200) } },
 #define KEYS(cmd) \
     { ON(cmd, HWERROR_PLATFORM, "CRYPTO"), .f = break_crypto }
     KEYS(SEV_PEK_GEN),

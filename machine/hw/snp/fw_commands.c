@@ -561,7 +561,8 @@ const FwCommand fw_commands[] = {
     BUFFER(24, "0 length 4, 4 rsvd 4, 8 image 8, 10 image_len 4, 14 flags 4"),
     .errors = ERRORS(E(INVALID_LEN, "DOWNLOAD-EX-LEN"),
                      E(INVALID_PARAM, "DOWNLOAD-EX-RSVD"), E_IMAGE,
-                     E(SHUTDOWN_REQUIRED, "DOWNLOAD-EX-LIVE")),
+                     E(SHUTDOWN_REQUIRED, "DOWNLOAD-EX-LIVE"),
+                     E(SHUTDOWN_REQUIRED, "DOWNLOAD-EX-GUESTS")),
     .effect = "the version is the image's; flag 0: and committed",
     .run = fw_snp_download_firmware_ex,
 }, {

@@ -110,6 +110,26 @@ uint32_t fw_sev_download_firmware(SnpFw *fw, FwBuf *c)
     return status;
 }
 
+/*
+ * Can all guests go on with that: does it speak the version that their policies
+ * want at least, is no part of its TCB version below that of their launch?
+ */
+static bool guests_agree(const SnpFw *fw, const FwImage *image)
+{
+    unsigned abi = image->major << 8 | image->minor;
+
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        const SnpFwGuest *g = &fw->guests[i];
+
+        if (g->used && g->state != SNP_GUEST_INIT &&
+            ((g->policy & 0xffff) > abi ||
+             !fw_tcb_within(g->launch_tcb, fw_get(image->tcb, 8)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 uint32_t fw_snp_download_firmware_ex(SnpFw *fw, FwBuf *c)
 {
     uint32_t flags = fw_get(c->b + 0x14, 4);
@@ -131,6 +151,10 @@ uint32_t fw_snp_download_firmware_ex(SnpFw *fw, FwBuf *c)
     }
     /* [FW-DOWNLOAD-EX-LIVE] */
     if (fw->snp_inited && (image.flags & IMAGE_COLD)) {
+        return FW_SHUTDOWN_REQUIRED;
+    }
+    /* [FW-DOWNLOAD-EX-GUESTS] */
+    if (!guests_agree(fw, &image)) {
         return FW_SHUTDOWN_REQUIRED;
     }
     install(fw, &image, flags & DOWNLOAD_COMMIT);
