@@ -42,7 +42,7 @@ static SnpView view;
 static bool in_the_clear;       /* from power_on(): nothing is enciphered */
 static SnpFw fw, old_fw;
 static bool cpus_ready, wbinvd_done, list_iommu, aliased;
-static unsigned random_at, bad_writes, armed, changed, logged;
+static unsigned random_at, kept_at, bad_writes, armed, changed, logged;
 
 /* Memory, of which no two pages are one piece */
 static inline bool port_ok(uint64_t spa, size_t len)
@@ -140,6 +140,18 @@ static inline void port_random(void *o, void *buf, size_t len)
     }
 }
 
+/* Another sequence, which goes on over resets */
+static inline void port_random_kept(void *o, void *buf, size_t len)
+{
+    uint8_t *p = buf;
+
+    (void)o;
+    while (len--) {
+        *p++ = 0x35 + kept_at * 29 + (kept_at >> 8) * 7;
+        kept_at++;
+    }
+}
+
 static inline bool port_ready(void *o, const char **why)
 {
     (void)o;
@@ -200,6 +212,7 @@ static inline void power_on(void)
 {
     static const SnpFwPort port = {
         .read = port_read, .write = port_write, .random = port_random,
+        .random_kept = port_random_kept,
         .load_key = port_load_key, .drop_keys = port_drop_keys,
         .hide = port_hide,
         .encrypt = port_encrypt, .decrypt = port_decrypt,
@@ -235,7 +248,7 @@ static inline void power_on(void)
     snp_view_init(&view);
     cpus_ready = wbinvd_done = true;
     list_iommu = aliased = false;
-    random_at = bad_writes = armed = changed = logged = 0;
+    random_at = kept_at = bad_writes = armed = changed = logged = 0;
     snp_fw_init(&fw, &rmp, &port, &cfg);
     random_at = 0;      /* tests compute with what comes next */
 }

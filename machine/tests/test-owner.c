@@ -174,6 +174,27 @@ static void test_new_keys(void)
     new_keys(false);
 }
 
+/* Random numbers that begin anew with a reset bring no key back. */
+static void test_after_reset(void)
+{
+    uint8_t was[4 * CERT];
+
+    start();
+    export();
+    memcpy(was, mem + PDH, CERT);
+    memcpy(was + CERT, mem + CHAIN, 3 * CERT);
+    snp_fw_reset(&fw);
+    random_at = 0;          /* as when it was made */
+    init_sev(false);
+    expect(SEV_PEK_GEN, FW_SUCCESS, "another PEK");
+    export();
+    CHECK(memcmp(was + 20, mem + PDH + 20, 48), "the PDH of old");
+    CHECK(memcmp(was + CERT + 20, mem + CHAIN + 20, 48), "the PEK of old");
+    CHECK(memcmp(was + 2 * CERT + 20, mem + CHAIN + CERT + 20, 48),
+          "the owner of old");
+    CHECK(whole_chain(), "chain");
+}
+
 static void import(uint32_t want, const char *what)
 {
     arg_import();
@@ -306,6 +327,7 @@ int main(void)
         { "owner: certificates", test_chain },
         { "owner: lengths", test_lengths },
         { "owner: new keys", test_new_keys },
+        { "owner: new keys after a reset", test_after_reset },
         { "owner: an owner", test_owner },
     };
 

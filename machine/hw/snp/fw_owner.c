@@ -34,7 +34,8 @@ static void random_pair(SnpFw *fw, P384Pair *out)
 {
     uint8_t seed[P384_RANDOM_LEN];
 
-    fw->port.random(fw->port.opaque, seed, sizeof(seed));
+    /* [FW-IDENTITY-RANDOM] */
+    fw->port.random_kept(fw->port.opaque, seed, sizeof(seed));
     p384_make(seed, out);
     explicit_bzero(seed, sizeof(seed));
 }

@@ -114,9 +114,12 @@ static bool port_write(void *opaque, uint64_t spa, const void *buf,
     return true;
 }
 
-static void port_random(void *opaque, void *buf, size_t len)
+enum { DRAW_GUEST, DRAW_KEPT };
+
+/* With a seed: blocks of two sequences that have none in common */
+static void draw(const SnpPlatform *p, uint64_t kind, uint64_t *count,
+                 void *buf, size_t len)
 {
-    SnpPlatform *p = opaque;
     uint8_t *out = buf;
 
     if (!p->seed) {
@@ -124,16 +127,32 @@ static void port_random(void *opaque, void *buf, size_t len)
         return;
     }
     while (len) {
-        uint64_t in[2] = { cpu_to_le64(p->seed),
-                           cpu_to_le64(p->random_count++) };
+        uint64_t in[3] = { cpu_to_le64(p->seed), cpu_to_le64((*count)++),
+                           cpu_to_le64(kind) };
         uint8_t block[SHA384_LEN];
         size_t n = MIN(len, sizeof(block));
 
-        sha384(in, sizeof(in), block);
+        /* guests' as ever: of seed and count */
+        sha384(in, sizeof(in) - (kind == DRAW_GUEST ? sizeof(in[2]) : 0),
+               block);
         memcpy(out, block, n);
         out += n;
         len -= n;
     }
+}
+
+static void port_random(void *opaque, void *buf, size_t len)
+{
+    SnpPlatform *p = opaque;
+
+    draw(p, DRAW_GUEST, &p->random_count, buf, len);
+}
+
+static void port_random_kept(void *opaque, void *buf, size_t len)
+{
+    SnpPlatform *p = opaque;
+
+    draw(p, DRAW_KEPT, &p->kept_count, buf, len);
 }
 
 static bool port_cpus_ready(void *opaque, const char **why)
@@ -487,6 +506,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .read = port_read,
         .write = port_write,
         .random = port_random,
+        .random_kept = port_random_kept,
         .cpus_ready = port_cpus_ready,
         .has_cpu = port_has_cpu,
         .wbinvd_arm = port_wbinvd_arm,
@@ -552,6 +572,7 @@ void snp_platform_unrealize(SnpPlatform *p)
 
 void snp_platform_reset(SnpPlatform *p)
 {
+    /* not kept_count: what it made is still there */
     p->random_count = 0;
     snp_fw_reset(&p->fw);
     if (p->rmp.segment_shift) {

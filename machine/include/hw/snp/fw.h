@@ -12,7 +12,7 @@
  *
  * Commands are the rows of fw_commands.c; those without a handler there answer
  * INVALID_COMMAND. Options of a command that are not implemented (migration
- * agents, sessions with an owner's key) answer UNSUPPORTED.
+ * agents, keys that SEV guests share) answer UNSUPPORTED.
  *
  * SNP firmware ABI (56860) 1.55; SEV API (55766) 0.24. Addresses are system
  * physical, in bytes; a C-bit in them is ignored.
@@ -156,6 +156,8 @@ typedef struct SnpFwPort {
     bool (*read)(void *opaque, uint64_t spa, void *buf, size_t len);
     bool (*write)(void *opaque, uint64_t spa, const void *buf, size_t len);
     void (*random)(void *opaque, void *buf, size_t len);
+    /* The same for what stays over a reset: it does not begin anew with it */
+    void (*random_kept)(void *opaque, void *buf, size_t len);
     /* SNP_EN and MFDM set, VM_HSAVE_PA 0, one RMP on all CPUs? */
     bool (*cpus_ready)(void *opaque, const char **why);
     /* Is there a CPU of this APIC id? */

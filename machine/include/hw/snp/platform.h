@@ -19,7 +19,8 @@ typedef struct SnpPlatform {
     SnpFw fw;
     SnpView view;
     uint64_t seed;              /* 0: real randomness */
-    uint64_t random_count;
+    uint64_t random_count;      /* blocks drawn since reset, with a seed */
+    uint64_t kept_count;        /* and of what a reset leaves, since start */
     bool rmpread;               /* the instruction is there */
     bool opaque_rmp;            /* see Rmp.opaque; with rmpread only */
     bool allowed_features;      /* VMCBs say what SEV_FEATURES there may be */
