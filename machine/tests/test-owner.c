@@ -201,6 +201,88 @@ static void import(uint32_t want, const char *what)
     expect(SEV_PEK_CERT_IMPORT, want, what);
 }
 
+/* What is beside an owner's numbers, signed or not */
+static void test_beside(void)
+{
+    static const struct { unsigned from, to, step; } oca[] = {
+        { 0, 4, 1 }, { 6, 8, 1 }, { 68, 92, 1 }, { 140, 164, 1 },
+        { 164, 0x414, 79 },
+    }, sig[] = {
+        { 8 + 48, 8 + 72, 1 }, { 80 + 48, 80 + 72, 1 }, { 152, 520, 61 },
+    };
+    uint8_t good[512];
+
+    start();
+    ask_csr();
+    for (unsigned n = 0; n < sizeof(oca) / sizeof(oca[0]); n++) {
+        for (unsigned i = oca[n].from; i < oca[n].to; i += oca[n].step) {
+            owner_signs(2);
+            mem[OCA + i] ^= 0x40;
+            owner_sig(mem + OCA, 0, 2);
+            import(FW_INVALID_CERTIFICATE, "a certificate, signed");
+        }
+    }
+    owner_signs(2);
+    for (unsigned n = 0; n < sizeof(sig) / sizeof(sig[0]); n++) {
+        for (unsigned i = sig[n].from; i < sig[n].to; i += sig[n].step) {
+            mem[OCA + 0x414 + i] ^= 1;
+            import(FW_BAD_SIGNATURE, "the OCA's signature");
+            mem[OCA + 0x414 + i] ^= 1;
+            mem[CSR + 0x61c + i] ^= 1;
+            import(FW_BAD_SIGNATURE, "the PEK's signature");
+            mem[CSR + 0x61c + i] ^= 1;
+        }
+    }
+    arg_import();
+    put(0, 8, NOWHERE);
+    expect(SEV_PEK_CERT_IMPORT, FW_INVALID_ADDRESS, "no PEK");
+    for (int d = -1; d < 2; d += 2) {
+        arg_import();
+        put(24, 4, CERT + d);
+        expect(SEV_PEK_CERT_IMPORT, FW_INVALID_LEN, "the owner's length");
+    }
+    /* the second place counts, whatever is in the first */
+    owner_sig(mem + OCA, 1, 2);
+    memcpy(good, mem + CSR + 0x61c + 8, sizeof(good));
+    mem[OCA + 0x41c] ^= 1;
+    owner_sig(mem + CSR, 0, 2);
+    mem[CSR + 0x41c] ^= 1;
+    import(FW_SUCCESS, "good ones behind bad ones");
+    export();
+    CHECK(!memcmp(good, mem + CHAIN + 0x41c, sizeof(good)), "the good one");
+}
+
+/* An owner whose digest is SHA-384: key_b */
+static void test_owner_384(void)
+{
+    P384Point pub;
+    P384Sig sig;
+
+    start();
+    ask_csr();
+    owner_signs(0x102);
+    p384_public(key_b, &pub);
+    memcpy(mem + OCA + 20, pub.x, 48);
+    memcpy(mem + OCA + 92, pub.y, 48);
+    import(FW_BAD_SIGNATURE, "the other owner's");
+    p384_sign(key_b, mem + OCA, 0x414, &sig);
+    memcpy(mem + OCA + 0x41c, sig.r, 48);
+    memcpy(mem + OCA + 0x41c + 72, sig.s, 48);
+    import(FW_BAD_SIGNATURE, "the PEK by the other owner");
+    p384_sign(key_b, mem + CSR, 0x414, &sig);
+    memcpy(mem + CSR + 0x624, sig.r, 48);
+    memcpy(mem + CSR + 0x624 + 72, sig.s, 48);
+    import(FW_SUCCESS, "SHA-384");
+    CHECK(owner_flag(), "owned");
+    export();
+    CHECK(le(mem + CHAIN + 0x414, 4) == 0x1001 &&
+          le(mem + CHAIN + 0x418, 4) == 0x102, "and says so");
+    memcpy(sig.r, mem + CHAIN + 0x41c, 48);
+    memcpy(sig.s, mem + CHAIN + 0x41c + 72, 48);
+    CHECK(p384_verify(&pub, mem + CHAIN, 0x414, &sig), "the PEK");
+    CHECK(!memcmp(mem + CHAIN + CERT, mem + OCA, CERT), "the owner's");
+}
+
 static void test_owner(void)
 {
     uint8_t pdh[CERT], csr[CERT];
@@ -227,8 +309,9 @@ static void test_owner(void)
         import(FW_INVALID_CERTIFICATE, "another PEK");
         mem[CSR + i] ^= 1 << i % 8;
         mem[OCA + i] ^= 1 << i % 8;
-        import(i < 4 || (i >= 8 && i < 20) ? FW_INVALID_CERTIFICATE
-                                           : FW_BAD_SIGNATURE, "another OCA");
+        import(i == 4 || i == 5 || (i >= 20 && i < 68) ||
+               (i >= 92 && i < 140) ? FW_BAD_SIGNATURE
+                                    : FW_INVALID_CERTIFICATE, "another OCA");
     }
     for (unsigned i = 0; i < 48; i += 5) {
         memcpy(mem + CSR, csr, CERT);
@@ -329,6 +412,8 @@ int main(void)
         { "owner: new keys", test_new_keys },
         { "owner: new keys after a reset", test_after_reset },
         { "owner: an owner", test_owner },
+        { "owner: beside its numbers", test_beside },
+        { "owner: an owner with SHA-384", test_owner_384 },
     };
 
     return run_with_keys(cases, sizeof(cases) / sizeof(cases[0]));

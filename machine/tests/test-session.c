@@ -60,7 +60,17 @@ static void test_start(void)
             expect(SEV_LAUNCH_START, FW_INVALID_LEN, "length");
         }
     }
-    for (unsigned i = 8; i < 20; i++) {
+    for (unsigned i = 0; i < 2; i++) {
+        owner_begins(4);
+        arg_session(4);
+        put(i ? 0x18 : 8, 8, NOWHERE);
+        expect(SEV_LAUNCH_START, FW_INVALID_ADDRESS, "no memory");
+    }
+    for (unsigned i = 0; i < 0x414; i += i < 164 ? 1 : 71) {
+        /* the API's version, and numbers */
+        if (i == 4 || i == 5 || (i >= 20 && i < 68) || (i >= 92 && i < 140)) {
+            continue;
+        }
         owner_begins(4);
         mem[DH + i] ^= 0x20;
         arg_session(4);

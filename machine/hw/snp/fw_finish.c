@@ -13,25 +13,6 @@
 #define FINISH_AUTHOR_KEY (1u << 1)
 #define FINISH_NO_VCEK    (1u << 2)
 
-/* A little-endian number; false: wider than P-384's */
-static bool narrow(const uint8_t in[72], uint8_t out[P384_LEN])
-{
-    memcpy(out, in, P384_LEN);
-    return fw_all_zero(in + P384_LEN, 72 - P384_LEN);
-}
-
-static bool get_signature(const FwSignature *in, P384Sig *out)
-{
-    return narrow(in->r, out->r) && narrow(in->s, out->s) &&
-           fw_all_zero(in->rsvd, sizeof(in->rsvd));
-}
-
-static bool get_key(const FwPublicKey *in, P384Point *out)
-{
-    return fw_get(in->curve, 4) == FW_CURVE_P384 && narrow(in->x, out->x) &&
-           narrow(in->y, out->y) && fw_all_zero(in->rsvd, sizeof(in->rsvd));
-}
-
 /* May this guest be the one that the block speaks of? */
 static uint32_t check_id_block(const SnpFwGuest *g, const FwIdBlock *b,
                                const FwIdAuth *a, bool author)
@@ -46,17 +27,17 @@ static uint32_t check_id_block(const SnpFwGuest *g, const FwIdBlock *b,
         !fw_all_zero(a->rsvd_8, sizeof(a->rsvd_8)) ||
         !fw_all_zero(a->rsvd_644, sizeof(a->rsvd_644)) ||
         !fw_all_zero(a->rsvd_c84, sizeof(a->rsvd_c84)) ||
-        !get_key(&a->id_key, &id_key) ||
-        (author && !get_key(&a->author_key, &author_key))) {
+        !fw_get_point(&a->id_key, &id_key) ||
+        (author && !fw_get_point(&a->author_key, &author_key))) {
         return FW_INVALID_PARAM;
     }
     /* [FW-ID-SIGNATURE] */
-    if (!get_signature(&a->block_sig, &sig) ||
+    if (!fw_get_sig(&a->block_sig, &sig) ||
         !p384_verify(&id_key, b, sizeof(*b), &sig)) {
         return FW_BAD_SIGNATURE;
     }
     /* [FW-ID-AUTHOR] */
-    if (author && (!get_signature(&a->id_key_sig, &sig) ||
+    if (author && (!fw_get_sig(&a->id_key_sig, &sig) ||
                    !p384_verify(&author_key, &a->id_key, sizeof(a->id_key),
                                 &sig))) {
         return FW_BAD_SIGNATURE;

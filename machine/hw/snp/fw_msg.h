@@ -254,6 +254,8 @@ typedef struct FwCert {
     } sig[2];
 } FwCert;
 
+#define FW_CERT_VERSION    1u
+
 PIN_SIZE(FwCert, 2084);
 PIN(FwCert, usage, 0x08);
 PIN(FwCert, key, 0x10);
@@ -308,6 +310,28 @@ PIN(FwMitigations, failure, 0x10);
 
 #define FW_SIG_P384        1u       /* ECDSA P-384 with SHA-384 */
 #define FW_CURVE_P384      2u
+
+/* A little-endian number; false: wider than P-384's */
+static inline bool fw_get_narrow(const uint8_t in[72], uint8_t out[P384_LEN])
+{
+    memcpy(out, in, P384_LEN);
+    return fw_all_zero(in + P384_LEN, 72 - P384_LEN);
+}
+
+/* False: what is beside the numbers is not zero */
+static inline bool fw_get_sig(const FwSignature *in, P384Sig *out)
+{
+    return fw_get_narrow(in->r, out->r) && fw_get_narrow(in->s, out->s) &&
+           fw_all_zero(in->rsvd, sizeof(in->rsvd));
+}
+
+/* The same, or of another curve */
+static inline bool fw_get_point(const FwPublicKey *in, P384Point *out)
+{
+    return fw_get(in->curve, 4) == FW_CURVE_P384 &&
+           fw_get_narrow(in->x, out->x) && fw_get_narrow(in->y, out->y) &&
+           fw_all_zero(in->rsvd, sizeof(in->rsvd));
+}
 
 /*
  * One message, decrypted, in; its answer, to be encrypted, out. Sizes are

@@ -23,7 +23,6 @@
 #define ALGO_ECDSA_256    2u
 #define ALGO_ECDH_256     3u
 #define ALGO_ECDSA_384    0x102u
-#define CERT_VERSION      1u
 
 #define BODY_LEN          offsetof(FwCert, sig)
 #define CHAIN_LEN         (3 * sizeof(FwCert))      /* PEK, OCA, CEK */
@@ -57,7 +56,7 @@ static void body(const SnpFwIdentity *id, uint32_t usage, uint32_t algo,
                  const P384Point *pub, FwCert *c)
 {
     memset(c, 0, sizeof(*c));
-    fw_put(c->version, 4, CERT_VERSION);
+    fw_put(c->version, 4, FW_CERT_VERSION);
     c->major = id->major;
     c->minor = id->minor;
     fw_put(c->usage, 4, usage);
@@ -260,31 +259,31 @@ uint32_t fw_sev_pdh_cert_export(SnpFw *fw, FwBuf *c)
 static bool is_oca(const FwCert *c)
 {
     uint32_t algo = fw_get(c->algo, 4);
+    P384Point pub;
 
-    return fw_get(c->version, 4) == CERT_VERSION &&
+    return fw_get(c->version, 4) == FW_CERT_VERSION &&
+           fw_all_zero(c->rsvd_6, sizeof(c->rsvd_6)) &&
            fw_get(c->usage, 4) == USAGE_OCA &&
            (algo == ALGO_ECDSA_256 || algo == ALGO_ECDSA_384) &&
-           fw_get(c->key.curve, 4) == FW_CURVE_P384;
+           fw_get_point(&c->key, &pub);
 }
 
-/* Did the owner sign it, in either of its places? */
+/* Did the owner sign it, in either of its places? @oca is_oca() */
 static bool signed_by_oca(const FwCert *c, const FwCert *oca, P384Sig *sig)
 {
     uint32_t algo = fw_get(oca->algo, 4);
     P384Point pub;
 
-    memcpy(pub.x, oca->key.x, sizeof(pub.x));
-    memcpy(pub.y, oca->key.y, sizeof(pub.y));
+    fw_get_point(&oca->key, &pub);
     for (unsigned i = 0; i < 2; i++) {
-        if (fw_get(c->sig[i].usage, 4) != USAGE_OCA ||
-            fw_get(c->sig[i].algo, 4) != algo) {
-            continue;
+        if (fw_get(c->sig[i].usage, 4) == USAGE_OCA &&
+            fw_get(c->sig[i].algo, 4) == algo &&
+            fw_get_sig(&c->sig[i].sig, sig) &&
+            (algo == ALGO_ECDSA_256
+             ? p384_verify_256(&pub, c, BODY_LEN, sig)
+             : p384_verify(&pub, c, BODY_LEN, sig))) {
+            return true;
         }
-        memcpy(sig->r, c->sig[i].sig.r, sizeof(sig->r));
-        memcpy(sig->s, c->sig[i].sig.s, sizeof(sig->s));
-        return algo == ALGO_ECDSA_256
-               ? p384_verify_256(&pub, c, BODY_LEN, sig)
-               : p384_verify(&pub, c, BODY_LEN, sig);
     }
     return false;
 }

@@ -57,11 +57,11 @@ void fw_session_keys(const uint8_t *z, size_t len, const uint8_t nonce[16],
 /* Is it what owners talk to a PDH with? Owners sign theirs for nobody. */
 static bool owner_point(const FwCert *c, P384Point *out)
 {
-    memcpy(out->x, c->key.x, sizeof(out->x));
-    memcpy(out->y, c->key.y, sizeof(out->y));
-    return fw_get(c->usage, 4) == CERT_PDH &&
+    return fw_get(c->version, 4) == FW_CERT_VERSION &&
+           fw_all_zero(c->rsvd_6, sizeof(c->rsvd_6)) &&
+           fw_get(c->usage, 4) == CERT_PDH &&
            fw_get(c->algo, 4) == CERT_ECDH_256 &&
-           fw_get(c->key.curve, 4) == FW_CURVE_P384;
+           fw_get_point(&c->key, out);
 }
 
 static bool open_session(const FwSession *s, const uint8_t z[P384_LEN],
