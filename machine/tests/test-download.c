@@ -213,6 +213,24 @@ static void test_live(void)
     CHECK(fw.mitigated == 6, "verified");
 }
 
+static void test_reserved(void)
+{
+    power_on();
+    chip();
+    put_image(1, 55, 22, TCB, 0);
+    for (unsigned i = 0; i < 32; i++) {
+        arg_download_ex(false);
+        put(4, 4, 1u << i);
+        expect(SNP_DOWNLOAD_FIRMWARE_EX, FW_INVALID_PARAM, "reserved word");
+        if (i) {
+            arg_download_ex(false);
+            put(0x14, 4, 1u << i);
+            expect(SNP_DOWNLOAD_FIRMWARE_EX, FW_INVALID_PARAM, "a flag");
+        }
+    }
+    download_ex(false, FW_SUCCESS, "none of them");
+}
+
 /* Back to what is committed, but not below what a guest was promised */
 static void test_guests(void)
 {
@@ -298,6 +316,7 @@ int main(void)
         { "download: no way back", test_versions },
         { "download: what is committed", test_commits },
         { "download: while guests run", test_live },
+        { "download: reserved bits", test_reserved },
         { "download: what guests were promised", test_guests },
         { "activate: some core complexes", test_activate_ex },
     };
