@@ -52,6 +52,7 @@ static bool signed_by(const P384Key *key, const uint8_t *r)
 static void test_load(void)
 {
     static const char *wrong[] = { "", "no key", "-----BEGIN EC PRIVATE KEY" };
+    uint8_t text[384] = { 0 };
 
     attested();
     CHECK(!announced(), "none at first");
@@ -73,6 +74,13 @@ static void test_load(void)
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         wrap_vlek(wrong[i], TCB);
         load(FW_INVALID_KEY, wrong[i]);
+    }
+    memcpy(text, pem_b, strlen(pem_b));
+    for (unsigned i = strlen(pem_b) + 1; i < 384; i++) {
+        text[i] = 1;
+        wrap_bytes(text, TCB);
+        load(FW_INVALID_KEY, "more behind the key");
+        text[i] = 0;
     }
     wrap_vlek(pem_b, TCB - 1);
     load(FW_INVALID_PARAM, "of a lower version");

@@ -124,6 +124,7 @@ static void derive(const SnpFw *fw, const SnpFwGuest *g, const FwKeyReq *q,
         root = loaded;
     }
     kdf(root, "SNP derived key", &k, sizeof(k), key);
+    explicit_bzero(loaded, sizeof(loaded));
 }
 
 bool fw_msg_key(SnpFw *fw, SnpFwGuest *g, unsigned vmpck, const void *req,

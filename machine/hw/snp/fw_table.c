@@ -187,6 +187,7 @@ void snp_fw_reset(SnpFw *fw)
     fw->port = port;
     fw->cfg = cfg;
     fw->identity = identity;
+    explicit_bzero(&identity, sizeof(identity));
     fw->rmp = rmp;
     fw->next_id = 1;
     fw->port.random(fw->port.opaque, fw->mem_key, sizeof(fw->mem_key));

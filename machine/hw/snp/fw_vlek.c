@@ -17,7 +17,11 @@
 
 static P384Key *load(const uint8_t text[FW_VLEK_LEN])
 {
-    return p384_load(text, strnlen((const char *)text, FW_VLEK_LEN));
+    size_t len = strnlen((const char *)text, FW_VLEK_LEN);
+
+    /* what is behind it counts in keys that are derived: nothing */
+    return fw_all_zero(text + len, FW_VLEK_LEN - len) ? p384_load(text, len)
+                                                      : NULL;
 }
 
 /* False: not what was wrapped for this chip */
@@ -35,11 +39,36 @@ static bool unwrap(const SnpFw *fw, const FwHashstick *h,
     return ok;
 }
 
+/* @text is left with the key */
+static uint32_t take(SnpFw *fw, const FwHashstick *h,
+                     uint8_t text[FW_VLEK_LEN])
+{
+    P384Key *key;
+
+    /* [FW-VLEK-AUTH] without a secret nothing is meant for this chip */
+    if (!fw->cfg.nvceks || !unwrap(fw, h, text)) {
+        return FW_BAD_MEASUREMENT;
+    }
+    /* [FW-VLEK-TCB] */
+    if (fw_get(h->tcb, 8) != fw_reported_tcb(fw)) {
+        return FW_INVALID_PARAM;
+    }
+    /* [FW-VLEK-KEY] */
+    key = load(text);
+    if (!key) {
+        return FW_INVALID_KEY;
+    }
+    p384_free(key);
+    memcpy(fw->vlek, text, FW_VLEK_LEN);
+    fw->vlek_loaded = true;
+    return FW_SUCCESS;
+}
+
 uint32_t fw_snp_vlek_load(SnpFw *fw, FwBuf *c)
 {
     uint8_t text[FW_VLEK_LEN];
     FwHashstick h;
-    P384Key *key;
+    uint32_t status;
 
     /* [FW-VLEK-LEN] */
     if (fw_get(c->b, 4) != VLEK_LOAD_LEN) {
@@ -58,23 +87,9 @@ uint32_t fw_snp_vlek_load(SnpFw *fw, FwBuf *c)
         !fw_all_zero(h.rsvd_198, sizeof(h.rsvd_198))) {
         return FW_INVALID_PARAM;
     }
-    /* [FW-VLEK-AUTH] without a secret nothing is meant for this chip */
-    if (!fw->cfg.nvceks || !unwrap(fw, &h, text)) {
-        return FW_BAD_MEASUREMENT;
-    }
-    /* [FW-VLEK-TCB] */
-    if (fw_get(h.tcb, 8) != fw_reported_tcb(fw)) {
-        return FW_INVALID_PARAM;
-    }
-    /* [FW-VLEK-KEY] */
-    key = load(text);
-    if (!key) {
-        return FW_INVALID_KEY;
-    }
-    p384_free(key);
-    memcpy(fw->vlek, text, sizeof(fw->vlek));
-    fw->vlek_loaded = true;
-    return FW_SUCCESS;
+    status = take(fw, &h, text);
+    explicit_bzero(text, sizeof(text));
+    return status;
 }
 
 void fw_vlek_delete(SnpFw *fw)
