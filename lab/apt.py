@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from lab import paths, say, stamp
+from lab import lock, paths, say, stamp
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -62,6 +62,7 @@ def env():
     return out
 
 
+@lock.alone
 def configure():
     """Path of the configuration, written anew if it is of other suites or of
     another directory than this one; the lists are read again then."""
@@ -125,6 +126,7 @@ def have_lists():
     return any(paths.APT.glob("lists/*InRelease"))
 
 
+@lock.alone
 def update():
     with say.Step("read the lists of Debian's packages") as step:
         try:

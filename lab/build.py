@@ -1,27 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What needs what before anything runs."""
 
-import contextlib
-import fcntl
 import shutil
 
-from lab import (guest, hostimage, kernels, linux, machine, needs, paths,
-                 say)
+from lab import (guest, hostimage, kernels, linux, lock, machine, needs,
+                 paths, say)
 
 ROOM = 20 << 30
-
-
-@contextlib.contextmanager
-def lock():
-    """One build at a time in out/; runs may be as many as fit."""
-    paths.OUT.mkdir(parents=True, exist_ok=True)
-    with open(paths.OUT / "lock", "w") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            with say.Step("wait for the other lab/snp that builds here"):
-                fcntl.flock(f, fcntl.LOCK_EX)
-        yield
 
 
 def prepare():
@@ -55,7 +40,7 @@ def the_guest():
 
 def parts(names, pristine=False):
     prepare()
-    with lock():
+    with lock.building():
         _parts(names, pristine)
 
 

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 
-from lab import needs, paths, say, stamp
+from lab import lock, needs, paths, say, stamp
 
 PRODUCT = "Milan"           # lab/platform.py's processor
 NAME = "Milan-B1"
@@ -166,6 +166,7 @@ def vlek_name(tcb):
     return f"vlek-{tcb:016x}"
 
 
+@lock.alone
 def make(seed="1", tcbs=(TCB, LOWER)):
     """Returns the directory of the chip of this seed, made if it is not
     there: chip-id, secret, firmware-key, vcek-TCB.pem (the machine reads

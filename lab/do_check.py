@@ -6,7 +6,11 @@ import shutil
 import time
 import traceback
 
-from lab import build, cases, ktap, paths, record, say
+from lab import build, cases, jobs, ktap, lock, paths, record, say
+
+# Cases of a lower order take seconds, and run one after another: what they
+# find wrong would fail the others in many words.
+BESIDE = 40
 
 
 def options(p):
@@ -16,6 +20,9 @@ def options(p):
     p.add_argument("--full", action="store_true",
                    help="the cases that take hours, too; what passed with "
                    "the same inputs before is not run again")
+    p.add_argument("--jobs", type=int, default=jobs.default(), metavar="N",
+                   help="run N cases that boot hosts side by side (default: "
+                   "%(default)s, by this computer's cores and memory)")
     p.add_argument("--again", action="store_true",
                    help="with --full: run it all again")
 
@@ -48,35 +55,50 @@ def _keep_logs(case, since):
     return where
 
 
+def _attempt(case):
+    """(outcome, seconds, text) of a case."""
+    begin, since = time.monotonic(), time.time()
+    outcome, text = "passed", ""
+    try:
+        text = case.run() or ""
+    except cases.Skip as e:
+        outcome, text = "skipped", str(e)
+    except (cases.CaseFailed, say.Failed, say.Stop) as e:
+        outcome, text = "failed", str(e)
+    except Exception:           # a case's own fault ends that case alone
+        outcome, text = "failed", traceback.format_exc(limit=-3)
+    seconds = time.monotonic() - begin
+    if outcome == "failed":
+        text = f"logs: {paths.shown(_keep_logs(case, since))}\n{text}"
+    return outcome, seconds, text
+
+
 def do(args):
+    if args.jobs < 1:
+        raise say.Stop(f"--jobs {args.jobs}: no case would run",
+                       "give 1 or more")
     todo = choose(args.case, args.full)
     build.prepare()
     if not args.case:
-        with build.lock():
+        with lock.building():
             build.lay(["machine", "linux"])
     report = ktap.Report(len(todo))
     kept = record.Record()
+    fresh = []
     for case in todo:
         before = args.full and not args.again and kept.has(case)
         if before:
             report.case(case.name, "passed", before["seconds"],
                         f"recorded: {before['text'] or 'passed'}")
             continue
+        fresh.append(case)
         if args.full:
             kept.forget(case)
-        begin, since = time.monotonic(), time.time()
-        outcome, text = "passed", ""
-        try:
-            text = case.run() or ""
-        except cases.Skip as e:
-            outcome, text = "skipped", str(e)
-        except (cases.CaseFailed, say.Failed, say.Stop) as e:
-            outcome, text = "failed", str(e)
-        except Exception:       # a case's own fault ends that case alone
-            outcome, text = "failed", traceback.format_exc(limit=-3)
-        seconds = time.monotonic() - begin
-        if outcome == "failed":
-            text = (f"logs: {paths.shown(_keep_logs(case, since))}\n{text}")
+    for case, result in jobs.run(
+            fresh, _attempt, args.jobs,
+            lambda case: case.alone or case.order < BESIDE):
+        outcome, seconds, text = result or (
+            "failed", 0, "its process ended without a word")
         report.case(case.name, outcome, seconds, text)
         if args.full and outcome == "passed":
             kept.note(case, seconds, text)

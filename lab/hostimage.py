@@ -3,7 +3,7 @@
 
 import shutil
 
-from lab import apt, image, needs, paths, say, sources, stamp
+from lab import apt, image, lock, needs, paths, say, sources, stamp
 
 TOP = paths.OUT / "host"
 ROOT = TOP / "root"
@@ -19,6 +19,7 @@ def _key():
     return stamp.digest(INCLUDE, want, "2")
 
 
+@lock.alone
 def build():
     """Builds the image if lab/versions asks for another QEMU or OVMF."""
     if stamp.current("host.image", _key(), IMAGE, LIST):

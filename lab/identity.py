@@ -4,6 +4,7 @@ lab/versions; the file's is taken from inside the .deb."""
 
 import hashlib
 import json
+import os
 import subprocess
 import tarfile
 
@@ -24,7 +25,7 @@ def packaged(role, inside):
             cache = {}
         if key not in cache:
             cache[key] = _extract(deb, inside)
-            tmp = CACHE.with_suffix(".tmp")
+            tmp = CACHE.with_suffix(f".{os.getpid()}")
             tmp.write_text(json.dumps(cache, indent=1))
             tmp.replace(CACHE)
         if cache[key]:

@@ -7,7 +7,7 @@ import pathlib
 import stat
 import subprocess
 
-from lab import paths, say, sources, stamp
+from lab import lock, paths, say, sources, stamp
 
 
 def ext4(tree, image, log, spare=16 << 20):
@@ -88,6 +88,7 @@ class Cpio:
         tmp.replace(path)
 
 
+@lock.alone
 def initramfs(out, init, modules, names, directories=()):
     """An archive with busybox, an init script, and the modules of these names
     with all they need, which `modules/order` lists in the order to load

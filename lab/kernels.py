@@ -3,7 +3,7 @@
 
 import pathlib
 
-from lab import image, paths, say, sources, stamp
+from lab import image, lock, paths, say, sources, stamp
 
 STOCK = ("debian-13", "debian-backports")
 # ours-debug: with KASAN, lockdep and the like.
@@ -32,6 +32,7 @@ class Kernel:
         where.mkdir(parents=True, exist_ok=True)
         return where
 
+    @lock.alone
     def modules_image(self):
         """ext4 image whose top directory is <release>/."""
         where = self.slug() / "modules.ext4"

@@ -6,7 +6,7 @@ import pathlib
 import re
 import shutil
 
-from lab import image, kernels, paths, say, sources, stamp, tree
+from lab import image, kernels, lock, paths, say, sources, stamp, tree
 
 TOP = paths.OUT / "linux"
 PRISTINE = TOP / "source"
@@ -54,6 +54,7 @@ class Build:
                               row.package)
 
 
+@lock.alone
 def unpack():
     row = sources.rows("host.ours")[0]
     key = stamp.digest(row)
@@ -78,6 +79,7 @@ def overlay():
     return [(paths.ROOT / p, p) for p in PARTS if (paths.ROOT / p).is_dir()]
 
 
+@lock.alone
 def lay():
     """Our files and hooks in the source, none if one hook does not fit. No
     kernel that was built before a change counts as built."""
@@ -87,6 +89,7 @@ def lay():
             stamp.clear(f"linux.{Build(flavour).name}")
 
 
+@lock.alone
 def build(flavour="", pristine=False):
     """Builds what is out of date. Returns the kernels.Kernel."""
     b = Build(flavour, pristine)

@@ -4,7 +4,7 @@
 import os
 import shutil
 
-from lab import paths, say, sources, stamp, tree
+from lab import lock, paths, say, sources, stamp, tree
 
 TOP = paths.OUT / "machine"
 SERIES = paths.ROOT / "machine/patches"
@@ -30,6 +30,7 @@ class Machine:
         return "pristine QEMU" if self.pristine else "SNP machine"
 
 
+@lock.alone
 def unpack():
     """The Debian source, Debian's own patches applied; nothing of ours."""
     where = TOP / "source"
@@ -67,11 +68,13 @@ def firmware():
     return dirs
 
 
+@lock.alone
 def lay():
     """Our files and hooks in the source, none if one hook does not fit."""
     tree.Tree(unpack(), Machine().src, overlay(), SERIES).sync()
 
 
+@lock.alone
 def build(pristine=False):
     """Builds what is out of date. Returns the Machine."""
     m = Machine(pristine)

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from lab import apt, say
+from lab import apt, lock, say
 
 PACKAGES = {
     "fetch and unpack": ["debian-archive-keyring", "dpkg-dev", "patch",
@@ -41,6 +41,7 @@ def fuzzer():
     install(FUZZER)
 
 
+@lock.alone
 def install(packages=None):
     """Installs what is missing, of these or of what builds need, from the
     machine's own sources."""

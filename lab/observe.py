@@ -47,6 +47,7 @@ DUMPED = {"guest: power-off": "guest"}
 MARKS = 64                      # that are recorded of a run
 WAIT = 20                       # seconds for another asker to be done
 GREETING = 5                    # seconds for the machine to say hello
+ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)   # ask a process to end
 
 
 def moment_file(moment):
@@ -94,12 +95,13 @@ def asking(where):
 def interrupted():
     """A signal that asks this process to end is an exception, once: what is
     stopped goes on before the process ends."""
-    def handler(number, _frame):
-        signal.signal(number, signal.SIG_IGN)
+    def handler(_number, _frame):
+        for one in ENDS:
+            signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     kept = {n: signal.signal(n, handler)
-            for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+            for n in ENDS}
     try:
         yield
     finally:

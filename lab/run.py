@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
-                 kernels, machine, observe, paths, platform, rules, say,
+                 kernels, lock, machine, observe, paths, platform, rules, say,
                  selftests, sources, stamp, traced)
 from lab import digest as launch_digest
 
@@ -195,7 +195,7 @@ def stage(req):
     """Checks the request and builds what is out of date."""
     check(req)
     build.prepare()
-    with build.lock():
+    with lock.building():
         build.lay(["machine"] * (not req.machine and not req.pristine) +
                   ["linux"] * _ours(req))
         binary = _machine(req)

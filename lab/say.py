@@ -12,6 +12,9 @@ import time
 from lab import paths
 
 
+PLAIN = False           # lines even on a terminal: another writes there, too
+
+
 class Stop(Exception):
     """The request cannot be served: one line, exit status 2."""
 
@@ -42,7 +45,7 @@ class Step:
     def __init__(self, title, out=None, quiet=0):
         self.title = title
         self.out = out or sys.stderr
-        self.tty = self.out.isatty()
+        self.tty = self.out.isatty() and not PLAIN
         self.begin = self.told = time.monotonic()
         self.quiet = quiet
         self.last = 0.0

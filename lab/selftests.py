@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 
-from lab import linux, paths, say, sources, stamp
+from lab import linux, lock, paths, say, sources, stamp
 
 TOP = paths.OUT / "selftests"
 KVM = "tools/testing/selftests/kvm"
@@ -21,6 +21,7 @@ FEATURES = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror",
 UNBUILDABLE = {"host.ours": {"dirty_log_test", "steal_time"}}
 
 
+@lock.alone
 def build(role, only=()):
     """The tests of a kernel source package as it is. Returns the directory
     with the binaries. One that does not compile is not there. only: names
@@ -67,6 +68,7 @@ def _not_made(role):
             for t in re.findall(r"^make.*: (\S+)\] Error \d+$", text, re.M)}
 
 
+@lock.alone
 def ours(name):
     """A test of the host series that needs nothing of the library."""
     source = paths.ROOT / KVM / "x86_64" / f"{name}.c"
@@ -81,6 +83,7 @@ def ours(name):
     return where / name
 
 
+@lock.alone
 def with_library(built, name):
     """A test of the host series that needs a newer kernel's library. built:
     what build() returned, its library compiled. Any host runs the binary."""
@@ -106,6 +109,7 @@ def with_library(built, name):
     return where / name
 
 
+@lock.alone
 def with_features(built, test):
     """A newer kernel's test as it is, whose guests get the SEV_FEATURES that
     the environment's VMSA_FEATURES says. built: what build() returned."""
@@ -118,6 +122,7 @@ def with_features(built, test):
     return where / test
 
 
+@lock.alone
 def preload():
     """What gives a VMM's guests SEV_FEATURES in the same way (LD_PRELOAD)."""
     out = TOP / "features" / "preload.so"

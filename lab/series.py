@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 
-from lab import linux, paths, say, sources, tree
+from lab import linux, lock, paths, say, sources, tree
 
 TOP = paths.OUT / "series"
 GIT = TOP / "linux"
@@ -104,6 +104,7 @@ def _me():
     return text.splitlines()[:2]
 
 
+@lock.alone
 def make():
     """Builds out/series anew. Returns the number of patches."""
     plan = assign(entries(), new_files())

@@ -11,7 +11,7 @@ import collections
 import json
 import re
 
-from lab import apt, paths, say, stamp
+from lab import apt, lock, paths, say, stamp
 
 FILE = paths.LAB / "versions"
 FALLBACK = paths.OUT / "versions.fallback"
@@ -101,6 +101,7 @@ def _available(row):
     return fields is not None and fields.get("SHA256") == row.sha256
 
 
+@lock.alone
 def usable(role):
     """rows(), after making sure the archive has them; falls back if not."""
     want = rows(role)
@@ -127,8 +128,11 @@ def usable(role):
 def debs(role):
     """Paths of the role's .debs, fetched if they are not yet here."""
     here = [_cached(r) for r in rows(role)]
-    if all(here):
-        return here
+    return here if all(here) else _fetch(role)
+
+
+@lock.alone
+def _fetch(role):
     out = []
     for row in usable(role):
         path = _cached(row)
@@ -142,14 +146,24 @@ def debs(role):
     return out
 
 
+def _names(role):
+    return ",".join(f"{r.package}={r.version}={r.sha256}" for r in rows(role))
+
+
 def unpacked(role):
     """Directory with the role's .debs unpacked into it, one beside another."""
-    name = ",".join(f"{r.package}={r.version}={r.sha256}" for r in rows(role))
     where = paths.UNPACKED / role
-    if stamp.current(f"unpacked.{role}", name, where):
+    if stamp.current(f"unpacked.{role}", _names(role), where):
         return where
+    return _unpack(role, where)
+
+
+@lock.alone
+def _unpack(role, where):
     files = debs(role)
-    name = ",".join(f"{r.package}={r.version}={r.sha256}" for r in rows(role))
+    name = _names(role)
+    if stamp.current(f"unpacked.{role}", name, where):
+        return where            # made by whom this waited for
     stamp.clear(f"unpacked.{role}")
     with say.Step(f"unpack {role}") as step:
         apt.unpack(files[0], where, step)
@@ -160,6 +174,7 @@ def unpacked(role):
     return where
 
 
+@lock.alone
 def dsc(role):
     """Path of the role's .dsc, all its parts beside it."""
     def cached():

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 
-from lab import apt, needs, paths, say, sources, stamp
+from lab import apt, lock, needs, paths, say, sources, stamp
 
 TOP = paths.OUT / "go"
 ROLE = "verify.go-sev-guest"
@@ -34,6 +34,7 @@ def tool(name):
     return TOP / name
 
 
+@lock.alone
 def build():
     """Builds the tools if lab/versions asks for another version."""
     row = sources.rows(ROLE)[0]

@@ -27,6 +27,7 @@ class Case:
     run: Callable
     full: bool = False  # only in `check --full`
     order: int = 50     # fast ones first
+    alone: bool = False     # no other case may run beside it
     inputs: tuple = ("machine", "linux")    # see record.PARTS
     source: Any = None  # the file the case stands in
 

@@ -14,7 +14,7 @@ import shlex
 import tempfile
 
 from lab import (build, chip, digest, guest, host, hostimage, idblock, image,
-                 judge, kernels, machine, paths, verifier)
+                 judge, kernels, lock, machine, paths, verifier)
 from lab.cases import Case, CaseFailed
 
 OVMF = "usr/share/ovmf/OVMF.fd"
@@ -152,7 +152,7 @@ def printed(console):
 
 def run(name, host_name, smp):
     build.prepare()
-    with build.lock():
+    with lock.building():
         binary = machine.build().binary
         root = hostimage.build().parent / "root"
         verifier.build()

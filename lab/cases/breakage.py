@@ -93,7 +93,7 @@ def noticed(broken):
 def one(file):
     b = breakage.read(file)
     return Case(f"breakage.{b.name}", f"{b.breaks}: {b.case} fails for it",
-                lambda: noticed(b), full=True, order=70)
+                lambda: noticed(b), full=True, order=70, alone=True)
 
 
 CASES = [

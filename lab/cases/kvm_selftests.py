@@ -17,9 +17,9 @@ LIST61 = paths.LAB / "lists" / "kvm-selftests-6.1.tsv"
 SKIP = 4                        # KSFT_SKIP, a selftest's exit status
 OUTCOMES = ("pass", "skip", "fail", "timeout")
 
-# test: path below the selftests; pace: quick (in check), slow or alone (in
-# check-full; alone: the test measures time, and shares neither its host nor,
-# if it is to pass, the computer); limit: seconds; unpatched, machine: what it
+# test: path below the selftests; pace: quick, slow (minutes; has a host of its
+# own, that runs beside others' cases) or alone (in check-full: the test measures
+# time, and shares neither its host nor, if it is to pass, the computer); limit: seconds; unpatched, machine: what it
 # does on either. A reason that begins with this word: it measures time, too,
 # a busy computer gets a second try, and a failure is not asked to repeat.
 TIMED = "timed:"
@@ -371,14 +371,15 @@ CASES = [
          "SEV ones among them, do what the list says: nothing that passes on "
          "unpatched QEMU fails", lambda: listed("quick"), order=43,
          inputs=("machine",)),
+    Case("selftests.slow", "those of 6.12's KVM selftests that take minutes do "
+         "on Debian 13's kernel what the list says, too",
+         lambda: listed("slow"), order=40, inputs=("machine",)),
     Case("selftests.quick.self-check", "the same with every cached translation "
          "compared with the RMP", lambda: listed("quick", SELF_CHECK),
          full=True, order=60, inputs=("machine",)),
-    Case("selftests.slow", "the same for those that take minutes",
-         lambda: listed("slow"), full=True, order=60, inputs=("machine",)),
     Case("selftests.alone", "the same, and on unpatched QEMU, for those that "
          "measure time: by itself, and only an otherwise idle computer passes",
-         alone, full=True, order=62, inputs=("machine",)),
+         alone, full=True, order=62, alone=True, inputs=("machine",)),
     Case("selftests.unpatched", "the list says what the tests do on "
          "unpatched QEMU", unpatched, full=True, order=61, inputs=()),
     Case("selftests.sev.ours.debug", "the same on a kernel that checks itself "

@@ -96,5 +96,5 @@ def ready():
 
 CASES = [
     Case("lab.second", "getting ready for a second run builds nothing, and "
-         "needs no network", ready, order=49),
+         "needs no network", ready, order=49, alone=True),
 ]

@@ -14,8 +14,8 @@ import re
 import shlex
 import tempfile
 
-from lab import (build, chip, guest, host, hostimage, judge, kernels, machine,
-                 sevowner)
+from lab import (build, chip, guest, host, hostimage, judge, kernels, lock,
+                 machine, sevowner)
 from lab.cases import Case, CaseFailed
 from lab.sevowner import (BODY, CEK, LENGTH, NONE, OCA, PDH, PEK, signed,
                           vouches, word)
@@ -253,7 +253,7 @@ def boot(name, binary, script, files):
 
 def run():
     build.prepare()
-    with build.lock():
+    with lock.building():
         binary = machine.build().binary
         root = hostimage.build().parent / "root"
     firmware, nonce = (root / OVMF).read_bytes(), os.urandom(16)

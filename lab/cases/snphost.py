@@ -13,7 +13,7 @@ import shlex
 import tempfile
 
 from lab import (build, chip, guest, host, hostimage, identity, judge, kernels,
-                 machine, paths, sources, verifier)
+                 lock, machine, paths, sources, verifier)
 from lab.cases import Case, CaseFailed, attest
 
 ROLE = "host.snphost"
@@ -190,7 +190,7 @@ class Judge:
 
 def run_host(name, script, files, psp, timeout, before=""):
     build.prepare()
-    with build.lock():
+    with lock.building():
         binary = machine.build().binary
         hostimage.build()
         deb = sources.debs(ROLE)[0]

@@ -16,7 +16,8 @@ import sys
 import tempfile
 
 from lab import (apt, build, cli, do_check, do_update, hostimage, identity,
-                 image, linux, machine, needs, paths, run, say, sources)
+                 image, linux, lock, machine, needs, paths, run, say,
+                 sources)
 from lab.cases import Case, CaseFailed, lab_self
 
 
@@ -125,7 +126,7 @@ def before_builds():
             "build": lambda: build.parts(["machine", "linux", "host",
                                           "guest"]),
             "check": lambda: do_check.do(argparse.Namespace(
-                case=[], full=False, again=False))}
+                case=[], full=False, again=False, jobs=1))}
     bad = []
     for which in ("machine", "linux"):
         with tempfile.TemporaryDirectory() as tmp, \
@@ -136,8 +137,8 @@ def before_builds():
                     "-two", "-deux" if part == which else "-two"))
             for module, values in (
                     (paths, {"STAMPS": top / "stamp"}),
-                    (build, {"prepare": lambda: None, "memory": lambda _: None,
-                             "lock": contextlib.nullcontext}),
+                    (build, {"prepare": lambda: None, "memory": lambda _: None}),
+                    (lock, {"building": contextlib.nullcontext}),
                     (machine, {"TOP": top / "machine", "overlay": list,
                                "SERIES": top / "machine/patches",
                                "unpack": lambda: top / "machine/pristine"}),
