@@ -5,7 +5,6 @@ without our changes. Nothing is judged by it: it prints what it measured."""
 import dataclasses
 import json
 import os
-import pathlib
 import statistics
 
 from lab import kernels, observe, paths, run, say
@@ -73,9 +72,7 @@ def do(args):
     if args.runs < LEAST:
         raise say.Stop(f"{args.runs} runs tell nothing",
                        f"give --runs {LEAST} or more")
-    if args.json and not pathlib.Path(args.json).resolve().parent.is_dir():
-        raise say.Stop(f"--json: {args.json}: no such directory",
-                       "make it first")
+    say.may_write("--json", args.json)
     if os.getloadavg()[0] > BUSY:
         say.note("the computer does other work, too: what is measured now is "
                  "worth little")
@@ -92,8 +89,5 @@ def do(args):
         print(f"{key:8} {config.what:48} {spread(seconds[key])} s")
     for a, b, what in RATIOS:
         print(f"{a + '/' + b:16} {what:40} {spread(ratios[f'{a}/{b}'])}")
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as f:
-            json.dump({"host": args.host, "seconds": seconds,
-                       "ratios": ratios}, f, indent=1)
-            f.write("\n")
+    say.to_json(args.json, {"host": args.host, "seconds": seconds,
+                            "ratios": ratios})

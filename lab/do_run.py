@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lab/snp run"""
 
-import json
-import pathlib
 import sys
 
 from lab import counts, guest, kernels, paths, platform, run, say
@@ -77,14 +75,10 @@ def request(args, **more):
 
 
 def do(args):
-    if args.json and not pathlib.Path(args.json).resolve().parent.is_dir():
-        raise say.Stop(f"--json: {args.json}: no such directory",
-                       "make it first")
+    say.may_write("--json", args.json)
     verdict = run.go(request(args, timeout=args.timeout))
-    text = json.dumps(verdict.summary, indent=1) + "\n"
-    LAST.write_text(text)
-    if args.json:
-        pathlib.Path(args.json).write_text(text)
+    say.to_json(LAST, verdict.summary)
+    say.to_json(args.json, verdict.summary)
     show(verdict)
     return 0 if verdict.ok() else 1
 

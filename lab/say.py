@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the user sees: steps with elapsed time, failures with their log."""
 
+import json
 import os
 import pathlib
 import re
@@ -24,6 +25,18 @@ class Stop(Exception):
 
 class Failed(Exception):
     """Something that should have worked did not: exit status 1."""
+
+
+def may_write(option, file):
+    """Refuses the name of a file, if one was given, that has no directory."""
+    if file and not pathlib.Path(file).resolve().parent.is_dir():
+        raise Stop(f"{option}: {file}: no such directory", "make it first")
+
+
+def to_json(file, what):
+    """Writes it there, if there is a name."""
+    if file:
+        pathlib.Path(file).write_text(json.dumps(what, indent=1) + "\n")
 
 
 def note(text):
