@@ -71,8 +71,8 @@ def firmware_page():
 
 
 # Files that are somebody's code, by name, and what their licence is by place:
-# the kernel's are GPL-2.0-only (its documentation says GPL-2.0), the rest may
-# be taken under later versions. A patch has the licence of what it changes.
+# the kernel's are GPL-2.0-only, the rest may be taken under later versions. A
+# patch has the licence of what it changes.
 CODE = re.compile(r".*\.([chS]|py|sh|lds|rst|config)|Makefile|Kconfig|snp|"
                   r"meson\.build|trace-events|init|launch|shell|start|run")
 KERNEL = ("arch", "drivers", "include", "virt", "tools", "Documentation")
@@ -85,8 +85,6 @@ def licence_of(place, text):
     wanted = {"GPL-2.0-or-later"}
     if place.parts[0] in KERNEL:
         wanted = {"GPL-2.0-only"}
-        if place.suffix == ".rst":
-            wanted.add("GPL-2.0")
     elif place.suffix == ".config":
         wanted.add("GPL-2.0-only")
     if not m:
