@@ -21,17 +21,17 @@ bool fw_asid_bound(const SnpFw *fw, uint32_t asid)
     return false;
 }
 
-/* [FW-ASID-HIDE] */
-bool fw_asid_split(const SnpFw *fw, uint32_t asid, bool snp)
+uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, FwKind kind)
 {
-    return !fw->hidden_asids || snp == (asid <= fw->hidden_asids);
-}
+    bool sev = kind == FW_KIND_SEV;
+    uint32_t first = sev ? fw->cfg.min_sev_asid : 1;
+    uint32_t last = sev ? fw->cfg.max_asid : fw->cfg.min_sev_asid - 1;
 
-uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, bool es)
-{
-    uint32_t first = es ? 1 : fw->cfg.min_sev_asid;
-    uint32_t last = es ? fw->cfg.min_sev_asid - 1 : fw->cfg.max_asid;
-
+    /* [FW-ASID-HIDE] SEV-ES and SNP share a range, or each has its part */
+    if (!sev && fw->hidden_asids &&
+        (kind == FW_KIND_SNP) != (asid <= fw->hidden_asids)) {
+        return FW_INVALID_ASID;
+    }
     /* [FW-ASID-RANGE] */
     if (asid < first || asid > last || asid > FW_MAX_ASID) {
         return FW_INVALID_ASID;

@@ -172,8 +172,7 @@ uint32_t fw_snp_launch_start(SnpFw *fw, FwBuf *c)
 
 static uint32_t activate(SnpFw *fw, SnpFwGuest *g, uint32_t asid)
 {
-    uint32_t status = fw_asid_split(fw, asid, true)
-                      ? fw_asid_check(fw, asid, true) : FW_INVALID_ASID;
+    uint32_t status = fw_asid_check(fw, asid, FW_KIND_SNP);
 
     if (!status) {
         g->asid = asid;

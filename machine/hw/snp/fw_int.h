@@ -109,10 +109,10 @@ FwHandler fw_snp_page_reclaim;
 /* fw_asid.c */
 
 bool fw_asid_bound(const SnpFw *fw, uint32_t asid);
-/* May it be of SEV-ES guests, or of SNP ones? */
-bool fw_asid_split(const SnpFw *fw, uint32_t asid, bool snp);
-/* FW_SUCCESS, INVALID_ASID, ASID_OWNED or DFFLUSH_REQUIRED; @es or SNP */
-uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, bool es);
+/* Who wants an ASID */
+typedef enum FwKind { FW_KIND_SEV, FW_KIND_SEV_ES, FW_KIND_SNP } FwKind;
+/* FW_SUCCESS, INVALID_ASID, ASID_OWNED or DFFLUSH_REQUIRED */
+uint32_t fw_asid_check(const SnpFw *fw, uint32_t asid, FwKind kind);
 void fw_asid_release(SnpFw *fw, uint32_t asid);
 bool fw_asid_any_dirty(const SnpFw *fw);
 FwHandler fw_df_flush;

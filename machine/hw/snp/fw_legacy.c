@@ -196,9 +196,9 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
 uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 {
     uint32_t asid = fw_get(c->b + 4, 4);
-    bool es = c->sev->policy & SEV_POLICY_ES;
-    uint32_t status = !es || fw_asid_split(fw, asid, false)
-                      ? fw_asid_check(fw, asid, es) : FW_INVALID_ASID;
+    uint32_t status = fw_asid_check(fw, asid,
+                                    c->sev->policy & SEV_POLICY_ES
+                                    ? FW_KIND_SEV_ES : FW_KIND_SEV);
 
     if (!status) {
         c->sev->asid = asid;
