@@ -25,8 +25,8 @@ bool snp_dma_may_write(hwaddr spa, hwaddr size)
 
 bool snp_dma_iommu_may_write(hwaddr spa)
 {
-    return !snp_dma_checked() || snp_dma_may_write(spa, RMP_PAGE_SIZE) ||
-           snp_fw_iommu_page(&snp_platform()->fw, spa);
+    return !snp_dma_checked() ||
+           snp_fw_iommu_may_write(&snp_platform()->fw, spa);
 }
 
 bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit)

@@ -70,8 +70,6 @@ static inline bool fw_page_aligned(uint64_t addr)
 
 /* Does the page belong to the firmware itself: RMP, IOMMU buffers, TMR? */
 bool fw_private_page(const SnpFw *fw, uint64_t spa);
-/* All pages of [spa, spa + len) Firmware, not private? len > 0 */
-bool fw_pages_are_firmware(const SnpFw *fw, uint64_t spa, uint64_t len);
 /*
  * May the firmware write there? Once SNP is initialised: Firmware pages only;
  * before, any memory. FW_SUCCESS, INVALID_ADDRESS or INVALID_PAGE_STATE.

@@ -20,6 +20,12 @@ bool snp_fw_iommu_page(const SnpFw *fw, uint64_t spa)
     return false;
 }
 
+bool snp_fw_iommu_may_write(const SnpFw *fw, uint64_t spa)
+{
+    return snp_fw_iommu_page(fw, spa) ||
+           rmp_check_device_write(fw->rmp, spa, false);
+}
+
 bool snp_fw_iommu_store(const SnpFw *fw, uint64_t spa, uint64_t base,
                         uint64_t limit)
 {
@@ -30,33 +36,45 @@ bool snp_fw_iommu_store(const SnpFw *fw, uint64_t spa, uint64_t base,
         !fw_loose(fw, IOMMU_SNP_STORE)) {
         return false;
     }
-    return snp_fw_iommu_page(fw, spa) ||
-           rmp_check_device_write(fw->rmp, spa, false);
+    return snp_fw_iommu_may_write(fw, spa);
+}
+
+static bool in_table(const SnpFw *fw, uint64_t spa)
+{
+    return fw->rmp->entries && spa >= fw->rmp->base && spa <= fw->rmp->end;
 }
 
 bool fw_private_page(const SnpFw *fw, uint64_t spa)
 {
-    if (fw->rmp->entries && spa >= fw->rmp->base && spa <= fw->rmp->end) {
-        return true;
-    }
-    return snp_fw_iommu_page(fw, spa) || in_range(&fw->tmr, spa);
+    return in_table(fw, spa) || snp_fw_iommu_page(fw, spa) ||
+           in_range(&fw->tmr, spa);
 }
 
-/* Addresses have bit 51 clear and lengths 32 bits: their sum does not wrap. */
-bool fw_pages_are_firmware(const SnpFw *fw, uint64_t spa, uint64_t len)
+typedef bool PageTest(const SnpFw *fw, uint64_t page, RmpState s);
+
+/*
+ * Does each page of [spa, spa + len) pass? One beyond coverage is Hypervisor.
+ * Addresses have bit 51 clear and lengths 32 bits: their sum does not wrap.
+ */
+static bool all_pages(const SnpFw *fw, uint64_t spa, uint64_t len,
+                      PageTest *test)
 {
     uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
 
     for (; page < spa + len; page += RMP_PAGE_SIZE) {
         RmpEntry e;
 
-        /* ends at the first page beyond coverage, which is Hypervisor */
         rmp_get(fw->rmp, page, &e);
-        if (rmp_state(&e) != RMP_FIRMWARE || fw_private_page(fw, page)) {
+        if (!test(fw, page, rmp_state(&e))) {
             return false;
         }
     }
     return true;
+}
+
+static bool is_firmware(const SnpFw *fw, uint64_t page, RmpState s)
+{
+    return s == RMP_FIRMWARE && !fw_private_page(fw, page);
 }
 
 bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len)
@@ -128,28 +146,17 @@ void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
  * SNP is off again, and the CPUs still hold all to the table: what is no
  * guest's, and not the table itself.
  */
-static bool pages_are_free(const SnpFw *fw, uint64_t spa, uint64_t len)
+static bool is_free(const SnpFw *fw, uint64_t page, RmpState s)
 {
-    uint64_t page = spa & ~(RMP_PAGE_SIZE - 1);
-
-    for (; page < spa + len; page += RMP_PAGE_SIZE) {
-        RmpEntry e;
-
-        if (page >= fw->rmp->base && page <= fw->rmp->end) {
-            return false;
-        }
-        rmp_get(fw->rmp, page, &e);
-        switch (rmp_state(&e)) {
-        case RMP_HYPERVISOR:
-        case RMP_HV_FIXED:
-        case RMP_FIRMWARE:
-        case RMP_RECLAIM:
-            break;
-        default:
-            return false;
-        }
+    switch (s) {
+    case RMP_HYPERVISOR:
+    case RMP_HV_FIXED:
+    case RMP_FIRMWARE:
+    case RMP_RECLAIM:
+        return !in_table(fw, page);
+    default:
+        return false;
     }
-    return true;
 }
 
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
@@ -159,11 +166,11 @@ uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
         return FW_INVALID_ADDRESS;
     }
     /* [FW-OUTPUT-STATE] */
-    if (fw->snp_inited && !fw_pages_are_firmware(fw, spa, len)) {
+    if (fw->snp_inited && !all_pages(fw, spa, len, is_firmware)) {
         return FW_INVALID_PAGE_STATE;
     }
     /* [FW-OUTPUT-OFF] */
-    if (!fw->snp_inited && fw->rmp_inited && !pages_are_free(fw, spa, len)) {
+    if (!fw->snp_inited && fw->rmp_inited && !all_pages(fw, spa, len, is_free)) {
         return FW_INVALID_PAGE_STATE;
     }
     return FW_SUCCESS;

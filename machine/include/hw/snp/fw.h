@@ -335,6 +335,9 @@ uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf);
 /* Did the firmware take the page for a buffer of an IOMMU? */
 bool snp_fw_iommu_page(const SnpFw *fw, uint64_t spa);
 
+/* May an IOMMU write there of itself, that is no device's DMA? */
+bool snp_fw_iommu_may_write(const SnpFw *fw, uint64_t spa);
+
 /*
  * May an IOMMU's COMPLETION_WAIT store there? Its store's range goes from the
  * page of @base to that of @limit, both addresses in bytes.
