@@ -1491,6 +1491,22 @@ static void test_sev_operands(void)
         expect(SEV_LAUNCH_MEASURE, FW_INVALID_LEN, "length");
         CHECK(got(16, 4) == 48, "length");
     }
+
+    /* what is answered may lie in two pages */
+    set_page(OUT + 0x1000, RMP_FIRMWARE, 0, 0);
+    put(0, 8, OUT + 0xff0);
+    put(8, 4, 64);
+    expect(SEV_GET_ID, FW_SUCCESS, "id across pages");
+    for (int i = 0; i < 64; i++) {
+        CHECK(mem[OUT + 0xff0 + i] == 200 - i, "byte %d", i);
+    }
+    memset(mem + OUT + 0xff0, 0, 64);
+    arg_handle();
+    put(8, 8, OUT + 0xff0);
+    put(16, 4, 48);
+    expect(SEV_LAUNCH_MEASURE, FW_SUCCESS, "measurement across pages");
+    CHECK(!memcmp(mem + OUT + 0xff0, fw.sev_guests[0].measure, 32) &&
+          le(mem + OUT + 0xff0 + 32, 8), "the measurement, and its nonce");
 }
 
 static void test_sev_measure(void)

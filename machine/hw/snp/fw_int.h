@@ -104,6 +104,21 @@ RmpEntry fw_state_entry(RmpState s);
 void fw_set_state(SnpFw *fw, uint64_t spa, RmpState s);
 FwHandler fw_snp_page_reclaim;
 
+/* fw_output.c */
+
+/* Where the command's buffer has an output's address, its room; what it takes */
+typedef struct FwOut {
+    uint8_t at, len_at;
+    uint32_t len;
+} FwOut;
+/*
+ * FW_SUCCESS, INVALID_LEN with what is needed in the buffer, or what
+ * fw_check_output() says, of all @n
+ */
+uint32_t fw_out_check(SnpFw *fw, FwBuf *c, const FwOut *out, unsigned n);
+/* One that was found good: @data, and its length in the buffer */
+void fw_out_write(SnpFw *fw, FwBuf *c, const FwOut *out, const void *data);
+
 /* fw_asid.c */
 
 bool fw_asid_bound(const SnpFw *fw, uint32_t asid);

@@ -107,24 +107,14 @@ uint32_t fw_sev_platform_status(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_get_id(SnpFw *fw, FwBuf *c)
 {
-    uint64_t addr = fw_get_addr(c->b);
-    uint32_t status;
-
+    static const FwOut out = { 0, 8, sizeof(fw->cfg.chip_id) };
     /* [FW-GET-ID-LEN] */
-    if (fw_get(c->b + 8, 4) < sizeof(fw->cfg.chip_id)) {
-        fw_put(c->b + 8, 4, sizeof(fw->cfg.chip_id));
-        c->dirty = true;
-        return FW_INVALID_LEN;
+    uint32_t status = fw_out_check(fw, c, &out, 1);
+
+    if (!status) {
+        fw_out_write(fw, c, &out, fw->cfg.chip_id);
     }
-    status = fw_check_output(fw, addr, sizeof(fw->cfg.chip_id));
-    if (status) {
-        return status;
-    }
-    fw->port.write(fw->port.opaque, addr, fw->cfg.chip_id,
-                   sizeof(fw->cfg.chip_id));
-    fw_put(c->b + 8, 4, sizeof(fw->cfg.chip_id));
-    c->dirty = true;
-    return FW_SUCCESS;
+    return status;
 }
 
 /* [FW-SEV-HANDLE] every command that takes one begins its buffer with it */
@@ -300,25 +290,17 @@ static void measure(SnpFw *fw, const SevFwGuest *g, uint8_t *out)
 uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
 {
     SevFwGuest *g = c->sev;
-    uint64_t addr = fw_get_addr(c->b + 8);
-    uint8_t out[FW_MEASURE_LEN];
-    uint32_t status;
+    static const FwOut out = { 8, 0x10, FW_MEASURE_LEN };
+    uint8_t answer[FW_MEASURE_LEN];
+    /* [FW-SEV-MEASURE-LEN] */
+    uint32_t status = fw_out_check(fw, c, &out, 1);
 
-    /* [FW-SEV-MEASURE-LEN] how callers learn the length */
-    if (fw_get(c->b + 0x10, 4) < sizeof(out)) {
-        fw_put(c->b + 0x10, 4, sizeof(out));
-        c->dirty = true;
-        return FW_INVALID_LEN;
-    }
-    status = fw_check_output(fw, addr, sizeof(out));
     if (status) {
         return status;
     }
-    measure(fw, g, out);
-    memcpy(g->measure, out, sizeof(g->measure));
-    fw->port.write(fw->port.opaque, addr, out, sizeof(out));
-    fw_put(c->b + 0x10, 4, sizeof(out));
-    c->dirty = true;
+    measure(fw, g, answer);
+    memcpy(g->measure, answer, sizeof(g->measure));
+    fw_out_write(fw, c, &out, answer);
     g->state = SEV_GUEST_LSECRET;
     return FW_SUCCESS;
 }

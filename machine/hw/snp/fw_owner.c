@@ -186,17 +186,11 @@ uint32_t fw_sev_pdh_gen(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_pek_csr(SnpFw *fw, FwBuf *c)
 {
-    uint64_t to = fw_get_addr(c->b);
+    static const FwOut out = { 0, 8, sizeof(FwCert) };
     FwCert csr;
-    uint32_t status;
+    /* [FW-PEK-CSR-LEN] */
+    uint32_t status = fw_out_check(fw, c, &out, 1);
 
-    /* [FW-PEK-CSR-LEN] how callers learn the length */
-    if (fw_get(c->b + 8, 4) < sizeof(csr)) {
-        fw_put(c->b + 8, 4, sizeof(csr));
-        c->dirty = true;
-        return FW_INVALID_LEN;
-    }
-    status = fw_check_output(fw, to, sizeof(csr));
     if (status) {
         return status;
     }
@@ -205,9 +199,7 @@ uint32_t fw_sev_pek_csr(SnpFw *fw, FwBuf *c)
     }
     body(&fw->identity, USAGE_PEK, ALGO_ECDSA_256, &fw->identity.pek.pub,
          &csr);
-    fw_write(fw, to, &csr, sizeof(csr));
-    fw_put(c->b + 8, 4, sizeof(csr));
-    c->dirty = true;
+    fw_out_write(fw, c, &out, &csr);
     return FW_SUCCESS;
 }
 
@@ -225,33 +217,21 @@ static bool chain(const SnpFwIdentity *id, FwCert *pdh, FwCert list[3])
 
 uint32_t fw_sev_pdh_cert_export(SnpFw *fw, FwBuf *c)
 {
-    uint64_t to = fw_get_addr(c->b), chain_to = fw_get_addr(c->b + 0x10);
+    static const FwOut out[2] = {
+        { 0, 8, sizeof(FwCert) }, { 0x10, 0x18, CHAIN_LEN },
+    };
     FwCert pdh, list[3];
-    uint32_t status;
+    /* [FW-PDH-EXPORT-LEN] */
+    uint32_t status = fw_out_check(fw, c, out, 2);
 
-    /* [FW-PDH-EXPORT-LEN] how callers learn the lengths */
-    if (fw_get(c->b + 8, 4) < sizeof(pdh) ||
-        fw_get(c->b + 0x18, 4) < CHAIN_LEN) {
-        fw_put(c->b + 8, 4, sizeof(pdh));
-        fw_put(c->b + 0x18, 4, CHAIN_LEN);
-        c->dirty = true;
-        return FW_INVALID_LEN;
-    }
-    status = fw_check_output(fw, to, sizeof(pdh));
-    if (!status) {
-        status = fw_check_output(fw, chain_to, CHAIN_LEN);
-    }
     if (status) {
         return status;
     }
     if (!make_once(fw) || !chain(&fw->identity, &pdh, list)) {
         return FW_HWERROR_PLATFORM;
     }
-    fw_write(fw, to, &pdh, sizeof(pdh));
-    fw_write(fw, chain_to, list, CHAIN_LEN);
-    fw_put(c->b + 8, 4, sizeof(pdh));
-    fw_put(c->b + 0x18, 4, CHAIN_LEN);
-    c->dirty = true;
+    fw_out_write(fw, c, &out[0], &pdh);
+    fw_out_write(fw, c, &out[1], list);
     return FW_SUCCESS;
 }
 

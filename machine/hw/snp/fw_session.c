@@ -179,18 +179,12 @@ uint32_t fw_sev_launch_update_secret(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_attestation_report(SnpFw *fw, FwBuf *c)
 {
-    uint64_t to = fw_get_addr(c->b + 8);
+    static const FwOut out = { 8, 0x20, sizeof(FwSevReport) };
     FwSevReport r;
     P384Sig sig;
-    uint32_t status;
+    /* [FW-ATTESTATION-LEN] */
+    uint32_t status = fw_out_check(fw, c, &out, 1);
 
-    /* [FW-ATTESTATION-LEN] how callers learn the length */
-    if (fw_get(c->b + 0x20, 4) < sizeof(r)) {
-        fw_put(c->b + 0x20, 4, sizeof(r));
-        c->dirty = true;
-        return FW_INVALID_LEN;
-    }
-    status = fw_check_output(fw, to, sizeof(r));
     if (status) {
         return status;
     }
@@ -206,8 +200,6 @@ uint32_t fw_sev_attestation_report(SnpFw *fw, FwBuf *c)
     fw_put(r.algo, 4, ALGO_ECDSA_256);
     memcpy(r.r, sig.r, sizeof(sig.r));
     memcpy(r.s, sig.s, sizeof(sig.s));
-    fw_write(fw, to, &r, sizeof(r));
-    fw_put(c->b + 0x20, 4, sizeof(r));
-    c->dirty = true;
+    fw_out_write(fw, c, &out, &r);
     return FW_SUCCESS;
 }
