@@ -192,8 +192,13 @@ def make(seed="1", tcbs=(TCB, LOWER)):
         (top / "firmware-key").write_bytes(point(p384(seed, "firmware")))
         _authority(seed, work, certs)
         for tcb in tcbs:
-            _vcek(seed, top, work, certs, chip_id, tcb)
-            _vlek(seed, top, work, certs, chip_id, tcb)
+            own, lent = vcek_name(tcb), vlek_name(tcb)
+            (top / f"{own}.pem").write_text(
+                _signing(seed, own, work, certs, "ask", chip_id, tcb))
+            (top / f"{lent}.bin").write_bytes(hashstick(
+                _signing(seed, lent, work, certs, "asvk", None, tcb), tcb,
+                (top / "secret").read_bytes(), chip_id,
+                take(stream(seed, f"{lent} iv"), 12)))
         shutil.copy(certs / f"{vcek_name(tcbs[0])}.pem", certs / "vcek.pem")
         shutil.copy(certs / f"{vlek_name(tcbs[0])}.pem", certs / "vlek.pem")
         for ca, signer in (("ca", "ask"), ("ca-vlek", "asvk")):
@@ -219,36 +224,21 @@ def _authority(seed, work, certs):
                      work / f"{signer or who}.key", 1 if signer else 0)
 
 
-def _vcek(seed, top, work, certs, chip_id, tcb):
-    name = vcek_name(tcb)
-    key = top / f"{name}.pem"
-    key.write_text(p384(seed, name))
-    _extensions(work / f"{name}.ext", chip_id, tcb)
-    _certificate(work, key, WHO + "SEV-VCEK", work / f"{name}.ext",
-                 certs / f"{name}.pem", certs / "ask.pem", work / "ask.key", 0)
-
-
-def _vlek(seed, top, work, certs, chip_id, tcb):
-    name = vlek_name(tcb)
+def _signing(seed, name, work, certs, signer, chip_id, tcb):
+    """A VCEK or, without a chip_id, a VLEK: its certificate, signed by ASK or
+    ASVK, is made; returned is the key."""
     key = work / f"{name}.pem"
     key.write_text(p384(seed, name))
-    _extensions(work / f"{name}.ext", None, tcb)
-    _certificate(work, key, WHO + "SEV-VLEK", work / f"{name}.ext",
-                 certs / f"{name}.pem", certs / "asvk.pem", work / "asvk.key",
-                 0)
-    (top / f"{name}.bin").write_bytes(hashstick(
-        key.read_text(), tcb, (top / "secret").read_bytes(), chip_id,
-        take(stream(seed, f"{name} iv"), 12)))
+    _extensions(work / f"{name}.ext", chip_id, tcb)
+    _certificate(work, key, WHO + "SEV-" + name[:4].upper(),
+                 work / f"{name}.ext", certs / f"{name}.pem",
+                 certs / f"{signer}.pem", work / f"{signer}.key", 0)
+    return key.read_text()
 
 
 def _aes(mode, key, data, iv=None):
-    argv = ["openssl", "enc", f"-aes-256-{mode}", "-nopad", "-K", key.hex()]
-    r = subprocess.run(argv + (["-iv", iv.hex()] if iv else []), input=data,
-                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       check=False)
-    if r.returncode:
-        raise say.Failed(f"openssl enc: {r.stderr.decode().strip()[-400:]}")
-    return r.stdout
+    return binary(["enc", f"-aes-256-{mode}", "-nopad", "-K", key.hex(),
+                   *(["-iv", iv.hex()] if iv else [])], data)
 
 
 def gcm(key, iv, aad, text):

@@ -429,7 +429,6 @@ CASES = [
          "verifies it by the VLEK's chain alone; what another reported TCB "
          "deletes can be loaded for that one", lent, order=47,
          inputs=("machine",)),
-
     Case("snphost.debian-backports", "sid's snphost, installed as it is in the "
          "Debian 13 host: every line of `ok` passes; show, import, export, "
          "verify, config and commit do what they say; a guest's report "
