@@ -185,6 +185,21 @@ static inline void report_req(unsigned vmpl, unsigned sel)
     put_le(msg + 0x44, 4, sel);
 }
 
+/* Is the report at @r signed with this key? */
+static inline bool signed_by(const P384Key *key, const uint8_t *r)
+{
+    P384Point pub;
+    P384Sig sig;
+
+    p384_public(key, &pub);
+    memcpy(sig.r, r + 0x2a0, 48);
+    memcpy(sig.s, r + 0x2a0 + 72, 48);
+    for (int i = 48; i < 72; i++) {
+        CHECK(!r[0x2a0 + i] && !r[0x2a0 + 72 + i], "signature's padding");
+    }
+    return p384_verify(&pub, r, 0x2a0, &sig);
+}
+
 static inline uint32_t report_as(unsigned vmpck)
 {
     uint64_t n = fw.guests[0].msg_count[vmpck];

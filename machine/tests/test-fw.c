@@ -956,14 +956,13 @@ static void test_init_ex(void)
     /* SNP is off, and the table in force: nobody writes to it for the host */
     set_page(0x681000, RMP_GUEST_VALID, 3, 0x1000);
     init_sev(false);
-    for (int i = 0; i < 4; i++) {
-        static const struct { uint64_t at; uint32_t status; } to[] = {
-            { RMP_AT, FW_INVALID_PAGE_STATE },
-            { 0x681000, FW_INVALID_PAGE_STATE },
-            { RMP_AT - 0x20, FW_INVALID_PAGE_STATE },
-            { 0x682000, FW_SUCCESS },
-        };
-
+    static const struct { uint64_t at; uint32_t status; } to[] = {
+        { RMP_AT, FW_INVALID_PAGE_STATE },
+        { 0x681000, FW_INVALID_PAGE_STATE },
+        { RMP_AT - 0x20, FW_INVALID_PAGE_STATE },
+        { 0x682000, FW_SUCCESS },
+    };
+    for (unsigned i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
         put(0, 8, to[i].at);
         put(8, 4, 64);
         expect(SEV_GET_ID, to[i].status, "output after SNP_SHUTDOWN_EX");
@@ -1427,7 +1426,7 @@ static void test_sev_operands(void)
     static const uint32_t asids[] = { 0, 1, MIN_SEV - 1, MIN_SEV, MAX_ASID,
                                       MAX_ASID + 1 };
     for (int es = 0; es < 2; es++) {
-        for (unsigned i = 0; i < 6; i++) {
+        for (unsigned i = 0; i < sizeof(asids) / sizeof(asids[0]); i++) {
             bool ok = es ? i == 1 || i == 2 : i == 3 || i == 4;
 
             sev_guest(L_NONE, true);
@@ -1444,7 +1443,7 @@ static void test_sev_operands(void)
         { 0, 0, FW_INVALID_LEN }, { 0, 17, FW_INVALID_LEN },
         { 8, 16, FW_INVALID_ADDRESS }, { 0, 4080, 0 },
     };
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < sizeof(upd) / sizeof(upd[0]); i++) {
         arg_handle();
         put(8, 8, TARGET + upd[i].off);
         put(16, 4, upd[i].len);

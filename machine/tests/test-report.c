@@ -60,20 +60,6 @@ static void test_report_request(void)
     CHECK(report_as(0) == 0x27, "VCEK disabled");
 }
 
-static bool signed_by(const P384Key *key, const uint8_t *r)
-{
-    P384Point pub;
-    P384Sig sig;
-
-    p384_public(key, &pub);
-    memcpy(sig.r, r + 0x2a0, 48);
-    memcpy(sig.s, r + 0x2a0 + 72, 48);
-    for (int i = 48; i < 72; i++) {
-        CHECK(!r[0x2a0 + i] && !r[0x2a0 + 72 + i], "signature's padding");
-    }
-    return p384_verify(&pub, r, 0x2a0, &sig);
-}
-
 static void test_report(void)
 {
     static const struct { uint8_t minor, version; } versions[] = {

@@ -53,7 +53,7 @@ static void test_start(void)
     owner_begins(4);
     arg_session(0);
     expect(SEV_LAUNCH_START, FW_BAD_MEASUREMENT, "another policy");
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof(lens); i++) {
         for (int d = -1; d < 2; d += 2) {
             arg_session(4);
             cb[lens[i]] += d;

@@ -38,17 +38,6 @@ static bool announced(void)
     return mem[OUT + 8] & 4;
 }
 
-static bool signed_by(const P384Key *key, const uint8_t *r)
-{
-    P384Point pub;
-    P384Sig sig;
-
-    p384_public(key, &pub);
-    memcpy(sig.r, r + 0x2a0, 48);
-    memcpy(sig.s, r + 0x2a0 + 72, 48);
-    return p384_verify(&pub, r, 0x2a0, &sig);
-}
-
 static void test_load(void)
 {
     static const char *wrong[] = { "", "no key", "-----BEGIN EC PRIVATE KEY" };
