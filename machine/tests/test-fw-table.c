@@ -200,7 +200,7 @@ static void good(unsigned id)
         break;
     case SEV_LAUNCH_UPDATE_SECRET:
         sev_guest_at(SEV_GUEST_LSECRET, true);
-        wrap_secret(fw.sev_guests[0].tek, fw.sev_guests[0].tik,
+        wrap_secret(fw.sev_guests[0].keys.tek, fw.sev_guests[0].keys.tik,
                     fw.sev_guests[0].measure, 0x11, 48);
         arg_secret(TARGET, 48);
         break;

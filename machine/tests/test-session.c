@@ -92,12 +92,12 @@ static void test_start(void)
     owner_begins(4);
     arg_session(4);
     expect(SEV_LAUNCH_START, FW_SUCCESS, "good");
-    CHECK(!memcmp(fw.sev_guests[0].tek, owner_tek, 16) &&
-          !memcmp(fw.sev_guests[0].tik, owner_tik, 16), "the owner's keys");
+    CHECK(!memcmp(fw.sev_guests[0].keys.tek, owner_tek, 16) &&
+          !memcmp(fw.sev_guests[0].keys.tik, owner_tik, 16), "the owner's keys");
     put(4, 4, 4);
     expect(SEV_LAUNCH_START, FW_SUCCESS, "no session");
-    CHECK(memcmp(fw.sev_guests[1].tek, fw.sev_guests[1].tik, 16) &&
-          memcmp(fw.sev_guests[1].tek, owner_tek, 16), "keys of its own");
+    CHECK(memcmp(fw.sev_guests[1].keys.tek, fw.sev_guests[1].keys.tik, 16) &&
+          memcmp(fw.sev_guests[1].keys.tek, owner_tek, 16), "keys of its own");
 }
 
 /* Up to LAUNCH_MEASURE, which leaves the measurement at OUT */

@@ -70,11 +70,12 @@ bool gcm_open(const uint8_t key[GCM_KEY_LEN], const uint8_t iv[GCM_IV_LEN],
                                      GCM_TAG_LEN, sealed, len + GCM_TAG_LEN,
                                      buf, &n);
     gnutls_aead_cipher_deinit(h);
-    if (ret || n != len) {
-        return false;
+    if (!ret && n == len) {
+        memcpy(out, buf, len);
     }
-    memcpy(out, buf, len);
-    return true;
+    /* keys come this way, too */
+    explicit_bzero(buf, sizeof(buf));
+    return !ret && n == len;
 }
 
 /* ---- ECDSA P-384 ---- */
@@ -188,15 +189,14 @@ bool p384_sign_256(const P384Pair *key, const void *msg, size_t len,
     gnutls_datum_t y = to_library(key->pub.y, buf[1]);
     gnutls_datum_t k = to_library(key->k, buf[2]);
     gnutls_privkey_t priv;
-    bool ok;
+    bool ok = !gnutls_privkey_init(&priv);
 
-    if (gnutls_privkey_init(&priv)) {
-        return false;
+    if (ok) {
+        ok = !gnutls_privkey_import_ecc_raw(priv, GNUTLS_ECC_CURVE_SECP384R1,
+                                            &x, &y, &k) &&
+             sign(priv, GNUTLS_SIGN_ECDSA_SHA256, msg, len, out);
+        gnutls_privkey_deinit(priv);
     }
-    ok = !gnutls_privkey_import_ecc_raw(priv, GNUTLS_ECC_CURVE_SECP384R1, &x,
-                                        &y, &k) &&
-         sign(priv, GNUTLS_SIGN_ECDSA_SHA256, msg, len, out);
-    gnutls_privkey_deinit(priv);
     explicit_bzero(buf, sizeof(buf));
     return ok;
 }

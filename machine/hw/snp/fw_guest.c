@@ -365,6 +365,9 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
         /* [FW-UPDATE-CIPHER] what was read as it is becomes the guest's */
         fw_guest_write(fw, g->asid, at, page);
     }
+    if (type == PAGE_SECRETS) {
+        explicit_bzero(page, sizeof(page));
+    }
     memcpy(e.perms, arg_perms, sizeof(e.perms));
     e.perms[0] = RMP_PERM_ALL;
     e.immutable = false;

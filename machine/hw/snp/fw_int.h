@@ -212,10 +212,11 @@ bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out);
 
 /*
  * The keys of the session that LAUNCH_START's buffer brings, an owner's.
- * FW_SUCCESS, or why there is none, and keys are as they were.
+ * FW_SUCCESS, or why there is none, and keys are as they were. NULL: nobody
+ * wants them.
  */
 uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
-                        uint8_t tek[16], uint8_t tik[16]);
+                        SevKeys *keys);
 /* From what both know to the keys that wrap */
 void fw_session_keys(const uint8_t *z, size_t len, const uint8_t nonce[16],
                      uint8_t kek[16], uint8_t kik[16]);

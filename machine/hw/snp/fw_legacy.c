@@ -129,13 +129,24 @@ SevFwGuest *fw_sev_find_guest(SnpFw *fw, const FwBuf *c)
     return &fw->sev_guests[handle - 1];
 }
 
+/* NULL: there are too many */
+static SevFwGuest *free_guest(SnpFw *fw)
+{
+    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
+        if (!fw->sev_guests[i].used) {
+            return &fw->sev_guests[i];
+        }
+    }
+    return NULL;
+}
+
 uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
 {
     uint32_t policy = fw_get(c->b + 4, 4);
     unsigned major = policy >> 16 & 0xff, minor = policy >> 24;
     bool session = !fw_all_zero(c->b + 8, 12) ||
                    !fw_all_zero(c->b + 0x18, 12);
-    uint8_t tek[16], tik[16];
+    SevFwGuest *g = free_guest(fw);
     uint32_t status;
 
     /* [FW-SEV-START-SHARED] keys of another guest: not implemented */
@@ -150,37 +161,28 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
         return FW_POLICY_FAILURE;
     }
     if (session) {
-        status = fw_sev_session(fw, c, policy, tek, tik);
+        status = fw_sev_session(fw, c, policy, g ? &g->keys : NULL);
         if (status) {
             return status;
         }
     }
-    for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
-        SevFwGuest *g = &fw->sev_guests[i];
-
-        if (g->used) {
-            continue;
-        }
-        memset(g, 0, sizeof(*g));
-        g->used = true;
-        g->state = SEV_GUEST_LUPDATE;
-        g->policy = policy;
-        sha256_init(&g->digest);
-        if (session) {
-            memcpy(g->tek, tek, sizeof(g->tek));
-            memcpy(g->tik, tik, sizeof(g->tik));
-        } else {
-            /* [FW-SEV-SESSION] nobody's */
-            fw->port.random(fw->port.opaque, g->tik, sizeof(g->tik));
-            fw->port.random(fw->port.opaque, g->tek, sizeof(g->tek));
-        }
-        fw_put(c->b, 4, i + 1);
-        c->dirty = true;
-        fw->sev_state = SEV_WORKING;
-        return FW_SUCCESS;
-    }
     /* [FW-GUEST-LIMIT] */
-    return FW_RESOURCE_LIMIT;
+    if (!g) {
+        return FW_RESOURCE_LIMIT;
+    }
+    if (!session) {
+        /* [FW-SEV-SESSION] nobody's */
+        fw->port.random(fw->port.opaque, g->keys.tik, sizeof(g->keys.tik));
+        fw->port.random(fw->port.opaque, g->keys.tek, sizeof(g->keys.tek));
+    }
+    g->used = true;
+    g->state = SEV_GUEST_LUPDATE;
+    g->policy = policy;
+    sha256_init(&g->digest);
+    fw_put(c->b, 4, g - fw->sev_guests + 1);
+    c->dirty = true;
+    fw->sev_state = SEV_WORKING;
+    return FW_SUCCESS;
 }
 
 uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
@@ -284,7 +286,7 @@ static void measure(SnpFw *fw, const SevFwGuest *g, uint8_t *out)
     fw_put(msg + 4, 4, g->policy);
     sha256_final(&g->digest, msg + 8);
     memcpy(msg + 8 + SHA256_LEN, nonce, 16);
-    hmac_sha256(g->tik, sizeof(g->tik), msg, sizeof(msg), out);
+    hmac_sha256(g->keys.tik, sizeof(g->keys.tik), msg, sizeof(msg), out);
 }
 
 uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)

@@ -140,6 +140,8 @@ void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
     memcpy(raw, page, sizeof(raw));
     fw->port.encrypt(fw->port.opaque, asid, spa, raw, sizeof(raw));
     fw->port.write(fw->port.opaque, spa, raw, sizeof(raw));
+    /* where memory is not enciphered it is what the page is */
+    explicit_bzero(raw, sizeof(raw));
 }
 
 /*

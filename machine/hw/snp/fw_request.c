@@ -79,11 +79,15 @@ static void make_iv(const FwMsgHeader *h, uint8_t iv[GCM_IV_LEN])
     memcpy(iv, h->seqno, sizeof(h->seqno));
 }
 
-/* Answers in place: @page holds the request, afterwards the response. */
-static uint32_t answer(SnpFw *fw, SnpFwGuest *g, uint8_t *page)
+/*
+ * Answers in place: @page holds the request, afterwards the response. What
+ * both are in the clear, derived keys among it, is left in @req and @rsp.
+ */
+static uint32_t answer(SnpFw *fw, SnpFwGuest *g, uint8_t *page,
+                       uint8_t req[FW_MSG_MAX],
+                       uint8_t rsp[sizeof(FwReportRsp)])
 {
     FwMsgHeader h;
-    uint8_t req[FW_MSG_MAX], rsp[sizeof(FwReportRsp)] = { 0 };
     uint8_t iv[GCM_IV_LEN];
     const uint8_t *key;
     const FwMsgKind *kind;
@@ -133,6 +137,7 @@ uint32_t fw_snp_guest_request(SnpFw *fw, FwBuf *c)
 {
     uint64_t from = fw_get_addr(c->b + 8), to = fw_get_addr(c->b + 16);
     uint8_t page[RMP_PAGE_SIZE];
+    uint8_t req[FW_MSG_MAX], rsp[sizeof(FwReportRsp)] = { 0 };
     uint32_t status;
 
     /* [FW-REQUEST-ADDRESS] */
@@ -145,7 +150,9 @@ uint32_t fw_snp_guest_request(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    status = answer(fw, c->g, page);
+    status = answer(fw, c->g, page, req, rsp);
+    explicit_bzero(req, sizeof(req));
+    explicit_bzero(rsp, sizeof(rsp));
     if (!status) {
         fw->port.write(fw->port.opaque, to, page, sizeof(page));
     }

@@ -65,32 +65,32 @@ static bool owner_point(const FwCert *c, P384Point *out)
 }
 
 static bool open_session(const FwSession *s, const uint8_t z[P384_LEN],
-                         uint32_t policy, uint8_t tek[16], uint8_t tik[16])
+                         uint32_t policy, SevKeys *out)
 {
-    uint8_t kek[16], kik[16], keys[32], mac[SHA256_LEN], text[4];
+    uint8_t kek[16], kik[16], mac[SHA256_LEN], text[4];
+    SevKeys keys;
     bool ok;
 
     fw_session_keys(z, P384_LEN, s->nonce, kek, kik);
     hmac_sha256(kik, sizeof(kik), s->wrap_tk, sizeof(s->wrap_tk), mac);
     ok = !memcmp(mac, s->wrap_mac, sizeof(mac));
-    memcpy(keys, s->wrap_tk, sizeof(keys));
-    aes128_ctr(kek, s->wrap_iv, keys, sizeof(keys));
+    memcpy(&keys, s->wrap_tk, sizeof(keys));
+    aes128_ctr(kek, s->wrap_iv, (uint8_t *)&keys, sizeof(keys));
     /* the owner's policy, and no other */
     fw_put(text, 4, policy);
-    hmac_sha256(keys + 16, 16, text, sizeof(text), mac);
+    hmac_sha256(keys.tik, sizeof(keys.tik), text, sizeof(text), mac);
     ok = ok && !memcmp(mac, s->policy_mac, sizeof(mac));
-    if (ok) {
-        memcpy(tek, keys, 16);
-        memcpy(tik, keys + 16, 16);
+    if (ok && out) {
+        memcpy(out, &keys, sizeof(keys));
     }
-    explicit_bzero(keys, sizeof(keys));
+    explicit_bzero(&keys, sizeof(keys));
     explicit_bzero(kek, sizeof(kek));
     explicit_bzero(kik, sizeof(kik));
     return ok;
 }
 
 uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
-                        uint8_t tek[16], uint8_t tik[16])
+                        SevKeys *keys)
 {
     uint8_t z[P384_LEN];
     P384Point point;
@@ -118,7 +118,7 @@ uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
         return FW_INVALID_CERTIFICATE;
     }
     /* [FW-SESSION-MAC] */
-    ok = ok && open_session(&s, z, policy, tek, tik);
+    ok = ok && open_session(&s, z, policy, keys);
     explicit_bzero(z, sizeof(z));
     return ok ? FW_SUCCESS : FW_BAD_MEASUREMENT;
 }
@@ -137,7 +137,7 @@ static bool secret_ok(const SevFwGuest *g, const FwSecretHeader *h,
     fw_put(msg + 25, 4, len);
     memcpy(msg + 29, packet, len);
     memcpy(msg + 29 + len, g->measure, sizeof(g->measure));
-    hmac_sha256(g->tik, sizeof(g->tik), msg, 29 + len + SHA256_LEN, mac);
+    hmac_sha256(g->keys.tik, sizeof(g->keys.tik), msg, 29 + len + SHA256_LEN, mac);
     return !memcmp(mac, h->mac, sizeof(mac));
 }
 
@@ -171,7 +171,7 @@ uint32_t fw_sev_launch_update_secret(SnpFw *fw, FwBuf *c)
     if (!secret_ok(c->sev, &h, packet, len)) {
         return FW_BAD_MEASUREMENT;
     }
-    aes128_ctr(c->sev->tek, h.iv, packet, len);
+    aes128_ctr(c->sev->keys.tek, h.iv, packet, len);
     fw_write(fw, to, packet, len);
     explicit_bzero(packet, sizeof(packet));
     return FW_SUCCESS;

@@ -186,6 +186,7 @@ void snp_fw_reset(SnpFw *fw)
     memset(fw, 0, sizeof(*fw));
     fw->port = port;
     fw->cfg = cfg;
+    explicit_bzero(&cfg, sizeof(cfg));
     fw->identity = identity;
     explicit_bzero(&identity, sizeof(identity));
     fw->rmp = rmp;

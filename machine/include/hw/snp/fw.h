@@ -262,13 +262,18 @@ typedef struct SnpFwGuest {
     uint8_t id_key_digest[SHA384_LEN], author_key_digest[SHA384_LEN];
 } SnpFwGuest;
 
+/* For transport, and of integrity: the owner's, or nobody's */
+typedef struct SevKeys {
+    uint8_t tek[16], tik[16];
+} SevKeys;
+
 typedef struct SevFwGuest {     /* handle: index + 1 */
     bool used;
     uint8_t state;              /* SevGuestState */
     uint32_t asid;
     uint32_t policy;
     Sha256 digest;
-    uint8_t tek[16], tik[16];   /* the owner's, or nobody's */
+    SevKeys keys;
     uint8_t measure[SHA256_LEN];        /* from LAUNCH_MEASURE on */
 } SevFwGuest;
 
