@@ -93,6 +93,15 @@ static void test_load(void)
     put(8, 8, (STICK + 0xf01) | 1ull << 51);
     expect(SNP_VLEK_LOAD, FW_SUCCESS, "across pages, with a C-bit");
     CHECK(announced(), "there is one");
+    attested();
+    set_page(STICK, RMP_GUEST_VALID, 3, 0x1000);
+    wrap_vlek(pem_b, TCB);
+    load(FW_INVALID_PARAM, "what only the guest can read");
+    set_page(STICK, RMP_HYPERVISOR, 0, 0);
+    wrap_vlek(pem_b, TCB);
+    set_page(STICK, RMP_GUEST_VALID, 3, 0x1000);
+    load(FW_SUCCESS, "what is there without its key");
+    CHECK(announced(), "there is one");
 }
 
 static void test_of_the_lab(void)
