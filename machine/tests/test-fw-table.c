@@ -666,6 +666,8 @@ static const Change changes[] = {
       PAGE(CSR, RMP_RECLAIM) },
     { ON(SEV_PDH_CERT_EXPORT, INVALID_LEN, "PDH-EXPORT-LEN"),
       .w = { CB(24, 4, 6251) } },
+    { ON(SEV_PDH_CERT_EXPORT, INVALID_ADDRESS, "OUTPUT-OVERLAP"),
+      .w = { CB(0, 8, CHAIN + 3 * CERT - 1) } },
     { ON(SEV_PDH_CERT_EXPORT, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
       .w = { CB(0, 8, NOWHERE) } },
     { ON(SEV_PDH_CERT_EXPORT, INVALID_PAGE_STATE, "OUTPUT-STATE"),

@@ -7,7 +7,7 @@
  * not compile. What the strict machine refuses, and one that is loose in all
  * else, is accepted by one that is loose in this alone, and in all.
  */
-#include "attest-bench.h"
+#include "owner-bench.h"
 
 #define PAGE       0x020000ull
 #define GPA        0x40000000ull
@@ -145,6 +145,35 @@ static uint32_t try_FW_MSG_RSVD(void)
     arg_request();
     ret = run(SNP_GUEST_REQUEST);
     CHECK(ret || !response(0, 2, 6, 0x4c0), "report");
+    return ret;
+}
+
+static uint32_t try_FW_OUTPUT_OVERLAP(void)
+{
+    static const struct { uint64_t pdh, chain; bool apart; } at[] = {
+        { PAGE, PAGE + CERT, true }, { PAGE + 3 * CERT, PAGE, true },
+        { PAGE, PAGE, false }, { PAGE, PAGE + CERT - 1, false },
+        { PAGE + 3 * CERT - 1, PAGE, false }, { PAGE + CERT, PAGE, false },
+    };
+    uint32_t ret = 0;
+
+    power_on();
+    init_sev(false);
+    read_so();
+    for (unsigned i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+        uint32_t one;
+
+        put(0, 8, at[i].pdh);
+        put(8, 4, CERT);
+        put(16, 8, at[i].chain);
+        put(24, 4, 3 * CERT);
+        one = run(SEV_PDH_CERT_EXPORT);
+        CHECK(one == 0 || one == FW_INVALID_ADDRESS, "why");
+        CHECK(!at[i].apart || !one, "that do not overlap, %u", i);
+        CHECK(at[i].apart || i == 2 || one == ret, "some way, %u", i);
+        CHECK(one || le(mem + at[i].chain + 8, 4) == 0x1002, "the second");
+        ret = one;
+    }
     return ret;
 }
 

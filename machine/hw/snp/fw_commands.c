@@ -109,7 +109,8 @@ const FwCommand fw_commands[] = {
 }, {
     SEV_COMMAND(PDH_CERT_EXPORT), .platform = SEV_ON | SNP_ANY,
     OUTBUF(28, "0 pdh 8, 8 pdh_len 4, c rsvd 4, 10 chain 8, 18 chain_len 4"),
-    .errors = ERRORS(E(INVALID_LEN, "PDH-EXPORT-LEN"), E_OUTPUT,
+    .errors = ERRORS(E(INVALID_LEN, "PDH-EXPORT-LEN"),
+                     E(INVALID_ADDRESS, "OUTPUT-OVERLAP"), E_OUTPUT,
                      E(HWERROR_PLATFORM, "CRYPTO")),
     .run = fw_sev_pdh_cert_export,
 }, {

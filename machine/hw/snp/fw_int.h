@@ -113,7 +113,7 @@ typedef struct FwOut {
 } FwOut;
 /*
  * FW_SUCCESS, INVALID_LEN with what is needed in the buffer, or what
- * fw_check_output() says, of all @n
+ * fw_check_output() says, of all @n, one or two
  */
 uint32_t fw_out_check(SnpFw *fw, FwBuf *c, const FwOut *out, unsigned n);
 /* One that was found good: @data, and its length in the buffer */

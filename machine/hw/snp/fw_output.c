@@ -18,6 +18,15 @@ static void put_len(FwBuf *c, const FwOut *out)
     c->dirty = true;
 }
 
+/* @n is one or two */
+static bool overlap(const FwBuf *c, const FwOut *out, unsigned n)
+{
+    uint64_t a = fw_get_addr(c->b + out[0].at);
+    uint64_t b = n > 1 ? fw_get_addr(c->b + out[1].at) : 0;
+
+    return n > 1 && a < b + out[1].len && b < a + out[0].len;
+}
+
 uint32_t fw_out_check(SnpFw *fw, FwBuf *c, const FwOut *out, unsigned n)
 {
     uint32_t status = FW_SUCCESS;
@@ -31,6 +40,10 @@ uint32_t fw_out_check(SnpFw *fw, FwBuf *c, const FwOut *out, unsigned n)
     }
     if (!fits) {
         return FW_INVALID_LEN;
+    }
+    /* [FW-OUTPUT-OVERLAP] one would be gone */
+    if (overlap(c, out, n) && !fw_loose(fw, FW_OUTPUT_OVERLAP)) {
+        return FW_INVALID_ADDRESS;
     }
     for (unsigned i = 0; i < n && !status; i++) {
         status = fw_check_output(fw, fw_get_addr(c->b + out[i].at),

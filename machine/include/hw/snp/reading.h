@@ -35,6 +35,8 @@
       "mitigations that were not there at launch are left out of the key")  \
     X(FW_MSG_RSVD, "FW-MSG-RSVD",                                           \
       "reserved bytes of a message header are ignored")                     \
+    X(FW_OUTPUT_OVERLAP, "FW-OUTPUT-OVERLAP",                               \
+      "outputs may overlap; the second is whole")                           \
     X(FW_SEV_DBG_ACTIVE, "FW-SEV-DBG-ACTIVE",                               \
       "a SEV guest without an ASID can be debugged")                        \
     X(FW_SEV_DBG_STATE, "FW-SEV-DBG-STATE",                                 \
