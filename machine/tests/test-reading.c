@@ -262,6 +262,9 @@ static uint32_t try_FW_STATUS_ADDRESS(void)
     set_page(PAGE + 0x1000, RMP_FIRMWARE, 0, 0);
     read_so();
     put(0, 8, GCTX);
+    put(8, 8, PAGE + 0x1000 - 32);
+    CHECK(!run(SNP_GUEST_STATUS), "up to the end of its page");
+    put(0, 8, GCTX);
     put(8, 8, PAGE + 0x1000 - 10);
     ret = run(SNP_GUEST_STATUS);
     CHECK(ret || mem[PAGE + 0x1000 + 2] == SNP_GUEST_RUNNING, "the guest's");

@@ -437,6 +437,13 @@ static void test_set_state(void)
                        state_of(PAGE3) == RMP_HV_FIXED &&
                        state_of(PAGE3 + 0x1000) == RMP_HYPERVISOR), "pages");
     }
+    /* nor a page that is the firmware's for good */
+    swappable();
+    mem[LIST] = 1;
+    put_range(0, RMP_AT, 1);
+    put(0, 4, 16);
+    put(8, 8, LIST);
+    expect(SNP_PAGE_SET_STATE, FW_INVALID_PAGE_STATE, "the table's own");
 }
 
 static void test_feature_info(void)

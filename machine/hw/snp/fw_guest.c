@@ -383,14 +383,8 @@ uint32_t fw_snp_guest_status(SnpFw *fw, FwBuf *c)
     uint64_t addr = fw_get_addr(c->b + 8);
     uint8_t out[32] = { 0 };
     const SnpFwGuest *g = c->g;
-    uint32_t status;
+    uint32_t status = fw_check_status(fw, addr, sizeof(out));
 
-    /* [FW-STATUS-ADDRESS] */
-    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE &&
-        !fw_loose(fw, FW_STATUS_ADDRESS)) {
-        return FW_INVALID_ADDRESS;
-    }
-    status = fw_check_output(fw, addr, sizeof(out));
     if (status) {
         return status;
     }

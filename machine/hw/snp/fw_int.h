@@ -75,6 +75,8 @@ bool fw_private_page(const SnpFw *fw, uint64_t spa);
  * before, any memory. FW_SUCCESS, INVALID_ADDRESS or INVALID_PAGE_STATE.
  */
 uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len);
+/* The same of a status, which lies in one page */
+uint32_t fw_check_status(SnpFw *fw, uint64_t spa, uint64_t len);
 /* Is it memory at all? */
 bool fw_readable(SnpFw *fw, uint64_t spa, uint64_t len);
 /*

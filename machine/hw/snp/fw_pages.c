@@ -178,6 +178,15 @@ uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
     return FW_SUCCESS;
 }
 
+uint32_t fw_check_status(SnpFw *fw, uint64_t spa, uint64_t len)
+{
+    /* [FW-STATUS-ADDRESS] */
+    if (fw_rest_of_page(spa) < len && !fw_loose(fw, FW_STATUS_ADDRESS)) {
+        return FW_INVALID_ADDRESS;
+    }
+    return fw_check_output(fw, spa, len);
+}
+
 RmpEntry fw_state_entry(RmpState s)
 {
     return (RmpEntry){

@@ -115,8 +115,9 @@ static uint32_t read_ranges(SnpFw *fw, uint64_t list, SnpFwRange *r,
     return FW_SUCCESS;
 }
 
-/* Without INIT_RMP a page can become HV-fixed only if it is nobody's. */
-static bool ranges_free(const SnpFw *fw, const SnpFwRange *r, unsigned nr)
+/* A page can become HV-fixed only if it is nobody's, or @ours and private. */
+static bool ranges_free(const SnpFw *fw, const SnpFwRange *r, unsigned nr,
+                        bool ours)
 {
     for (unsigned i = 0; i < nr; i++) {
         for (uint64_t j = 0; j < r[i].npages; j++) {
@@ -127,7 +128,7 @@ static bool ranges_free(const SnpFw *fw, const SnpFwRange *r, unsigned nr)
                 break;
             }
             rmp_get(fw->rmp, spa, &e);
-            if (e.assigned && !fw_private_page(fw, spa)) {
+            if (e.assigned && !(ours && fw_private_page(fw, spa))) {
                 return false;
             }
         }
@@ -170,7 +171,7 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
         return FW_RMP_INIT_REQUIRED;
     }
     /* [FW-INIT-LIST-STATE] */
-    if (!init_rmp && !ranges_free(fw, ranges, nr)) {
+    if (!init_rmp && !ranges_free(fw, ranges, nr, true)) {
         return FW_INVALID_PAGE_STATE;
     }
 
@@ -251,19 +252,8 @@ uint32_t fw_snp_page_set_state(SnpFw *fw, FwBuf *c)
         return status;
     }
     /* [FW-SET-STATE-STATE] */
-    for (unsigned i = 0; i < nr; i++) {
-        for (uint64_t j = 0; j < ranges[i].npages; j++) {
-            uint64_t spa = ranges[i].base + j * RMP_PAGE_SIZE;
-            RmpEntry e;
-
-            if (past_table(fw->rmp, spa)) {
-                break;
-            }
-            rmp_get(fw->rmp, spa, &e);
-            if (e.assigned) {
-                return FW_INVALID_PAGE_STATE;
-            }
-        }
+    if (!ranges_free(fw, ranges, nr, false)) {
+        return FW_INVALID_PAGE_STATE;
     }
     for (unsigned i = 0; i < nr; i++) {
         own_pages(fw, &ranges[i], RMP_HV_FIXED);
@@ -345,14 +335,8 @@ uint32_t fw_snp_platform_status(SnpFw *fw, FwBuf *c)
 {
     uint64_t addr = fw_get_addr(c->b);
     uint8_t out[32] = { 0 };
-    uint32_t status;
+    uint32_t status = fw_check_status(fw, addr, sizeof(out));
 
-    /* [FW-STATUS-ADDRESS] */
-    if ((addr & (RMP_PAGE_SIZE - 1)) + sizeof(out) > RMP_PAGE_SIZE &&
-        !fw_loose(fw, FW_STATUS_ADDRESS)) {
-        return FW_INVALID_ADDRESS;
-    }
-    status = fw_check_output(fw, addr, sizeof(out));
     if (status) {
         return status;
     }
