@@ -4,6 +4,7 @@ with sanitizers, from the same source files that QEMU links; its PCI function
 through QEMU's qtest protocol; two CPUs by a ROM of a page; memory encryption by
 a bare host."""
 
+import re
 import sys
 
 from lab import machine, paths, platform, say
@@ -62,7 +63,48 @@ def outside(thread):
                   f"{paths.shown(file)} {paths.shown(binary)} ...")
 
 
+PAGE = paths.ROOT / "machine/docs/system/i386/amd-snp-host.rst"
+DEVICE = paths.ROOT / "machine/hw/snp/amd_psp.c"
+
+
+def properties_of(source):
+    return set(re.findall(r'(?:DEFINE_PROP_\w+\(|class_property_add_\w+\(klass,'
+                          r'\s*)"([\w-]+)"', source))
+
+
+def page(text=None):
+    """The manual's page has each property of the device, and no other."""
+    text = PAGE.read_text() if text is None else text
+    name = re.compile(r"``([\w-]+)(?:=[^`]*)?``")
+    said = set(name.findall(text))
+    # definitions begin a line with their terms
+    terms = {n for line in text.splitlines() if line.startswith("``")
+             for n in name.findall(line)}
+    have = properties_of(DEVICE.read_text())
+    bad = [f"{x}: not in {PAGE.name}" for x in sorted(have - said)]
+    bad += [f"{x}: no property" for x in sorted(terms - have)]
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(have)} properties"
+
+
+def pages():
+    told = page()
+    for old, new in (("``seed=N``", ""), ("``tcb=", "``tbc="),
+                     ("``stats``\n", "")):
+        text = PAGE.read_text()
+        try:
+            page(text.replace(old, new))
+        except CaseFailed:
+            continue
+        raise CaseFailed(f"'{new}' is as good as '{old}'")
+    return told
+
+
 CASES = [
+    Case("tree.manual", "QEMU's manual has a page on the machine, with each "
+         "property of its device, and no other", pages, order=1,
+         inputs=("machine",)),
     Case("machine.unit", "the page-state table, the firmware's commands and "
          "the event tables hold for every transition, under sanitizers",
          unit, order=5),
