@@ -20,7 +20,7 @@
 	.globl blob, blob_end
 blob:
 	.globl g_read, g_write, g_fetch, g_pvalidate, g_rmpadjust, g_rescind
-	.globl g_done, g_traps
+	.globl g_done, g_traps, g_rescind_code
 g_read:
 	mov (%rax), %rax
 	jmp g_done
@@ -44,6 +44,16 @@ g_rescind:
 	.byte 0xf2, 0x0f, 0x01, 0xff
 	mov %rax, 8(%rdi)
 	mov (%rsi), %rbx
+	mov $-1, %rax
+	jmp g_done
+	/* the same of a page that is executed */
+g_rescind_code:
+	mov %rax, %rsi
+	call *%rsi
+	mov %rsi, %rax
+	.byte 0xf2, 0x0f, 0x01, 0xff
+	mov %rax, 8(%rdi)
+	call *%rsi
 	mov $-1, %rax
 g_done:
 	movzx %bl, %ebx
@@ -176,6 +186,7 @@ i_\name:
 	insn lidt, lidt (%rax)
 	insn lgdt, lgdt (%rax)
 	insn lldt, lldt %ax
+	insn verr, verr %ax
 	insn ltr, ltr %ax
 	insn from_cr0, mov %cr0, %rax
 	insn from_cr3, mov %cr3, %rax

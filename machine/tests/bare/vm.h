@@ -17,8 +17,8 @@ enum { WAY_RIGHT, WAY_OTHER, NWAYS };   /* at the entry's address, another */
 #define GPA_OF(way)   (GPA_BASE + (way) * SIZE_2M)
 
 extern char blob[], blob_end[], g_read[], g_write[], g_fetch[],
-            g_pvalidate[], g_rmpadjust[], g_rescind[], g_traps[],
-            g_debug_turn[], g_tsc[], g_clock[];
+            g_pvalidate[], g_rmpadjust[], g_rescind[], g_rescind_code[],
+            g_traps[], g_debug_turn[], g_tsc[], g_clock[];
 
 /* What the guest says; the page is shared with it */
 typedef struct Answer {

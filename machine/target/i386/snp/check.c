@@ -168,7 +168,7 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         fill.cbit = guest.kind & SNP_GUEST_SEV && addr & SNP_C_MASK;
         return nested_is_stale(env, &guest, &fill, prot, outside);
     }
-    if (mmu_idx >= MMU_GUEST_IDX && env->vm_guest_tlb.npt) {
+    if (mmu_idx >= MMU_GUEST_IDX && env->vm_guest_tlb.nested_pg_mode) {
         return combined_is_stale(env, &guest, fill.spa, prot, outside);
     }
     return host_is_stale(env, &fill, prot, outside);
