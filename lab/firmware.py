@@ -18,7 +18,8 @@ Command = collections.namedtuple(
 SEV = {1: "UNINIT", 2: "INIT", 4: "WORKING"}
 SNP = {0x10: "UNINIT", 0x20: "INIT"}
 SNP_GUEST = {1: "INIT", 2: "LAUNCH", 4: "RUNNING"}
-SEV_GUEST = {2: "LUPDATE", 4: "LSECRET", 8: "RUNNING"}
+SEV_GUEST = {2: "LUPDATE", 4: "LSECRET", 8: "RUNNING", 0x10: "SUPDATE",
+             0x20: "RUPDATE", 0x40: "SENT"}
 ACTIVE = ["", "with an ASID", "without an ASID"]
 
 ABSENT = "Commands that answer INVALID_COMMAND:"

@@ -152,7 +152,7 @@ def mailbox(new):
     check(m.word(BUFFER) & 0xFFFFFF == 0x003701, "API 1.55, uninitialised")
     check(m.word(BUFFER + 4) >> 24 == 24, "build")
     check(m.command(0x7FF) == 0x87FF0011, "INVALID_COMMAND")
-    check(m.command(0x40, BUFFER) == 0x80400011, "SEND_START: none")
+    check(m.command(0xD0, BUFFER) == 0x80D00011, "TIO_STATUS: none")
     check(m.command(0xCE, BUFFER) == 0x80CE0004, "FEATURE_INFO of no length")
     check(m.command(4, 0xFEE00000) == 0x80040009, "a device is no buffer")
     check(m.command(4, 0xFFFF0000) == 0x80040009, "ROM is no buffer")

@@ -309,7 +309,8 @@ static inline bool refused_well(uint32_t cmd, uint32_t status)
         { SEV_GET_ID, 8, 64 }, { SEV_LAUNCH_MEASURE, 16, 48 },
         { SEV_PEK_CSR, 8, 2084 }, { SEV_PDH_CERT_EXPORT, 8, 2084 },
         { SEV_PDH_CERT_EXPORT, 24, 6252 },
-        { SEV_ATTESTATION_REPORT, 32, 208 },
+        { SEV_ATTESTATION_REPORT, 32, 208 }, { SEV_SEND_START, 0x40, 128 },
+        { SEV_SEND_UPDATE_DATA, 0x10, 52 }, { SEV_SEND_UPDATE_VMSA, 0x10, 52 },
     };
 
     for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
@@ -321,6 +322,11 @@ static inline bool refused_well(uint32_t cmd, uint32_t status)
             }
             memcpy(old_mem + CMDBUF + at, mem + CMDBUF + at, 4);
         }
+    }
+    /* a packet is as long as what it is of, unless that is too long */
+    if ((cmd == SEV_SEND_UPDATE_DATA || cmd == SEV_SEND_UPDATE_VMSA) &&
+        status == FW_INVALID_LEN && got(0x30, 4) == got(0x20, 4)) {
+        memcpy(old_mem + CMDBUF + 0x30, mem + CMDBUF + 0x30, 4);
     }
     return unchanged();
 }

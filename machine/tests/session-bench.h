@@ -57,6 +57,7 @@ static inline void owner_begins(uint32_t policy)
     hmac_sha256(owner_tik, 16, text, 4, s + 96);
 }
 
+/* A packet, from or into the guest's memory there */
 static inline void arg_secret(uint64_t to, uint32_t len)
 {
     put(0, 4, 1);
@@ -68,10 +69,15 @@ static inline void arg_secret(uint64_t to, uint32_t len)
     put(0x30, 4, len);
 }
 
-/* A secret for the guest that has these keys, and was measured so */
-static inline void wrap_secret(const uint8_t *tek, const uint8_t *tik,
-                               const uint8_t *measure, uint8_t first,
-                               uint32_t len)
+enum { SECRET = 1, DATA, VMSA };
+
+/*
+ * A packet of this kind for the guest that has these keys and, if it is a
+ * secret, was measured so
+ */
+static inline void wrap_packet(uint8_t kind, const uint8_t *tek,
+                               const uint8_t *tik, const uint8_t *measure,
+                               uint8_t first, uint32_t len)
 {
     static uint8_t text[0x5000];
     uint8_t *h = mem + HEADER, *p = mem + PACKET_AT;
@@ -82,13 +88,34 @@ static inline void wrap_secret(const uint8_t *tek, const uint8_t *tik,
         p[i] = first + i;
     }
     aes128_ctr(tek, h + 4, p, len);
-    text[0] = 1;
+    text[0] = kind;
     memcpy(text + 1, h, 20);
     put_le(text + 21, 4, len);
     put_le(text + 25, 4, len);
     memcpy(text + 29, p, len);
-    memcpy(text + 29 + len, measure, 32);
-    hmac_sha256(tik, 16, text, 29 + len + 32, h + 20);
+    if (kind == SECRET) {
+        memcpy(text + 29 + len, measure, 32);
+    }
+    hmac_sha256(tik, 16, text, 29 + len + (kind == SECRET ? 32 : 0), h + 20);
+}
+
+static inline void wrap_secret(const uint8_t *tek, const uint8_t *tik,
+                               const uint8_t *measure, uint8_t first,
+                               uint32_t len)
+{
+    wrap_packet(SECRET, tek, tik, measure, first, len);
+}
+
+/* To the platform whose certificates lie at PDH and CHAIN */
+static inline void arg_send(uint64_t session)
+{
+    put(0, 4, 1);
+    put(8, 8, PDH);
+    put(0x10, 4, CERT);
+    put(0x18, 8, CHAIN);
+    put(0x20, 4, 3 * CERT);
+    put(0x38, 8, session);
+    put(0x40, 4, 128);
 }
 
 #endif

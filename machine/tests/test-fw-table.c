@@ -108,6 +108,8 @@ static void dirty_asid(void)
 /* All is well for the command; its buffer is in cb. */
 static void good(unsigned id)
 {
+    uint32_t len;
+
     in_a_hurry = true;
     memset(cb, 0, sizeof(cb));
     switch (id) {
@@ -191,6 +193,7 @@ static void good(unsigned id)
         sev_guest_at(SEV_GUEST_RUNNING, true);
         break;
     case SEV_LAUNCH_START:
+    case SEV_RECEIVE_START:
         power_on();
         init_snp();
         init_sev(true);
@@ -203,6 +206,35 @@ static void good(unsigned id)
         wrap_secret(fw.sev_guests[0].keys.tek, fw.sev_guests[0].keys.tik,
                     fw.sev_guests[0].measure, 0x11, 48);
         arg_secret(TARGET, 48);
+        break;
+    case SEV_SEND_START:
+        sev_guest_at(SEV_GUEST_RUNNING, true);
+        cert_pages();
+        arg_export();
+        expect(SEV_PDH_CERT_EXPORT, FW_SUCCESS, "set-up");
+        memset(&fw.identity, 0, sizeof(fw.identity));   /* another's, then */
+        arg_send(OUT);
+        break;
+    case SEV_SEND_UPDATE_DATA:
+    case SEV_SEND_UPDATE_VMSA:
+        sev_guest_at(SEV_GUEST_SUPDATE, true);
+        cert_pages();
+        arg_secret(TARGET, id == SEV_SEND_UPDATE_DATA ? 48 : 4096);
+        break;
+    case SEV_SEND_FINISH:
+    case SEV_SEND_CANCEL:
+        sev_guest_at(SEV_GUEST_SUPDATE, true);
+        break;
+    case SEV_RECEIVE_UPDATE_DATA:
+    case SEV_RECEIVE_UPDATE_VMSA:
+        sev_guest_at(SEV_GUEST_RUPDATE, true);
+        len = id == SEV_RECEIVE_UPDATE_DATA ? 48 : 4096;
+        wrap_packet(len == 48 ? DATA : VMSA, fw.sev_guests[0].keys.tek,
+                    fw.sev_guests[0].keys.tik, NULL, 0x11, len);
+        arg_secret(TARGET, len);
+        break;
+    case SEV_RECEIVE_FINISH:
+        sev_guest_at(SEV_GUEST_RUPDATE, true);
         break;
     case SEV_ATTESTATION_REPORT:
         sev_guest_at(SEV_GUEST_RUNNING, true);
@@ -684,18 +716,54 @@ static const Change changes[] = {
       .w = { MEM(CSR + 0x20, 1, 0) } },
     { ON(SEV_PEK_CERT_IMPORT, BAD_SIGNATURE, "PEK-IMPORT-SIGNATURE"),
       .f = flip_oca },
-    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_LEN, "SECRET-LEN"),
-      .w = { CB(0x30, 4, 47) } },
-    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_ADDRESS, "SECRET-ADDRESS"),
+#define OPENS(cmd) \
+    { ON(cmd, INVALID_LEN, "PACKET-LEN"), .w = { CB(0x30, 4, 47) } }, \
+    { ON(cmd, INVALID_ADDRESS, "PACKET-ADDRESS"), \
+      .w = { CB(8, 8, NOWHERE) } }, \
+    { ON(cmd, INVALID_ADDRESS, "OUTPUT-ADDRESS"), \
+      .w = { CB(0x18, 8, NOWHERE) } }, \
+    { ON(cmd, INVALID_PAGE_STATE, "OUTPUT-STATE"), \
+      PAGE(TARGET, RMP_PRE_GUEST) }, \
+    { ON(cmd, UNSUPPORTED, "PACKET-FLAGS"), .w = { MEM(HEADER, 1, 1) } }, \
+    { ON(cmd, BAD_MEASUREMENT, "PACKET-MAC"), .f = flip_packet }
+    OPENS(SEV_LAUNCH_UPDATE_SECRET),
+    OPENS(SEV_RECEIVE_UPDATE_DATA),
+    OPENS(SEV_RECEIVE_UPDATE_VMSA),
+    { ON(SEV_RECEIVE_UPDATE_VMSA, UNSUPPORTED, "PACKET-VMSA"),
+      .w = { FW(sev_guests[0].policy, 0) } },
+#define SEALS(cmd) \
+    { ON(cmd, INVALID_LEN, "SEND-LEN"), .w = { CB(0x20, 4, 17) } }, \
+    { ON(cmd, INVALID_LEN, "SEND-ROOM"), .w = { CB(0x10, 4, 51) } }, \
+    { ON(cmd, INVALID_ADDRESS, "OUTPUT-OVERLAP"), \
+      .w = { CB(8, 8, PACKET_AT + 16) } }, \
+    { ON(cmd, INVALID_ADDRESS, "OUTPUT-ADDRESS"), \
+      .w = { CB(0x28, 8, NOWHERE) } }, \
+    { ON(cmd, INVALID_PAGE_STATE, "OUTPUT-STATE"), \
+      PAGE(HEADER, RMP_RECLAIM) }, \
+    { ON(cmd, INVALID_ADDRESS, "SEND-ADDRESS"), .w = { CB(0x18, 1, 8) } }
+    SEALS(SEV_SEND_UPDATE_DATA),
+    SEALS(SEV_SEND_UPDATE_VMSA),
+    { ON(SEV_SEND_UPDATE_VMSA, UNSUPPORTED, "PACKET-VMSA"),
+      .w = { FW(sev_guests[0].policy, 0) } },
+    { ON(SEV_SEND_START, INVALID_LEN, "SEND-SESSION-LEN"),
+      .w = { CB(0x40, 4, 127) } },
+    { ON(SEV_SEND_START, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(0x38, 8, NOWHERE) } },
+    { ON(SEV_SEND_START, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_RECLAIM) },
+    { ON(SEV_SEND_START, POLICY_FAILURE, "SEND-POLICY"),
+      .w = { FW(sev_guests[0].policy, 0xc) } },
+    { ON(SEV_SEND_START, INVALID_LEN, "SEND-CERT-LEN"),
+      .w = { CB(0x20, 4, 3 * CERT + 1) } },
+    { ON(SEV_SEND_START, INVALID_ADDRESS, "SEND-CERT-ADDRESS"),
       .w = { CB(8, 8, NOWHERE) } },
-    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
-      .w = { CB(0x18, 8, NOWHERE) } },
-    { ON(SEV_LAUNCH_UPDATE_SECRET, INVALID_PAGE_STATE, "OUTPUT-STATE"),
-      PAGE(TARGET, RMP_PRE_GUEST) },
-    { ON(SEV_LAUNCH_UPDATE_SECRET, UNSUPPORTED, "SECRET-FLAGS"),
-      .w = { MEM(HEADER, 1, 1) } },
-    { ON(SEV_LAUNCH_UPDATE_SECRET, BAD_MEASUREMENT, "SECRET-MAC"),
-      .f = flip_packet },
+    { ON(SEV_SEND_START, INVALID_CERTIFICATE, "SEND-CERT"),
+      .w = { MEM(CHAIN + 8, 1, 3) } },
+    { ON(SEV_SEND_START, BAD_SIGNATURE, "SEND-SIGNATURE"),
+      .w = { MEM(CHAIN + 5, 1, 54) } },
+    KEYS(SEV_SEND_START),
+    { ON(SEV_SEND_START, POLICY_FAILURE, "SEND-DOMAIN"),
+      .w = { FW(sev_guests[0].policy, 0x14) } },
     { ON(SEV_ATTESTATION_REPORT, INVALID_LEN, "ATTESTATION-LEN"),
       .w = { CB(0x20, 4, 207) } },
     { ON(SEV_ATTESTATION_REPORT, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
@@ -715,22 +783,25 @@ static const Change changes[] = {
       .w = { CB(4, 4, MIN_SEV) } },
     { ON(SEV_ACTIVATE, ASID_OWNED, "ASID-OWNED"), .f = asid_owned },
     { ON(SEV_ACTIVATE, DFFLUSH_REQUIRED, "ASID-DIRTY"), .f = dirty_asid },
-    { ON(SEV_LAUNCH_START, INVALID_GUEST, "SEV-HANDLE"),
-      .w = { CB(0, 4, 0x1000) } },
-    { ON(SEV_LAUNCH_START, UNSUPPORTED, "SEV-START-SHARED"),
-      .w = { CB(0, 4, 2), FW(sev_guests[1].used, 1) } },
-    { ON(SEV_LAUNCH_START, POLICY_FAILURE, "SEV-POLICY"),
-      .w = { CB(4, 4, 0x40) } },
-    { ON(SEV_LAUNCH_START, INVALID_LEN, "SESSION-LEN"),
-      .w = { CB(0x20, 4, 127) } },
-    { ON(SEV_LAUNCH_START, INVALID_ADDRESS, "SESSION-ADDRESS"),
-      .w = { CB(8, 8, NOWHERE) } },
-    { ON(SEV_LAUNCH_START, INVALID_CERTIFICATE, "SESSION-CERT"),
-      .w = { MEM(DH + 8, 1, 2) } },
-    { ON(SEV_LAUNCH_START, BAD_MEASUREMENT, "SESSION-MAC"),
-      .f = flip_session },
-    { ON(SEV_LAUNCH_START, RESOURCE_LIMIT, "GUEST-LIMIT"),
-      .f = all_handles_used },
+#define STARTS(cmd) \
+    { ON(cmd, INVALID_GUEST, "SEV-HANDLE"), \
+      .w = { CB(0, 4, 0x1000) } }, \
+    { ON(cmd, UNSUPPORTED, "SEV-START-SHARED"), \
+      .w = { CB(0, 4, 2), FW(sev_guests[1].used, 1) } }, \
+    { ON(cmd, POLICY_FAILURE, "SEV-POLICY"), \
+      .w = { CB(4, 4, 0x40) } }, \
+    { ON(cmd, INVALID_LEN, "SESSION-LEN"), \
+      .w = { CB(0x20, 4, 127) } }, \
+    { ON(cmd, INVALID_ADDRESS, "SESSION-ADDRESS"), \
+      .w = { CB(8, 8, NOWHERE) } }, \
+    { ON(cmd, INVALID_CERTIFICATE, "SESSION-CERT"), \
+      .w = { MEM(DH + 8, 1, 2) } }, \
+    { ON(cmd, BAD_MEASUREMENT, "SESSION-MAC"), \
+      .f = flip_session }, \
+    { ON(cmd, RESOURCE_LIMIT, "GUEST-LIMIT"), \
+      .f = all_handles_used }
+    STARTS(SEV_LAUNCH_START),
+    STARTS(SEV_RECEIVE_START),
     { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_LEN, "SEV-UPDATE-LEN"),
       .w = { CB(16, 4, 17) } },
     { ON(SEV_LAUNCH_UPDATE_DATA, INVALID_ADDRESS, "SEV-UPDATE-ADDRESS"),
@@ -1138,7 +1209,7 @@ static unsigned guest_states(const FwCommand *c)
 static int other_guest_state(const FwCommand *c)
 {
     for (int s = c->snp ? SNP_GUEST_INIT : SEV_GUEST_LUPDATE;
-         s <= (c->snp ? (int)SNP_GUEST_RUNNING : (int)SEV_GUEST_RUNNING);
+         s <= (c->snp ? (int)SNP_GUEST_RUNNING : (int)SEV_GUEST_SENT);
          s++) {
         if (!(guest_states(c) & 1u << s)) {
             return s;
@@ -1330,7 +1401,7 @@ static void test_states(const FwCommand *c, Count *n)
         return;
     }
     for (int s = c->snp ? SNP_GUEST_INIT : SEV_GUEST_LUPDATE;
-         s <= (c->snp ? (int)SNP_GUEST_RUNNING : (int)SEV_GUEST_RUNNING);
+         s <= (c->snp ? (int)SNP_GUEST_RUNNING : (int)SEV_GUEST_SENT);
          s++) {
         bool takes = guest_states(c) & 1u << s;
         uint32_t ret;

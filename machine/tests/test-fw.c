@@ -11,7 +11,8 @@
 /* What the specifications say; the table is compared with this, whole. */
 enum { U = 1, I = 2, W = 4 };
 /* guest states, by their numbers there */
-enum { UPD = 1 << 1, SEC = 1 << 2, RUN = 1 << 3 };
+enum { UPD = 1 << 1, SEC = 1 << 2, RUN = 1 << 3, SND = 1 << 4, RCV = 1 << 5,
+       SENT = 1 << 6, EACH = UPD | SEC | RUN | SND | RCV | SENT };
 enum { NEW = 1 << 0, LAU = 1 << 1, LIVE = 1 << 2 };
 enum { ANYHOW, ON, OFF };       /* the guest's ASID */
 
@@ -37,10 +38,10 @@ static const struct {
     { 0x00b, U, U, NO_GUEST, "DOWNLOAD_FIRMWARE" },
     { 0x00c, U | I | W, U | I, NO_GUEST, "GET_ID" },
     { 0x00d, U, U | I, NO_GUEST, "INIT_EX" },
-    { 0x020, I | W, U | I, G_SEV(UPD | SEC | RUN), OFF, "DECOMMISSION" },
-    { 0x021, I | W, U | I, G_SEV(UPD | SEC | RUN), OFF, "ACTIVATE" },
-    { 0x022, I | W, U | I, G_SEV(UPD | SEC | RUN), ON, "DEACTIVATE" },
-    { 0x023, I | W, U | I, G_SEV(UPD | SEC | RUN), ANYHOW, "GUEST_STATUS" },
+    { 0x020, I | W, U | I, G_SEV(EACH), OFF, "DECOMMISSION" },
+    { 0x021, I | W, U | I, G_SEV(EACH), OFF, "ACTIVATE" },
+    { 0x022, I | W, U | I, G_SEV(EACH), ON, "DEACTIVATE" },
+    { 0x023, I | W, U | I, G_SEV(EACH), ANYHOW, "GUEST_STATUS" },
     { 0x030, I | W, U | I, NO_GUEST, "LAUNCH_START" },
     { 0x031, I | W, U | I, G_SEV(UPD), ON, "LAUNCH_UPDATE_DATA" },
     { 0x032, I | W, U | I, G_SEV(UPD), ON, "LAUNCH_UPDATE_VMSA" },
@@ -48,6 +49,15 @@ static const struct {
     { 0x034, I | W, U | I, G_SEV(SEC), ON, "LAUNCH_UPDATE_SECRET" },
     { 0x035, I | W, U | I, G_SEV(SEC), ANYHOW, "LAUNCH_FINISH" },
     { 0x036, I | W, U | I, G_SEV(SEC | RUN), ANYHOW, "ATTESTATION_REPORT" },
+    { 0x040, I | W, U | I, G_SEV(RUN), ANYHOW, "SEND_START" },
+    { 0x041, I | W, U | I, G_SEV(SND), ON, "SEND_UPDATE_DATA" },
+    { 0x042, I | W, U | I, G_SEV(SND), ON, "SEND_UPDATE_VMSA" },
+    { 0x043, I | W, U | I, G_SEV(SND), ANYHOW, "SEND_FINISH" },
+    { 0x044, I | W, U | I, G_SEV(SND), ANYHOW, "SEND_CANCEL" },
+    { 0x050, I | W, U | I, NO_GUEST, "RECEIVE_START" },
+    { 0x051, I | W, U | I, G_SEV(RCV), ON, "RECEIVE_UPDATE_DATA" },
+    { 0x052, I | W, U | I, G_SEV(RCV), ON, "RECEIVE_UPDATE_VMSA" },
+    { 0x053, I | W, U | I, G_SEV(RCV), ANYHOW, "RECEIVE_FINISH" },
     { 0x060, W, U | I, G_SEV(RUN), ON, "DBG_DECRYPT" },
     { 0x061, W, U | I, G_SEV(RUN), ON, "DBG_ENCRYPT" },
     { 0x081, U, U, NO_GUEST, "SNP_INIT" },

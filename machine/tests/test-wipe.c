@@ -147,6 +147,25 @@ static void test_secret(void)
     none_of_the_owner("a secret");
 }
 
+static void test_send(void)
+{
+    const SevKeys *keys = &fw.sev_guests[0].keys;
+    uint8_t z[48], kek[16], kik[16];
+
+    begin();
+    expect(SEV_LAUNCH_START, FW_SUCCESS, "set-up");
+    fw.sev_guests[0].state = SEV_GUEST_RUNNING;
+    arg_export();
+    expect(SEV_PDH_CERT_EXPORT, FW_SUCCESS, "set-up");
+    arg_send(OUT);
+    command(SEV_SEND_START, FW_SUCCESS, "send");
+    none_of_the_owner("a guest is sent");
+    CHECK(!left(keys->tek, 16) && !left(keys->tik, 16), "the new keys");
+    p384_shared(&fw.identity.pdh, &fw.identity.pdh.pub, z);
+    fw_session_keys(z, 48, mem + OUT, kek, kik);
+    CHECK(!left(z, 48) && !left(kek, 16) && !left(kik, 16), "keys to these");
+}
+
 static void test_platform(void)
 {
     const SnpFwIdentity *id = &fw.identity;
@@ -227,6 +246,7 @@ int main(void)
         { "wipe: what is left is found", test_search },
         { "wipe: a session's keys", test_session },
         { "wipe: a guest owner's secret", test_secret },
+        { "wipe: a session with another platform", test_send },
         { "wipe: the platform's keys", test_platform },
         { "wipe: an SNP guest's keys", test_guest },
         { "wipe: the VLEK", test_vlek },

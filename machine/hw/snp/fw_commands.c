@@ -39,6 +39,24 @@
                          E(UNSUPPORTED, "SWAP-2M"), \
                          E(POLICY_FAILURE, "SWAP-POLICY"), \
                          E(INVALID_ADDRESS, "SWAP-ADDRESS")
+/* A SEV guest begins, with an owner or coming from another platform */
+#define E_START          E(INVALID_GUEST, "SEV-HANDLE"), \
+                         E(UNSUPPORTED, "SEV-START-SHARED"), \
+                         E(POLICY_FAILURE, "SEV-POLICY"), \
+                         E(INVALID_LEN, "SESSION-LEN"), \
+                         E(INVALID_ADDRESS, "SESSION-ADDRESS"), \
+                         E(INVALID_CERTIFICATE, "SESSION-CERT"), \
+                         E(BAD_MEASUREMENT, "SESSION-MAC"), \
+                         E(RESOURCE_LIMIT, "GUEST-LIMIT")
+/* Packets, in and out */
+#define E_OPEN           E(INVALID_LEN, "PACKET-LEN"), \
+                         E(INVALID_ADDRESS, "PACKET-ADDRESS"), E_OUTPUT, \
+                         E(UNSUPPORTED, "PACKET-FLAGS"), \
+                         E(BAD_MEASUREMENT, "PACKET-MAC")
+#define E_SEAL           E(INVALID_LEN, "SEND-LEN"), \
+                         E(INVALID_LEN, "SEND-ROOM"), \
+                         E(INVALID_ADDRESS, "OUTPUT-OVERLAP"), E_OUTPUT, \
+                         E(INVALID_ADDRESS, "SEND-ADDRESS")
 
 /* ID and name; platform states; buffer */
 #define COMMAND(ID)      .id = ID, .name = #ID
@@ -178,15 +196,8 @@ const FwCommand fw_commands[] = {
     SEV_COMMAND(LAUNCH_START), .platform = SEV_ON | SNP_ANY,
     OUTBUF(36, "0 handle 4, 4 policy 4, 8 dh 8, 10 dh_len 4, 14 rsvd 4, "
                "18 session 8, 20 session_len 4"),
-    .errors = ERRORS(E(INVALID_GUEST, "SEV-HANDLE"),
-                     E(UNSUPPORTED, "SEV-START-SHARED"),
-                     E(POLICY_FAILURE, "SEV-POLICY"),
-                     E(INVALID_LEN, "SESSION-LEN"),
-                     E(INVALID_ADDRESS, "SESSION-ADDRESS"),
-                     E(INVALID_CERTIFICATE, "SESSION-CERT"),
-                     E(BAD_MEASUREMENT, "SESSION-MAC"),
-                     E(RESOURCE_LIMIT, "GUEST-LIMIT")),
-    .to_platform = SEV_W, .effect = "a guest in launch update",
+    .errors = ERRORS(E_START), .to_platform = SEV_W,
+    .effect = "a guest in launch update",
     .run = fw_sev_launch_start,
 }, {
     SEV_COMMAND(LAUNCH_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
@@ -215,10 +226,7 @@ const FwCommand fw_commands[] = {
     .sev = SEVG_SECRET,                /* [FW-SECRET-STATE] */
     .active = FW_WITH_ASID,         /* [FW-SECRET-ACTIVE] */
     BUFFER(52, PACKET),
-    .errors = ERRORS(E(INVALID_LEN, "SECRET-LEN"),
-                     E(INVALID_ADDRESS, "SECRET-ADDRESS"), E_OUTPUT,
-                     E(UNSUPPORTED, "SECRET-FLAGS"),
-                     E(BAD_MEASUREMENT, "SECRET-MAC")),
+    .errors = ERRORS(E_OPEN),
     .effect = "the guest's memory has the secret",
     .run = fw_sev_launch_update_secret,
 }, {
@@ -235,35 +243,67 @@ const FwCommand fw_commands[] = {
                      E(HWERROR_PLATFORM, "CRYPTO")),
     .run = fw_sev_attestation_report,
 }, {
-    SEV_COMMAND(SEND_START),
+    SEV_COMMAND(SEND_START), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_RUN,                   /* [FW-SEND-STATE] */
     OUTBUF(68, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "
                "18 platform 8, 20 platform_len 4, 24 rsvd 4, 28 amd 8, "
                "30 amd_len 4, 34 rsvd 4, 38 session 8, 40 session_len 4"),
+    .errors = ERRORS(E(INVALID_LEN, "SEND-SESSION-LEN"), E_OUTPUT,
+                     E(POLICY_FAILURE, "SEND-POLICY"),
+                     E(INVALID_LEN, "SEND-CERT-LEN"),
+                     E(INVALID_ADDRESS, "SEND-CERT-ADDRESS"),
+                     E(INVALID_CERTIFICATE, "SEND-CERT"),
+                     E(BAD_SIGNATURE, "SEND-SIGNATURE"),
+                     E(POLICY_FAILURE, "SEND-DOMAIN"),
+                     E(HWERROR_PLATFORM, "CRYPTO")),
+    .to_guest = SEVG_SENDING, .effect = "the guest's keys are new",
+    .run = fw_sev_send_start,
 }, {
-    SEV_COMMAND(SEND_UPDATE_DATA),
-    OUTBUF(52, PACKET),
+    SEV_COMMAND(SEND_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SENDING,               /* [FW-SEND-UPDATE-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-SEND-UPDATE-ACTIVE] it has the key */
+    OUTBUF(52, PACKET), .errors = ERRORS(E_SEAL),
+    .effect = "a packet of the guest's memory",
+    .run = fw_sev_send_update_data,
 }, {
-    SEV_COMMAND(SEND_UPDATE_VMSA),
-    OUTBUF(52, PACKET),
+    SEV_COMMAND(SEND_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SENDING, .active = FW_WITH_ASID, OUTBUF(52, PACKET),
+    .errors = ERRORS(E(UNSUPPORTED, "PACKET-VMSA"), E_SEAL),
+    .effect = "a packet of the VMSA", .run = fw_sev_send_update_vmsa,
 }, {
-    SEV_COMMAND(SEND_FINISH),
-    BUFFER(4, "0 handle 4"),
+    SEV_COMMAND(SEND_FINISH), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SENDING,               /* [FW-SEND-END-STATE] */
+    BUFFER(4, "0 handle 4"), .errors = NONE, .to_guest = SEVG_SENT,
+    .run = fw_sev_send_finish,
 }, {
-    SEV_COMMAND(SEND_CANCEL),
-    BUFFER(4, "0 handle 4"),
+    SEV_COMMAND(SEND_CANCEL), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_SENDING,
+    BUFFER(4, "0 handle 4"), .errors = NONE, .to_guest = SEVG_RUN,
+    .run = fw_sev_send_cancel,
 }, {
-    SEV_COMMAND(RECEIVE_START),
+    SEV_COMMAND(RECEIVE_START), .platform = SEV_ON | SNP_ANY,
     OUTBUF(36, "0 handle 4, 4 policy 4, 8 pdh 8, 10 pdh_len 4, 14 rsvd 4, "
                "18 session 8, 20 session_len 4"),
+    .errors = ERRORS(E_START), .to_platform = SEV_W,
+    .effect = "a guest in receive update", .run = fw_sev_receive_start,
 }, {
-    SEV_COMMAND(RECEIVE_UPDATE_DATA),
-    BUFFER(52, PACKET),
+    SEV_COMMAND(RECEIVE_UPDATE_DATA), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_COMING,                /* [FW-RECEIVE-STATE] */
+    .active = FW_WITH_ASID,         /* [FW-RECEIVE-ACTIVE] */
+    BUFFER(52, PACKET), .errors = ERRORS(E_OPEN),
+    .effect = "the guest's memory has what is in the packet",
+    .run = fw_sev_receive_update_data,
 }, {
-    SEV_COMMAND(RECEIVE_UPDATE_VMSA),
-    BUFFER(52, PACKET),
+    SEV_COMMAND(RECEIVE_UPDATE_VMSA), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_COMING, .active = FW_WITH_ASID, BUFFER(52, PACKET),
+    .errors = ERRORS(E(UNSUPPORTED, "PACKET-VMSA"), E_OPEN),
+    .effect = "the VMSA is what is in the packet",
+    .run = fw_sev_receive_update_vmsa,
 }, {
-    SEV_COMMAND(RECEIVE_FINISH),
-    BUFFER(4, "0 handle 4"),
+    SEV_COMMAND(RECEIVE_FINISH), .platform = SEV_ON | SNP_ANY,
+    .sev = SEVG_COMING,
+    BUFFER(4, "0 handle 4"), .errors = NONE, .to_guest = SEVG_RUN,
+    .run = fw_sev_receive_finish,
 }, {
     SEV_COMMAND(DBG_DECRYPT), .platform = SEV_W | SNP_ANY,
     .sev = SEVG_RUN,                   /* [FW-SEV-DBG-STATE] */

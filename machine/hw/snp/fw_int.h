@@ -52,6 +52,9 @@ static inline bool fw_all_zero(const uint8_t *p, unsigned n)
 
 #define FW_C_BIT (1ull << 51)
 
+/* Of a SEV guest's policy */
+#define FW_SEV_POLICY_ES  (1u << 2)
+
 /* SNP_CONFIG's flags */
 #define FW_MASK_CHIP_ID   (1u << 0)
 #define FW_MASK_CHIP_KEY  (1u << 1)
@@ -197,7 +200,8 @@ uint32_t fw_sev_check_init(SnpFw *fw, uint32_t flags, uint64_t tmr,
                            uint32_t len);
 void fw_sev_start(SnpFw *fw, uint32_t flags, uint64_t tmr, uint32_t len);
 FwHandler fw_sev_init, fw_sev_shutdown, fw_sev_platform_status, fw_sev_get_id;
-FwHandler fw_sev_launch_start, fw_sev_activate, fw_sev_deactivate;
+FwHandler fw_sev_launch_start, fw_sev_receive_start;
+FwHandler fw_sev_activate, fw_sev_deactivate;
 FwHandler fw_sev_launch_update_data, fw_sev_launch_update_vmsa;
 FwHandler fw_sev_launch_measure, fw_sev_launch_finish, fw_sev_guest_status;
 FwHandler fw_sev_decommission;
@@ -208,12 +212,14 @@ FwHandler fw_sev_factory_reset, fw_sev_pek_gen, fw_sev_pdh_gen;
 FwHandler fw_sev_pek_csr, fw_sev_pek_cert_import, fw_sev_pdh_cert_export;
 
 /* Made if it was not. False: the library failed */
+bool fw_identity_make(SnpFw *fw);
 bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out);
 
 /* fw_session.c */
 
 /*
- * The keys of the session that LAUNCH_START's buffer brings, an owner's.
+ * The keys of the session that the buffer of LAUNCH_START or RECEIVE_START
+ * brings, an owner's or another platform's.
  * FW_SUCCESS, or why there is none, and keys are as they were. NULL: nobody
  * wants them.
  */
@@ -222,7 +228,18 @@ uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
 /* From what both know to the keys that wrap */
 void fw_session_keys(const uint8_t *z, size_t len, const uint8_t nonce[16],
                      uint8_t kek[16], uint8_t kik[16]);
-FwHandler fw_sev_launch_update_secret, fw_sev_attestation_report;
+FwHandler fw_sev_attestation_report;
+
+/* fw_packet.c */
+
+FwHandler fw_sev_launch_update_secret;
+FwHandler fw_sev_send_update_data, fw_sev_send_update_vmsa;
+FwHandler fw_sev_receive_update_data, fw_sev_receive_update_vmsa;
+
+/* fw_send.c */
+
+FwHandler fw_sev_send_start, fw_sev_send_finish, fw_sev_send_cancel;
+FwHandler fw_sev_receive_finish;
 
 /* fw_nv.c */
 

@@ -16,7 +16,6 @@
 #define STATUS_OWNED      (1u << 0)     /* by somebody outside */
 #define STATUS_ES         (1u << 8)
 
-#define SEV_POLICY_ES     (1u << 2)
 #define SEV_POLICY_RSVD   0xffc0u
 
 uint32_t fw_sev_check_init(SnpFw *fw, uint32_t flags, uint64_t tmr,
@@ -140,12 +139,11 @@ static SevFwGuest *free_guest(SnpFw *fw)
     return NULL;
 }
 
-uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
+/* A guest begins: with a session's keys, or with nobody's */
+static uint32_t start(SnpFw *fw, FwBuf *c, bool session, SevGuestState state)
 {
     uint32_t policy = fw_get(c->b + 4, 4);
     unsigned major = policy >> 16 & 0xff, minor = policy >> 24;
-    bool session = !fw_all_zero(c->b + 8, 12) ||
-                   !fw_all_zero(c->b + 0x18, 12);
     SevFwGuest *g = free_guest(fw);
     uint32_t status;
 
@@ -157,7 +155,7 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
     if ((policy & SEV_POLICY_RSVD) ||
         major > fw->cfg.api_major ||
         (major == fw->cfg.api_major && minor > fw->cfg.api_minor) ||
-        ((policy & SEV_POLICY_ES) && !fw->sev_es)) {
+        ((policy & FW_SEV_POLICY_ES) && !fw->sev_es)) {
         return FW_POLICY_FAILURE;
     }
     if (session) {
@@ -176,7 +174,7 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
         fw->port.random(fw->port.opaque, g->keys.tek, sizeof(g->keys.tek));
     }
     g->used = true;
-    g->state = SEV_GUEST_LUPDATE;
+    g->state = state;
     g->policy = policy;
     sha256_init(&g->digest);
     fw_put(c->b, 4, g - fw->sev_guests + 1);
@@ -185,11 +183,23 @@ uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
+uint32_t fw_sev_launch_start(SnpFw *fw, FwBuf *c)
+{
+    return start(fw, c, !fw_all_zero(c->b + 8, 12) ||
+                        !fw_all_zero(c->b + 0x18, 12), SEV_GUEST_LUPDATE);
+}
+
+/* The same buffer, filled by the platform that sends the guest */
+uint32_t fw_sev_receive_start(SnpFw *fw, FwBuf *c)
+{
+    return start(fw, c, true, SEV_GUEST_RUPDATE);
+}
+
 uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 {
     uint32_t asid = fw_get(c->b + 4, 4);
     uint32_t status = fw_asid_check(fw, asid,
-                                    c->sev->policy & SEV_POLICY_ES
+                                    c->sev->policy & FW_SEV_POLICY_ES
                                     ? FW_KIND_SEV_ES : FW_KIND_SEV);
 
     if (!status) {
@@ -233,7 +243,7 @@ static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
     uint32_t status;
 
     /* [FW-SEV-UPDATE-VMSA] only an ES guest has one */
-    if (vmsa && !(g->policy & SEV_POLICY_ES)) {
+    if (vmsa && !(g->policy & FW_SEV_POLICY_ES)) {
         return FW_UNSUPPORTED;
     }
     /* [FW-SEV-UPDATE-LEN] */

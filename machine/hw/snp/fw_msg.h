@@ -255,13 +255,26 @@ typedef struct FwCert {
 } FwCert;
 
 #define FW_CERT_VERSION    1u
+#define FW_CERT_BODY       offsetof(FwCert, sig)
+#define FW_USAGE_NONE      0x1000u
+#define FW_USAGE_OCA       0x1001u
+#define FW_USAGE_PEK       0x1002u
+#define FW_USAGE_PDH       0x1003u
+#define FW_USAGE_CEK       0x1004u
+#define FW_ALGO_NONE       0u
+#define FW_ALGO_ECDSA_256  2u
+#define FW_ALGO_ECDH_256   3u
+#define FW_ALGO_ECDSA_384  0x102u
 
 PIN_SIZE(FwCert, 2084);
 PIN(FwCert, usage, 0x08);
 PIN(FwCert, key, 0x10);
 PIN(FwCert, sig, 0x414);
 
-/* What a SEV guest's owner begins with, at LAUNCH_START */
+/*
+ * What a SEV guest's owner begins with, at LAUNCH_START, and a platform that
+ * sends one
+ */
 typedef struct FwSession {
     uint8_t nonce[16];
     uint8_t wrap_tk[32];        /* TEK, then TIK */
@@ -274,14 +287,14 @@ PIN_SIZE(FwSession, 128);
 PIN(FwSession, wrap_iv, 0x30);
 PIN(FwSession, policy_mac, 0x60);
 
-/* Of a packet */
-typedef struct FwSecretHeader {
+/* Of a packet: a secret, or memory of a guest that is sent */
+typedef struct FwPacketHeader {
     uint8_t flags[4];
     uint8_t iv[16];
     uint8_t mac[32];
-} FwSecretHeader;
+} FwPacketHeader;
 
-PIN_SIZE(FwSecretHeader, 52);
+PIN_SIZE(FwPacketHeader, 52);
 
 /* What ATTESTATION_REPORT answers */
 typedef struct FwSevReport {
@@ -332,6 +345,17 @@ static inline bool fw_get_point(const FwPublicKey *in, P384Point *out)
            fw_get_narrow(in->x, out->x) && fw_get_narrow(in->y, out->y) &&
            fw_all_zero(in->rsvd, sizeof(in->rsvd));
 }
+
+/* fw_cert.c: is it one of such a key? An owner's may be of either algorithm. */
+bool fw_cert_point(const FwCert *c, uint32_t usage, uint32_t algo,
+                   P384Point *out);
+bool fw_cert_is_oca(const FwCert *c, P384Point *out);
+/* Did the key of certificate @by sign it, in either of its places? */
+bool fw_cert_signed(const FwCert *c, const FwCert *by, P384Sig *sig);
+
+/* fw_session.c: one that brings @keys to who knows @z, too */
+void fw_session_wrap(const uint8_t z[P384_LEN], uint32_t policy,
+                     const SevKeys *keys, FwSession *s);
 
 /*
  * One message, decrypted, in; its answer, to be encrypted, out. Sizes are

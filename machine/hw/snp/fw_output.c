@@ -45,6 +45,12 @@ uint32_t fw_out_check(SnpFw *fw, FwBuf *c, const FwOut *out, unsigned n)
     if (overlap(c, out, n) && !fw_loose(fw, FW_OUTPUT_OVERLAP)) {
         return FW_INVALID_ADDRESS;
     }
+    /* that both are memory comes before what pages they are */
+    for (unsigned i = 0; i < n; i++) {
+        if (!fw_readable(fw, fw_get_addr(c->b + out[i].at), out[i].len)) {
+            return FW_INVALID_ADDRESS;
+        }
+    }
     for (unsigned i = 0; i < n && !status; i++) {
         status = fw_check_output(fw, fw_get_addr(c->b + out[i].at),
                                  out[i].len);

@@ -14,17 +14,6 @@
  */
 #include "fw_msg.h"
 
-#define USAGE_NONE        0x1000u
-#define USAGE_OCA         0x1001u
-#define USAGE_PEK         0x1002u
-#define USAGE_PDH         0x1003u
-#define USAGE_CEK         0x1004u
-#define ALGO_NONE         0u
-#define ALGO_ECDSA_256    2u
-#define ALGO_ECDH_256     3u
-#define ALGO_ECDSA_384    0x102u
-
-#define BODY_LEN          offsetof(FwCert, sig)
 #define CHAIN_LEN         (3 * sizeof(FwCert))      /* PEK, OCA, CEK */
 
 _Static_assert(sizeof(FwCert) == FW_CERT_LEN, "fw.h knows its size");
@@ -65,8 +54,8 @@ static void body(const SnpFwIdentity *id, uint32_t usage, uint32_t algo,
     memcpy(c->key.x, pub->x, sizeof(pub->x));
     memcpy(c->key.y, pub->y, sizeof(pub->y));
     for (unsigned i = 0; i < 2; i++) {
-        fw_put(c->sig[i].usage, 4, USAGE_NONE);
-        fw_put(c->sig[i].algo, 4, ALGO_NONE);
+        fw_put(c->sig[i].usage, 4, FW_USAGE_NONE);
+        fw_put(c->sig[i].algo, 4, FW_ALGO_NONE);
     }
 }
 
@@ -82,10 +71,10 @@ static void put_sig(FwCert *c, unsigned i, uint32_t usage, uint32_t algo,
 static bool sign(FwCert *c, unsigned i, uint32_t usage, const P384Pair *key)
 {
     P384Sig sig;
-    bool ok = p384_sign_256(key, c, BODY_LEN, &sig);
+    bool ok = p384_sign_256(key, c, FW_CERT_BODY, &sig);
 
     if (ok) {
-        put_sig(c, i, usage, ALGO_ECDSA_256, &sig);
+        put_sig(c, i, usage, FW_ALGO_ECDSA_256, &sig);
     }
     return ok;
 }
@@ -103,18 +92,18 @@ static bool new_platform(SnpFw *fw, SnpFwIdentity *id)
     random_pair(fw, &owner);
     random_pair(fw, &id->pek);
     random_pair(fw, &id->pdh);
-    body(id, USAGE_OCA, ALGO_ECDSA_256, &owner.pub, &oca);
-    body(id, USAGE_PEK, ALGO_ECDSA_256, &id->pek.pub, &pek);
-    ok = sign(&oca, 0, USAGE_OCA, &owner) &&
-         p384_sign_256(&owner, &pek, BODY_LEN, &id->pek_by_oca);
+    body(id, FW_USAGE_OCA, FW_ALGO_ECDSA_256, &owner.pub, &oca);
+    body(id, FW_USAGE_PEK, FW_ALGO_ECDSA_256, &id->pek.pub, &pek);
+    ok = sign(&oca, 0, FW_USAGE_OCA, &owner) &&
+         p384_sign_256(&owner, &pek, FW_CERT_BODY, &id->pek_by_oca);
     memcpy(id->oca, &oca, sizeof(id->oca));
-    id->oca_algo = ALGO_ECDSA_256;
+    id->oca_algo = FW_ALGO_ECDSA_256;
     id->made = true;
     explicit_bzero(&owner, sizeof(owner));
     return ok;
 }
 
-static bool make_once(SnpFw *fw)
+bool fw_identity_make(SnpFw *fw)
 {
     SnpFwIdentity id = fw->identity;
     bool ok = true;
@@ -137,7 +126,7 @@ static bool make_once(SnpFw *fw)
 
 bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out)
 {
-    return make_once(fw) && p384_sign_256(&fw->identity.pek, msg, len, out);
+    return fw_identity_make(fw) && p384_sign_256(&fw->identity.pek, msg, len, out);
 }
 
 uint32_t fw_sev_factory_reset(SnpFw *fw, FwBuf *c)
@@ -162,7 +151,7 @@ uint32_t fw_sev_pek_gen(SnpFw *fw, FwBuf *c)
 
     (void)c;
     /* [FW-PEK-GEN] nobody owns the platform then */
-    if (!make_once(fw)) {
+    if (!fw_identity_make(fw)) {
         return FW_HWERROR_PLATFORM;
     }
     id = fw->identity;
@@ -177,7 +166,7 @@ uint32_t fw_sev_pek_gen(SnpFw *fw, FwBuf *c)
 uint32_t fw_sev_pdh_gen(SnpFw *fw, FwBuf *c)
 {
     (void)c;
-    if (!make_once(fw)) {
+    if (!fw_identity_make(fw)) {
         return FW_HWERROR_PLATFORM;
     }
     random_pair(fw, &fw->identity.pdh);
@@ -194,10 +183,10 @@ uint32_t fw_sev_pek_csr(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    if (!make_once(fw)) {
+    if (!fw_identity_make(fw)) {
         return FW_HWERROR_PLATFORM;
     }
-    body(&fw->identity, USAGE_PEK, ALGO_ECDSA_256, &fw->identity.pek.pub,
+    body(&fw->identity, FW_USAGE_PEK, FW_ALGO_ECDSA_256, &fw->identity.pek.pub,
          &csr);
     fw_out_write(fw, c, &out, &csr);
     return FW_SUCCESS;
@@ -206,13 +195,13 @@ uint32_t fw_sev_pek_csr(SnpFw *fw, FwBuf *c)
 /* [FW-PDH-EXPORT-CHAIN] */
 static bool chain(const SnpFwIdentity *id, FwCert *pdh, FwCert list[3])
 {
-    body(id, USAGE_PDH, ALGO_ECDH_256, &id->pdh.pub, pdh);
-    body(id, USAGE_PEK, ALGO_ECDSA_256, &id->pek.pub, &list[0]);
-    put_sig(&list[0], 0, USAGE_OCA, id->oca_algo, &id->pek_by_oca);
+    body(id, FW_USAGE_PDH, FW_ALGO_ECDH_256, &id->pdh.pub, pdh);
+    body(id, FW_USAGE_PEK, FW_ALGO_ECDSA_256, &id->pek.pub, &list[0]);
+    put_sig(&list[0], 0, FW_USAGE_OCA, id->oca_algo, &id->pek_by_oca);
     memcpy(&list[1], id->oca, sizeof(list[1]));
-    body(id, USAGE_CEK, ALGO_ECDSA_256, &id->cek.pub, &list[2]);
-    return sign(pdh, 0, USAGE_PEK, &id->pek) &&
-           sign(&list[0], 1, USAGE_CEK, &id->cek);
+    body(id, FW_USAGE_CEK, FW_ALGO_ECDSA_256, &id->cek.pub, &list[2]);
+    return sign(pdh, 0, FW_USAGE_PEK, &id->pek) &&
+           sign(&list[0], 1, FW_USAGE_CEK, &id->cek);
 }
 
 uint32_t fw_sev_pdh_cert_export(SnpFw *fw, FwBuf *c)
@@ -227,7 +216,7 @@ uint32_t fw_sev_pdh_cert_export(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    if (!make_once(fw) || !chain(&fw->identity, &pdh, list)) {
+    if (!fw_identity_make(fw) || !chain(&fw->identity, &pdh, list)) {
         return FW_HWERROR_PLATFORM;
     }
     fw_out_write(fw, c, &out[0], &pdh);
@@ -235,44 +224,12 @@ uint32_t fw_sev_pdh_cert_export(SnpFw *fw, FwBuf *c)
     return FW_SUCCESS;
 }
 
-/* An owner's certificate, as far as can be said without its signature */
-static bool is_oca(const FwCert *c)
-{
-    uint32_t algo = fw_get(c->algo, 4);
-    P384Point pub;
-
-    return fw_get(c->version, 4) == FW_CERT_VERSION &&
-           fw_all_zero(c->rsvd_6, sizeof(c->rsvd_6)) &&
-           fw_get(c->usage, 4) == USAGE_OCA &&
-           (algo == ALGO_ECDSA_256 || algo == ALGO_ECDSA_384) &&
-           fw_get_point(&c->key, &pub);
-}
-
-/* Did the owner sign it, in either of its places? @oca is_oca() */
-static bool signed_by_oca(const FwCert *c, const FwCert *oca, P384Sig *sig)
-{
-    uint32_t algo = fw_get(oca->algo, 4);
-    P384Point pub;
-
-    fw_get_point(&oca->key, &pub);
-    for (unsigned i = 0; i < 2; i++) {
-        if (fw_get(c->sig[i].usage, 4) == USAGE_OCA &&
-            fw_get(c->sig[i].algo, 4) == algo &&
-            fw_get_sig(&c->sig[i].sig, sig) &&
-            (algo == ALGO_ECDSA_256
-             ? p384_verify_256(&pub, c, BODY_LEN, sig)
-             : p384_verify(&pub, c, BODY_LEN, sig))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 uint32_t fw_sev_pek_cert_import(SnpFw *fw, FwBuf *c)
 {
     SnpFwIdentity *id = &fw->identity;
     FwCert pek, oca, csr;
     P384Sig by_oca, self;
+    P384Point pub;
 
     /* [FW-PEK-IMPORT-OWNED] */
     if (id->owned) {
@@ -293,13 +250,14 @@ uint32_t fw_sev_pek_cert_import(SnpFw *fw, FwBuf *c)
         return FW_INVALID_ADDRESS;
     }
     /* [FW-PEK-IMPORT-CERT] what is imported is what was to be signed */
-    body(id, USAGE_PEK, ALGO_ECDSA_256, &id->pek.pub, &csr);
-    if (!id->made || memcmp(&pek, &csr, BODY_LEN) || !is_oca(&oca)) {
+    body(id, FW_USAGE_PEK, FW_ALGO_ECDSA_256, &id->pek.pub, &csr);
+    if (!id->made || memcmp(&pek, &csr, FW_CERT_BODY) ||
+        !fw_cert_is_oca(&oca, &pub)) {
         return FW_INVALID_CERTIFICATE;
     }
     /* [FW-PEK-IMPORT-SIGNATURE] */
-    if (!signed_by_oca(&oca, &oca, &self) ||
-        !signed_by_oca(&pek, &oca, &by_oca)) {
+    if (!fw_cert_signed(&oca, &oca, &self) ||
+        !fw_cert_signed(&pek, &oca, &by_oca)) {
         return FW_BAD_SIGNATURE;
     }
 

@@ -5,22 +5,15 @@
  *
  * A session begins with LAUNCH_START: from the owner's half of a Diffie-Hellman
  * exchange and the PDH come keys that open two more, the owner's, for transport
- * (TEK) and integrity (TIK). With these LAUNCH_MEASURE answers, and what
- * LAUNCH_UPDATE_SECRET brings is read. ATTESTATION_REPORT is signed by the PEK,
- * for whoever asks.
+ * (TEK) and integrity (TIK). With these LAUNCH_MEASURE answers, and packets are
+ * read (fw_packet.c). A platform that sends a guest is an owner to the one that
+ * receives it. ATTESTATION_REPORT is signed by the PEK, for whoever asks.
  *
- * SEV API (55766). Memory of these guests is not enciphered: a secret is
- * written as it is.
+ * SEV API (55766).
  */
 #include "fw_msg.h"
 
 #define MASTER_LEN        16u
-#define SECRET_MAX        0x4000u
-#define SECRET_CONTEXT    0x01u
-#define CERT_PDH          0x1003u
-#define CERT_ECDH_256     3u
-#define USAGE_PEK         0x1002u
-#define ALGO_ECDSA_256    2u
 
 /* SP 800-108 in counter mode; here its numbers are little-endian. */
 static void derive(const uint8_t *root, size_t root_len, const char *label,
@@ -54,20 +47,19 @@ void fw_session_keys(const uint8_t *z, size_t len, const uint8_t nonce[16],
     explicit_bzero(master, sizeof(master));
 }
 
-/* Is it what owners talk to a PDH with? Owners sign theirs for nobody. */
-static bool owner_point(const FwCert *c, P384Point *out)
+static void policy_mac(const uint8_t tik[16], uint32_t policy,
+                       uint8_t mac[SHA256_LEN])
 {
-    return fw_get(c->version, 4) == FW_CERT_VERSION &&
-           fw_all_zero(c->rsvd_6, sizeof(c->rsvd_6)) &&
-           fw_get(c->usage, 4) == CERT_PDH &&
-           fw_get(c->algo, 4) == CERT_ECDH_256 &&
-           fw_get_point(&c->key, out);
+    uint8_t text[4];
+
+    fw_put(text, 4, policy);
+    hmac_sha256(tik, 16, text, sizeof(text), mac);
 }
 
 static bool open_session(const FwSession *s, const uint8_t z[P384_LEN],
                          uint32_t policy, SevKeys *out)
 {
-    uint8_t kek[16], kik[16], mac[SHA256_LEN], text[4];
+    uint8_t kek[16], kik[16], mac[SHA256_LEN];
     SevKeys keys;
     bool ok;
 
@@ -77,8 +69,7 @@ static bool open_session(const FwSession *s, const uint8_t z[P384_LEN],
     memcpy(&keys, s->wrap_tk, sizeof(keys));
     aes128_ctr(kek, s->wrap_iv, (uint8_t *)&keys, sizeof(keys));
     /* the owner's policy, and no other */
-    fw_put(text, 4, policy);
-    hmac_sha256(keys.tik, sizeof(keys.tik), text, sizeof(text), mac);
+    policy_mac(keys.tik, policy, mac);
     ok = ok && !memcmp(mac, s->policy_mac, sizeof(mac));
     if (ok && out) {
         memcpy(out, &keys, sizeof(keys));
@@ -87,6 +78,21 @@ static bool open_session(const FwSession *s, const uint8_t z[P384_LEN],
     explicit_bzero(kek, sizeof(kek));
     explicit_bzero(kik, sizeof(kik));
     return ok;
+}
+
+void fw_session_wrap(const uint8_t z[P384_LEN], uint32_t policy,
+                     const SevKeys *keys, FwSession *s)
+{
+    uint8_t kek[16], kik[16];
+
+    fw_session_keys(z, P384_LEN, s->nonce, kek, kik);
+    memcpy(s->wrap_tk, keys, sizeof(s->wrap_tk));
+    aes128_ctr(kek, s->wrap_iv, s->wrap_tk, sizeof(s->wrap_tk));
+    hmac_sha256(kik, sizeof(kik), s->wrap_tk, sizeof(s->wrap_tk),
+                s->wrap_mac);
+    policy_mac(keys->tik, policy, s->policy_mac);
+    explicit_bzero(kek, sizeof(kek));
+    explicit_bzero(kik, sizeof(kik));
 }
 
 uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
@@ -108,8 +114,8 @@ uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
         !fw_read(fw, fw_get_addr(c->b + 0x18), &s, sizeof(s))) {
         return FW_INVALID_ADDRESS;
     }
-    /* [FW-SESSION-CERT] */
-    if (!owner_point(&dh, &point)) {
+    /* [FW-SESSION-CERT] owners sign theirs for nobody */
+    if (!fw_cert_point(&dh, FW_USAGE_PDH, FW_ALGO_ECDH_256, &point)) {
         return FW_INVALID_CERTIFICATE;
     }
     /* a platform without a PDH never had one that an owner could know */
@@ -121,60 +127,6 @@ uint32_t fw_sev_session(SnpFw *fw, const FwBuf *c, uint32_t policy,
     ok = ok && open_session(&s, z, policy, keys);
     explicit_bzero(z, sizeof(z));
     return ok ? FW_SUCCESS : FW_BAD_MEASUREMENT;
-}
-
-/* [FW-SECRET-MAC] of packet, both lengths, and what was measured */
-static bool secret_ok(const SevFwGuest *g, const FwSecretHeader *h,
-                      const uint8_t *packet, uint32_t len)
-{
-    static uint8_t msg[29 + SECRET_MAX + SHA256_LEN];
-    uint8_t mac[SHA256_LEN];
-
-    msg[0] = SECRET_CONTEXT;
-    memcpy(msg + 1, h->flags, 4);
-    memcpy(msg + 5, h->iv, 16);
-    fw_put(msg + 21, 4, len);
-    fw_put(msg + 25, 4, len);
-    memcpy(msg + 29, packet, len);
-    memcpy(msg + 29 + len, g->measure, sizeof(g->measure));
-    hmac_sha256(g->keys.tik, sizeof(g->keys.tik), msg, 29 + len + SHA256_LEN, mac);
-    return !memcmp(mac, h->mac, sizeof(mac));
-}
-
-uint32_t fw_sev_launch_update_secret(SnpFw *fw, FwBuf *c)
-{
-    static uint8_t packet[SECRET_MAX];
-    uint64_t to = fw_get_addr(c->b + 0x18);
-    uint32_t len = fw_get(c->b + 0x20, 4);
-    FwSecretHeader h;
-    uint32_t status;
-
-    /* [FW-SECRET-LEN] */
-    if (fw_get(c->b + 0x10, 4) != sizeof(h) || !len || len % 16 ||
-        len > SECRET_MAX || fw_get(c->b + 0x30, 4) != len) {
-        return FW_INVALID_LEN;
-    }
-    /* [FW-SECRET-ADDRESS] */
-    if (to % 16 ||
-        !fw_read(fw, fw_get_addr(c->b + 8), &h, sizeof(h)) ||
-        !fw_read(fw, fw_get_addr(c->b + 0x28), packet, len)) {
-        return FW_INVALID_ADDRESS;
-    }
-    status = fw_check_output(fw, to, len);
-    if (status) {
-        return status;
-    }
-    /* [FW-SECRET-FLAGS] */
-    if (fw_get(h.flags, 4)) {
-        return FW_UNSUPPORTED;
-    }
-    if (!secret_ok(c->sev, &h, packet, len)) {
-        return FW_BAD_MEASUREMENT;
-    }
-    aes128_ctr(c->sev->keys.tek, h.iv, packet, len);
-    fw_write(fw, to, packet, len);
-    explicit_bzero(packet, sizeof(packet));
-    return FW_SUCCESS;
 }
 
 uint32_t fw_sev_attestation_report(SnpFw *fw, FwBuf *c)
@@ -196,8 +148,8 @@ uint32_t fw_sev_attestation_report(SnpFw *fw, FwBuf *c)
     if (!fw_pek_sign(fw, &r, offsetof(FwSevReport, usage), &sig)) {
         return FW_HWERROR_PLATFORM;
     }
-    fw_put(r.usage, 4, USAGE_PEK);
-    fw_put(r.algo, 4, ALGO_ECDSA_256);
+    fw_put(r.usage, 4, FW_USAGE_PEK);
+    fw_put(r.algo, 4, FW_ALGO_ECDSA_256);
     memcpy(r.r, sig.r, sizeof(sig.r));
     memcpy(r.s, sig.s, sizeof(sig.s));
     fw_out_write(fw, c, &out, &r);

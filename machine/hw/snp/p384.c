@@ -50,6 +50,22 @@ void p384_make(const uint8_t random[P384_RANDOM_LEN], P384Pair *out)
     mpz_clears(n, x, y, NULL);
 }
 
+bool p384_valid(const P384Point *point)
+{
+    struct ecc_point q;
+    mpz_t x, y;
+    bool ok;
+
+    mpz_inits(x, y, NULL);
+    ecc_point_init(&q, nettle_get_secp_384r1());
+    get(x, point->x, P384_LEN);
+    get(y, point->y, P384_LEN);
+    ok = ecc_point_set(&q, x, y);
+    ecc_point_clear(&q);
+    mpz_clears(x, y, NULL);
+    return ok;
+}
+
 bool p384_shared(const P384Pair *own, const P384Point *other,
                  uint8_t out[P384_LEN])
 {

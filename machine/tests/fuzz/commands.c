@@ -213,7 +213,7 @@ static void check_guests(void)
         if (s->used) {
             nsev++;
             MUST(s->state > SEV_GUEST_UNINIT &&
-                 s->state <= SEV_GUEST_RUNNING, "SEV guest %u", i);
+                 s->state <= SEV_GUEST_SENT, "SEV guest %u", i);
             MUST(s->asid <= MAX_ASID && !(s->asid && bound[s->asid]),
                  "SEV guest %u: ASID %u", i, s->asid);
             bound[s->asid] = true;
@@ -250,7 +250,8 @@ static bool may_write(uint32_t cmd, uint32_t status)
     return (status == FW_INVALID_LEN &&
             (cmd == SEV_GET_ID || cmd == SEV_LAUNCH_MEASURE ||
              cmd == SEV_PEK_CSR || cmd == SEV_PDH_CERT_EXPORT ||
-             cmd == SEV_ATTESTATION_REPORT)) ||
+             cmd == SEV_ATTESTATION_REPORT || cmd == SEV_SEND_START ||
+             cmd == SEV_SEND_UPDATE_DATA || cmd == SEV_SEND_UPDATE_VMSA)) ||
            (status == FW_SECURE_DATA_INVALID && cmd == SEV_INIT_EX);
 }
 

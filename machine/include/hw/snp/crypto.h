@@ -58,6 +58,8 @@ typedef struct P384Pair {
 
 #define P384_RANDOM_LEN 56      /* so many that no key is likelier by much */
 
+/* Is it on the curve? */
+bool p384_valid(const P384Point *point);
 void p384_make(const uint8_t random[P384_RANDOM_LEN], P384Pair *out);
 /*
  * What both know: x of the product, big-endian as key derivation wants it.

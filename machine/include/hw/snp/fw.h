@@ -230,7 +230,8 @@ typedef enum SnpGuestState {
     SNP_GUEST_INIT, SNP_GUEST_LAUNCH, SNP_GUEST_RUNNING
 } SnpGuestState;
 typedef enum SevGuestState {
-    SEV_GUEST_UNINIT, SEV_GUEST_LUPDATE, SEV_GUEST_LSECRET, SEV_GUEST_RUNNING
+    SEV_GUEST_UNINIT, SEV_GUEST_LUPDATE, SEV_GUEST_LSECRET, SEV_GUEST_RUNNING,
+    SEV_GUEST_SUPDATE, SEV_GUEST_RUPDATE, SEV_GUEST_SENT
 } SevGuestState;
 
 typedef struct SnpFwGuest {
@@ -262,7 +263,7 @@ typedef struct SnpFwGuest {
     uint8_t id_key_digest[SHA384_LEN], author_key_digest[SHA384_LEN];
 } SnpFwGuest;
 
-/* For transport, and of integrity: the owner's, or nobody's */
+/* For transport, and of integrity: the owner's, a sender's, or nobody's */
 typedef struct SevKeys {
     uint8_t tek[16], tik[16];
 } SevKeys;

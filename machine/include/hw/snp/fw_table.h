@@ -44,7 +44,11 @@
 #define SEVG_UPDATE  (1u << SEV_GUEST_LUPDATE)
 #define SEVG_SECRET  (1u << SEV_GUEST_LSECRET)
 #define SEVG_RUN     (1u << SEV_GUEST_RUNNING)
-#define SEVG_ANY     (SEVG_UPDATE | SEVG_SECRET | SEVG_RUN)
+#define SEVG_SENDING (1u << SEV_GUEST_SUPDATE)
+#define SEVG_COMING  (1u << SEV_GUEST_RUPDATE)
+#define SEVG_SENT    (1u << SEV_GUEST_SENT)
+#define SEVG_ANY     (SEVG_UPDATE | SEVG_SECRET | SEVG_RUN | SEVG_SENDING | \
+                      SEVG_COMING | SEVG_SENT)
 
 /* Bytes of the largest command buffer */
 #define FW_BUF_MAX   68u
