@@ -202,6 +202,17 @@ static inline bool port_aliased(void *o)
     return aliased;
 }
 
+/* What another CPU does while SNP_INIT makes the RMP */
+static void (*meanwhile)(void);
+
+static inline void port_meanwhile(void *o)
+{
+    (void)o;
+    if (meanwhile) {
+        meanwhile();
+    }
+}
+
 static inline void port_log(void *o, const char *msg)
 {
     (void)o;
@@ -220,7 +231,7 @@ static inline void power_on(void)
         .wbinvd_arm = port_arm,
         .wbinvd_done = port_done, .rmp_changed = port_changed,
         .iommu_buffers = port_iommu, .aliased = port_aliased,
-        .log = port_log,
+        .meanwhile = port_meanwhile, .log = port_log,
     };
     SnpFwConfig cfg = {
         .api_major = 1, .api_minor = 55, .build = 21,

@@ -1240,6 +1240,53 @@ static void test_alias(void)
     }
 }
 
+static unsigned tried;
+
+static bool table_written(uint64_t spa, bool leaf_2m)
+{
+    const RmpAccess a = { .spa = spa, .write = true, .leaf_2m = leaf_2m };
+
+    return rmp_check(&rmp, &a) == RMP_ALLOW;
+}
+
+/* No entry says yet whose the table is. */
+static void write_table(void)
+{
+    RmpUpdate u = { .gpa = 0x7000, .assigned = 1, .asid = 1 };
+
+    tried++;
+    CHECK(rmp_update(&rmp, TARGET, &u) == RMP_FAIL_INUSE, "RMPUPDATE");
+    u = (RmpUpdate){ .pagesize = 1 };
+    CHECK(rmp_update(&rmp, LARGE, &u) == RMP_FAIL_INUSE, "RMPUPDATE of 2M");
+    CHECK(rmp_psmash(&rmp, LARGE) == RMP_FAIL_INUSE, "PSMASH");
+    CHECK(!table_written(rmp.base, false) && !table_written(rmp.end, false) &&
+          !table_written(rmp.base + RMP_BOOKKEEPING, false), "stores");
+    CHECK(!table_written(rmp.base & ~(RMP_2M_SIZE - 1), true),
+          "stores through 2M that the table is part of");
+    CHECK(!rmp_check_device_write(&rmp, rmp.base, false), "devices");
+    CHECK(table_written(rmp.base - 1, false) && table_written(LARGE, true) &&
+          rmp_check_device_write(&rmp, TARGET, false), "elsewhere");
+}
+
+static void test_alone(void)
+{
+    const RmpUpdate u = { .gpa = 0x7000, .assigned = 1, .asid = 1 };
+
+    for (int ex = 0; ex < 2; ex++) {
+        power_on();
+        meanwhile = write_table;
+        tried = 0;
+        put(0, 8, 1);
+        expect(ex ? SNP_INIT_EX : SNP_INIT, FW_SUCCESS, "SNP_INIT");
+        CHECK(tried == 1, "another CPU had %u turns", tried);
+        meanwhile = NULL;
+        CHECK(state_of(rmp.base) == RMP_FIRMWARE &&
+              state_of(TARGET) == RMP_HYPERVISOR, "as it was made");
+        CHECK(rmp_update(&rmp, TARGET, &u) == RMP_SUCCESS, "afterwards");
+        CHECK(!table_written(rmp.base, false), "afterwards, too");
+    }
+}
+
 /* ---- SEV and SEV-ES ---- */
 
 enum SevStage { L_NONE, L_UPDATE, L_UPDATE_ACTIVE, L_SECRET, L_SECRET_ACTIVE,
@@ -1798,6 +1845,7 @@ int main(void)
         { "fw: platform status, configuration", test_platform_status },
         { "fw: what is committed", test_commit },
         { "fw: aliases", test_alias },
+        { "fw: the RMP is made alone", test_alone },
         { "fw: SEV command x guest state", test_sev_guest_states },
         { "fw: INIT", test_sev_init },
         { "fw: SEV operands", test_sev_operands },

@@ -129,6 +129,20 @@ static void answers(void)
     CHECK(fw(SNP_INIT).kind == SNP_INJECT_NOTHING, "another's");
 }
 
+static void others(void)
+{
+    SnpInjectAction a;
+
+    CHECK(parse("SNP_INIT_EX:1:store=0x10000;SNP_INIT:2:rmpupdate=0x7ff000"),
+          "%s", why);
+    a = fw(SNP_INIT_EX);
+    CHECK(a.kind == SNP_INJECT_STORE && a.value == 0x10000, "a store");
+    CHECK(fw(SNP_INIT).kind == SNP_INJECT_NOTHING, "the first SNP_INIT");
+    a = fw(SNP_INIT);
+    CHECK(a.kind == SNP_INJECT_RMPUPDATE_AT && a.value == 0x7ff000,
+          "RMPUPDATE");
+}
+
 static void refused(void)
 {
     static const char * const bad[] = {
@@ -145,6 +159,11 @@ static void refused(void)
         "RMPUPDATE:1", "RMPUPDATE:1:ACTIVE", "RMPUPDATE:1:SUCCESS",
         "RMPUPDATE:0:INUSE", "PSMASH:1:inuse", "PSMASH:1:dead", "NPF",
         "NPF:0", "NPF:1:INUSE", "NPF:1:",
+        "NPF:1:INUSE:1", "INIT:1:store=0x1000", "any:1:rmpupdate=0x1000",
+        "SNP_INIT:1:store", "SNP_INIT:1:store=", "SNP_INIT:1:store=1000",
+        "SNP_INIT:1:store=0x", "SNP_INIT:1:store=0x1800",
+        "SNP_INIT:1:store=0x1000000000000", "SNP_INIT:1:store=0xA000",
+        "SNP_INIT:1:rmpupdate=0x1000x", "SNP_INIT:1:store=0x1000:1",
         /* what contradicts: also if an earlier rule is as good as this one */
         "INIT:1:ACTIVE;INIT:1:ACTIVE", "INIT:1-3:ACTIVE;INIT:3-4:INVALID_LEN",
         "INIT:3-4:dead", "INIT:2:ACTIVE;INIT:1-9:late-polls=1",
@@ -212,6 +231,7 @@ int main(void)
         { "inject.commands", commands },
         { "inject.ranges", ranges },
         { "inject.answers", answers },
+        { "inject.others", others },
         { "inject.refused", refused },
         { "inject.limits", limits },
         { "inject.live", live },

@@ -124,11 +124,13 @@ static void late_end(AmdPspState *s)
     s->late = false;
 }
 
-static uint32_t execute(AmdPspState *s, uint32_t cmd, uint64_t buf)
+static uint32_t execute(AmdPspState *s, uint32_t cmd, uint64_t buf,
+                        const SnpInjectAction *a)
 {
     uint32_t status;
 
     x86_snp_rmp_begin();
+    s->platform.race = *a;
     status = snp_fw_command(&s->platform.fw, cmd, buf);
     x86_snp_rmp_end(true, "firmware");
     return status;
@@ -156,7 +158,7 @@ static void run_command(AmdPspState *s, uint32_t val)
         s->dead = true;
         return;
     }
-    status = a.kind == SNP_INJECT_STATUS ? a.value : execute(s, cmd, buf);
+    status = a.kind == SNP_INJECT_STATUS ? a.value : execute(s, cmd, buf, &a);
     trace_amd_psp_command(cmd, name ? name : "?", buf, status,
                           snp_fw_status_name(status));
     snp_stat_firmware(cmd, status);

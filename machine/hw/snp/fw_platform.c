@@ -175,11 +175,14 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
         return FW_INVALID_PAGE_STATE;
     }
 
+    /* [FW-INIT-ALONE] what is made is what is found at the end */
+    fw->rmp->held = true;
     if (init_rmp) {
         rmp_clear(fw->rmp);
         /* [FW-MITIGATION-INIT] what would be verified is new */
         fw->mitigated = fw->cfg.mitigations;
     }
+    fw->port.meanwhile(fw->port.opaque);
     /* [FW-INIT-HV-FIXED] what is the firmware's comes later and wins */
     for (unsigned i = 0; i < nr; i++) {
         own_pages(fw, &ranges[i], RMP_HV_FIXED);
@@ -193,6 +196,7 @@ static uint32_t snp_init(SnpFw *fw, bool init_rmp, bool have_list,
     for (unsigned i = 0; i < fw->niommu; i++) {
         own_pages(fw, &fw->iommu[i], RMP_FIRMWARE);
     }
+    fw->rmp->held = false;
     /* [FW-ALIAS-CHECK] two addresses of one page have two RMP entries */
     fw->alias_checked = has_alias_check(&fw->cfg) &&
                         !fw->port.aliased(fw->port.opaque);

@@ -50,6 +50,27 @@ static bool number(const char *s, size_t len, uint64_t *out)
     return n >= 1;
 }
 
+/* 0x and digits, at most @bits of them used */
+static bool hex(const char *s, size_t len, unsigned bits, uint64_t *out)
+{
+    uint64_t n = 0;
+
+    if (len < 3 || len > 18 || s[0] != '0' || s[1] != 'x') {
+        return false;
+    }
+    for (size_t i = 2; i < len; i++) {
+        static const char digits[] = "0123456789abcdef";
+        const char *d = memchr(digits, s[i], sizeof(digits) - 1);
+
+        if (!d) {
+            return false;
+        }
+        n = n << 4 | (uint64_t)(d - digits);
+    }
+    *out = n;
+    return bits == 64 || n < 1ull << bits;
+}
+
 static bool parse_count(const Parse *p, SnpInjectRule *r, const char *s)
 {
     const char *dash = strchr(s, '-');
@@ -86,6 +107,21 @@ static bool parse_code(const Parse *p, SnpInjectRule *r, const char *s)
     return refuse(p, "its result: INPUT, PERMISSION, INUSE or OVERLAP");
 }
 
+/* A page that another CPU writes the RMP entry of meanwhile */
+static bool parse_race(const Parse *p, SnpInjectRule *r, const char *s)
+{
+    bool store = !strncmp(s, "store=", 6);
+    const char *spa = strchr(s, '=') + 1;
+
+    r->action.kind = store ? SNP_INJECT_STORE : SNP_INJECT_RMPUPDATE_AT;
+    if (r->command != SNP_INIT && r->command != SNP_INIT_EX) {
+        return refuse(p, "only SNP_INIT and SNP_INIT_EX make an RMP");
+    }
+    return (hex(spa, strlen(spa), 48, &r->action.value) &&
+            !(r->action.value & (RMP_PAGE_SIZE - 1))) ||
+           refuse(p, "the address of a page, 0x...");
+}
+
 static bool parse_late(const Parse *p, SnpInjectRule *r, const char *s)
 {
     static const struct { const char *name; SnpInjectKind kind; } kinds[] = {
@@ -103,7 +139,8 @@ static bool parse_late(const Parse *p, SnpInjectRule *r, const char *s)
         }
     }
     return refuse(p, "neither the name of a status, nor no-interrupt, "
-                  "late-polls=K, late-interrupts=K or dead");
+                  "late-polls=K, late-interrupts=K, dead, store=SPA or "
+                  "rmpupdate=SPA");
 }
 
 static bool parse_answer(const Parse *p, SnpInjectRule *r, const char *s)
@@ -126,6 +163,9 @@ static bool parse_answer(const Parse *p, SnpInjectRule *r, const char *s)
         r->action.kind = SNP_INJECT_STATUS;
         r->action.value = status;
         return true;
+    }
+    if (!strncmp(s, "store=", 6) || !strncmp(s, "rmpupdate=", 10)) {
+        return parse_race(p, r, s);
     }
     return parse_late(p, r, s);
 }

@@ -277,6 +277,50 @@ static unsigned port_iommu_buffers(void *opaque, SnpFwRange *r, unsigned max)
     return l.n;
 }
 
+/* ---- another CPU ---- */
+
+/* Where software finds the page's entry; there is one. */
+static uint64_t entry_at(const Rmp *r, uint64_t spa)
+{
+    uint64_t pfn = spa / RMP_PAGE_SIZE, at = r->base + RMP_BOOKKEEPING;
+
+    if (r->segment_shift) {
+        at = r->segment[spa >> r->segment_shift].spa;
+        pfn &= (1ull << r->segment_shift) / RMP_PAGE_SIZE - 1;
+    }
+    return at + pfn * RMP_ENTRY_SIZE;
+}
+
+/*
+ * No CPU runs while a command does, so that one stands in for it that is
+ * injected; what it does is judged as what a CPU does.
+ */
+static void port_meanwhile(void *opaque)
+{
+    SnpPlatform *p = opaque;
+    const uint64_t spa = p->race.value;
+    const RmpUpdate u = { .gpa = spa, .assigned = 1, .asid = 1 };
+    const RmpEntry e = {
+        .assigned = true, .validated = true, .asid = 1, .gpa = spa,
+        .perms = { RMP_PERM_ALL },
+    };
+    bool done = false;
+
+    if (p->race.kind == SNP_INJECT_RMPUPDATE_AT) {
+        done = rmp_update(&p->rmp, spa, &u) == RMP_SUCCESS;
+    } else if (p->race.kind != SNP_INJECT_STORE) {
+        return;
+    } else if (rmp_covered(&p->rmp, spa)) {
+        RmpAccess a = { .spa = entry_at(&p->rmp, spa), .write = true };
+
+        done = rmp_check(&p->rmp, &a) == RMP_ALLOW;
+        if (done) {
+            rmp_fw_set(&p->rmp, spa, &e);
+        }
+    }
+    snp_stat(done ? SNP_STAT_RACE_DONE : SNP_STAT_RACE_REFUSED);
+}
+
 /* ---- aliases ---- */
 
 /* Enough for the map of a PC; more than that is not looked through. */
@@ -519,6 +563,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .rmp_changed = port_rmp_changed,
         .iommu_buffers = port_iommu_buffers,
         .aliased = port_aliased,
+        .meanwhile = port_meanwhile,
         .log = port_log,
     };
     SnpFwConfig full = *cfg;

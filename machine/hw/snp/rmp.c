@@ -412,8 +412,8 @@ static int update_allowed(const Rmp *r, uint64_t spa, const RmpUpdate *u)
     uint64_t pfn = spa / RMP_PAGE_SIZE;
     RmpEntry old;
 
-    /* [RMP-UPDATE-INUSE] */
-    if (any_in_use(r, pfn, u->pagesize)) {
+    /* [FW-INIT-ALONE] [RMP-UPDATE-INUSE] */
+    if (r->held || any_in_use(r, pfn, u->pagesize)) {
         return RMP_FAIL_INUSE;
     }
     /* [RMP-UPDATE-IMMUTABLE] */
@@ -479,8 +479,8 @@ static int psmash_allowed(const Rmp *r, uint64_t pfn)
     if (lo & LO_IMMUTABLE) {
         return RMP_FAIL_PERMISSION;
     }
-    /* [RMP-PSMASH-INUSE] */
-    if (any_in_use(r, pfn, true)) {
+    /* [FW-INIT-ALONE] [RMP-PSMASH-INUSE] */
+    if (r->held || any_in_use(r, pfn, true)) {
         return RMP_FAIL_INUSE;
     }
     /* [RMP-PSMASH-SIZE] */
@@ -711,7 +711,12 @@ static bool region_unassigned(const Rmp *r, uint64_t base)
 static bool hv_owned(const Rmp *r, uint64_t spa, bool all_2m)
 {
     uint64_t pfn = spa / RMP_PAGE_SIZE;
+    uint64_t last = all_2m ? spa | (RMP_2M_SIZE - 1) : spa;
 
+    /* [FW-INIT-ALONE] no entry of the table says yet that it is nobody's */
+    if (r->held && last >= r->base && spa <= r->end) {
+        return false;
+    }
     if (!all_2m) {
         /* sub-slots of a 2M entry are assigned too: one slot is enough */
         return !covered_pfn(r, pfn) || !(load_lo(r, pfn) & LO_ASSIGNED);

@@ -40,6 +40,8 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_NPF_SIZEM] = "npf-sizem",
     [SNP_STAT_NPF_VMPL] = "npf-vmpl",
     [SNP_STAT_PSP_COMMANDS] = "psp-commands",
+    [SNP_STAT_RACE_DONE] = "race-done",
+    [SNP_STAT_RACE_REFUSED] = "race-refused",
 };
 
 /* Counts by a code of which few values occur */

@@ -182,6 +182,8 @@ typedef struct SnpFwPort {
     unsigned (*iommu_buffers)(void *opaque, SnpFwRange *r, unsigned max);
     /* Does any memory answer at two addresses? */
     bool (*aliased)(void *opaque);
+    /* SNP_INIT has begun to make the RMP: what other CPUs do just then */
+    void (*meanwhile)(void *opaque);
     void (*log)(void *opaque, const char *msg);
 } SnpFwPort;
 

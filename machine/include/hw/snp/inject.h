@@ -20,6 +20,7 @@
  *         | "no-interrupt"                     carried out, nobody is told
  *         | "late-polls=" K | "late-interrupts=" K
  *         | "dead"                             no answer any more, till reset
+ *         | "store=" SPA | "rmpupdate=" SPA    another CPU writes to the RMP
  *
  * A command that is answered with a status, and one that finds the mailbox
  * dead, is not carried out, and changes nothing. One whose answer is late is
@@ -27,6 +28,10 @@
  * after it, or the K-th interrupt that CPUs take. COMMAND "any" stands for each
  * that there is, invalid ones included; events of NPF are private accesses of
  * SNP guests that miss the TLB and are allowed.
+ *
+ * SNP_INIT and SNP_INIT_EX are carried out all the same while another CPU makes
+ * the page at SPA one of the guest of ASID 1, by a plain store to its entry or by
+ * RMPUPDATE; whether it came through is counted (hw/snp/stats.c).
  *
  * This file and inject.c include nothing of QEMU, so that the same code is
  * linked into the unit tests.
@@ -65,11 +70,13 @@ typedef enum SnpInjectKind {
     SNP_INJECT_LATE_INTERRUPTS,
     SNP_INJECT_DEAD,
     SNP_INJECT_FAULT,
+    SNP_INJECT_STORE,
+    SNP_INJECT_RMPUPDATE_AT,
 } SnpInjectKind;
 
 typedef struct SnpInjectAction {
     SnpInjectKind kind;
-    uint64_t value;             /* status, code or K */
+    uint64_t value;             /* status, code, K or SPA */
 } SnpInjectAction;
 
 typedef struct SnpInjectRule {

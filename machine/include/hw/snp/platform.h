@@ -36,6 +36,7 @@ typedef struct SnpPlatform {
     uint64_t dram_alias;        /* where memory answers once more; 0: nowhere */
     MemoryRegion alias;
     SnpInject inject;
+    SnpInjectAction race;       /* what another CPU does while SNP_INIT runs */
     /* Interrupts till the mailbox answers, 0: not waited for; who does then */
     uint64_t late_interrupts;
     struct QEMUBH *late_bh;
@@ -107,6 +108,8 @@ typedef enum SnpStat {
     SNP_STAT_NPF_SIZEM,             /* bit 35, */
     SNP_STAT_NPF_VMPL,              /* bit 36 */
     SNP_STAT_PSP_COMMANDS,
+    SNP_STAT_RACE_DONE,             /* writes to an RMP that is being made: */
+    SNP_STAT_RACE_REFUSED,          /* injected, done or refused */
     SNP_STAT_MAX
 } SnpStat;
 

@@ -139,6 +139,7 @@ typedef struct Rmp {
     unsigned nvmpls;    /* at most RMP_VMPLS */
     SnpReadings loose;  /* fixed before the first access */
     uint32_t lock;      /* of the writers; see rmp_lock() */
+    bool held;          /* the firmware makes it: nobody else writes to it */
     /*
      * If set: told of every 4K page that is about to change from one key to
      * another (see rmp_key()), with the lock held. Must not take it.
