@@ -28,14 +28,29 @@ class Row:
     inject: str
     fires: int              # how often; of all rules together
     rule: str               # what is to happen
-    test: str               # the test: "pass", or a pattern of how it fails
+    # the test: "pass", or a pattern of how it fails; "": the host dies in it
+    test: str
     kernel: str = ""        # a pattern of what the kernel has to say of it
     warns: str = ""         # the one warning that upstream means to give
-    # in the RMP, at the row's end, by ASID and state; None: not judged
+    # in the RMP, at the row's end, by ASID and state; None: of guests nothing,
+    # the rest is not judged
     left: dict = dataclasses.field(default_factory=dict)
     bug: str = ""           # what upstream does wrong: then `after` holds
     after: str = "pass"     # the same test without injection, then
-    before: str = ""        # shell
+    alias: bool = False     # memory answers at two addresses
+    counts: tuple = ()      # (counter of the machine's, its growth)
+    # shell: before it is injected, when it is, when it is no more
+    before: str = ""
+    during: str = ""
+    then: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    proves: str
+    rows: tuple
+    psp: tuple = ()         # properties of the secure processor
+    dies: str = ""          # a pattern of the line that ends it
 
 
 def failed(ioctl, errno=5):
@@ -47,17 +62,37 @@ EIO = "the ioctl fails with EIO; the guest goes, nothing of it is left"
 PARTLY = ("the selftests' library does not look how far the ioctl got, and runs "
           "a guest that lacks pages; see UPSTREAM.md")
 
-# One boot each; what takes the processor from the driver is the last of its.
+SILENT = ("the driver gives up after its time and says so; the ioctl fails, "
+          "and each later command at once; what the firmware has is never "
+          "used again; the host goes on")
+# seconds that the driver waits, from the second command on: 100 otherwise
+HURRY = "echo 5 > /sys/module/ccp/parameters/psp_cmd_timeout"
+# INIT_EX is what the driver sends if it is told where to keep things
+UNLOAD = "modprobe -r kvm_amd && modprobe -r ccp || echo '@@ not unloaded'"
+LOAD = "modprobe ccp; modprobe kvm_amd"
+INIT_EX = "modprobe ccp init_ex_path=/tmp/nv; modprobe kvm_amd"
+# as the kernel's documentation has it: blank storage is ones
+BLANK = r"head -c 32768 /dev/zero | tr '\0' '\377' > /tmp/nv"
+ALONE = ("nobody but the firmware writes to the RMP while SNP_INIT_EX makes "
+         "it; the host finds it as it was made")
+# What takes the processor from the driver is the last of its boot.
 BOOTS = {
-    "status": (
+    "status": Boot(
+        "firmware and RMP instructions fail on demand as often as the table "
+        "says; the newest stock host then does what it says, and runs its "
+        "guests again", (
         Row("gctx-create", "SNP_GCTX_CREATE:1:RESOURCE_LIMIT", 1, EIO,
             failed("KVM_SEV_SNP_LAUNCH_START", 25),
             kernel="Failed to create SEV-SNP context, rc -5 fw_error 23",
             bug="LAUNCH_START fails with ENOTTY, which means that there is no "
                 "such ioctl; see UPSTREAM.md"),
+        Row("activate", "SNP_ACTIVATE:1:HWERROR_PLATFORM", 1, EIO,
+            failed("KVM_SEV_SNP_LAUNCH_START")),
         Row("launch-update", "SNP_LAUNCH_UPDATE:3:HWERROR_PLATFORM", 1,
             "the ioctl says how far it got, the next fails with EIO",
             "Wanted SYSTEM_EVENT, got SHUTDOWN", bug=PARTLY),
+        Row("launch-finish", "SNP_LAUNCH_FINISH:1:HWERROR_PLATFORM", 1, EIO,
+            failed("KVM_SEV_SNP_LAUNCH_FINISH")),
         Row("late", "SNP_LAUNCH_UPDATE:1-3:late-interrupts=40", 3,
             "the host waits", "pass"),
         Row("overlap", "RMPUPDATE:1-2000:OVERLAP", 2000,
@@ -71,8 +106,10 @@ BOOTS = {
             "the guest's context and ASID are lost, and a warning says so",
             "pass", warns="Failed to release guest context",
             left={"0": {"context": 1}}),
-    ),
-    "buffer": (
+    )),
+    "buffer": Boot(
+        "RMPUPDATE fails once while the newest stock host's ccp prepares a "
+        "command: what that leaves", (
         Row("buffer-inuse", "RMPUPDATE-FIRMWARE:1:INUSE", 1,
             "the ioctl fails; the next, without injection, does not",
             failed("KVM_SEV_LAUNCH_START", 14),
@@ -80,21 +117,70 @@ BOOTS = {
             bug="ccp keeps its command buffer taken: every later LAUNCH_START "
                 "fails, SNP is not shut down at the end; see UPSTREAM.md",
             after=failed("KVM_SEV_LAUNCH_START", 14)),
-    ),
+    )),
+    "init": Boot(
+        "while the newest stock host's modules are loaded, another CPU writes "
+        "to the RMP that SNP_INIT_EX makes, and INIT_EX fails", (
+        Row("race-store", "SNP_INIT_EX:1:store=0x10000", 1, ALONE, "pass",
+            left=None, before=UNLOAD, during=LOAD,
+            counts=(("race-refused", 1), ("race-done", 0))),
+        Row("race-update", "SNP_INIT_EX:1:rmpupdate=0x10000", 1, ALONE, "pass",
+            left=None, before=UNLOAD, during=LOAD,
+            counts=(("race-refused", 1), ("race-done", 0))),
+        Row("init-ex-data", "INIT_EX:1:SECURE_DATA_INVALID", 1,
+            "the driver tries once more, which begins the storage anew",
+            "pass", kernel="retrying INIT command because of "
+            "SECURE_DATA_INVALID", left=None, before=f"{UNLOAD}; {BLANK}",
+            during=INIT_EX),
+        Row("init-ex", "INIT_EX:1:HWERROR_PLATFORM", 1,
+            "the driver says so; no type of confidential guest is offered "
+            "until the modules are loaded anew", r"^skip: ",
+            kernel="SEV: INIT_EX failed 0x13, rc -5", left=None,
+            before=UNLOAD, during=INIT_EX, then=f"{UNLOAD}; {INIT_EX}"),
+    )),
+    "lost": Boot(
+        "the interrupt of a command is lost: what the newest stock host makes "
+        "of that", (
+        Row("lost", "SNP_LAUNCH_START:1:no-interrupt", 1, SILENT,
+            failed("KVM_SEV_SNP_LAUNCH_START", 110),
+            kernel="sev command 0xa0 timed out, disabling PSP",
+            warns="Failed to release guest context",
+            left={"0": {"context": 1, "firmware": 1}}, before=HURRY,
+            after=failed("KVM_SEV_LAUNCH_START", 16)),
+    )),
+    "dead": Boot(
+        "the mailbox falls silent at a command, for good: what the newest "
+        "stock host makes of that", (
+        Row("dead", "SNP_LAUNCH_UPDATE:3:dead", 1, SILENT, "",
+            kernel="sev command 0xa1 timed out, disabling PSP",
+            warns="Failed to reclaim PFN", before=HURRY, after="",
+            left={"0": {"context": 1, "firmware": 1}, "16": {"pre-guest": 1}},
+            bug="KVM frees the guest's page that it has just put on the list "
+                "of leaked ones; the list is corrupt, and the process that "
+                "finds it so never ends; see UPSTREAM.md"),
+    ), dies="kernel BUG at lib/list_debug.c"),
+    "alias": Boot(
+        "memory that answers at two addresses: what the newest stock host "
+        "makes of that", (
+        Row("alias", "", 0,
+            "the firmware does not vouch for the memory any more, in its "
+            "status and in guests' reports; it is their owners who decide",
+            "pass", alias=True),
+    ), ("dram-alias=0x20000000000",)),
 }
 
 
 def _left(row):
     if row.left is None:
-        return "not judged"
+        return "nothing of guests"
     return ", ".join(f"{n} {state}" for states in row.left.values()
                      for state, n in states.items()) or "nothing"
 
 
 def _test(pattern):
-    if pattern == ".":
-        return "fails"
-    return "`" + pattern.replace(".*", " ").rstrip() + "`"
+    if not pattern:
+        return "never ends"
+    return "`" + pattern.replace(".*", " ").strip("^: ") + "`"
 
 
 def verdict(row):
@@ -104,10 +190,12 @@ def verdict(row):
 def page():
     out = [HEAD, "| injection | times | rule | the test | afterwards | warning "
            "| left | verdict |", "|---|---|---|---|---|---|---|---|"]
-    for rows in BOOTS.values():
-        for row in rows:
+    for boot in BOOTS.values():
+        for row in boot.rows:
             out.append("| " + " | ".join((
-                f"`{row.inject}`", str(row.fires), row.rule, _test(row.test),
+                f"`{row.inject or ', '.join(boot.psp)}`",
+                str(row.fires if row.inject else "always"),
+                row.rule, _test(row.test),
                 _test(row.after), f"`{row.warns}`" if row.warns else "none",
                 _left(row), verdict(row))) + " |")
     return "\n".join(out) + "\n"

@@ -10,7 +10,7 @@ import subprocess
 
 from lab import host, kernels, machine, selftests
 from lab.cases import Case, CaseFailed
-from lab.cases.kvm_selftests import SEV
+from lab.cases.kvm_selftests import SEV, SEV_DEBUG
 
 TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test", "snp_memory_test",
          "snp_hostile_test"]
@@ -66,8 +66,9 @@ RELOAD = ["modprobe -r kvm_amd && modprobe -r kvm || exit 9",
 
 def stripped(*names):
     """{name: binary that any host runs} of tests of ours."""
+    # the same as other cases: it is built once
     built = selftests.build("tests.debian-backports",
-                            [f"x86/{t}" for t in SEV])
+                            [f"x86/{t}" for t in SEV + SEV_DEBUG])
     out = {}
     for t in names:
         binary = selftests.with_library(built, t)
