@@ -141,6 +141,23 @@ static void others(void)
     a = fw(SNP_INIT);
     CHECK(a.kind == SNP_INJECT_RMPUPDATE_AT && a.value == 0x7ff000,
           "RMPUPDATE");
+
+    CHECK(parse("GHCB-0x80000010:2:0x802.2=0xffff:1;GHCB-0x7b:1:0xff8.8="
+                "0xfedcba9876543210:0"), "%s", why);
+    CHECK(snp_inject(&s, SNP_INJECT_GHCB, 0x72).kind == SNP_INJECT_NOTHING &&
+          snp_inject(&s, SNP_INJECT_GHCB, 0x80000010).kind ==
+          SNP_INJECT_NOTHING, "another event, the first");
+    a = snp_inject(&s, SNP_INJECT_GHCB, 0x80000010);
+    CHECK(a.kind == SNP_INJECT_CHANGE && a.offset == 0x802 && a.size == 2 &&
+          a.value == 0xffff && a.loads == 1, "the second");
+    a = snp_inject(&s, SNP_INJECT_GHCB, 0x7b);
+    CHECK(a.kind == SNP_INJECT_CHANGE && a.offset == 0xff8 && a.size == 8 &&
+          a.value == 0xfedcba9876543210 && a.loads == 0, "of 8 bytes");
+    CHECK(parse("GHCB:1-2:0x0.1=0x0:1000000000"), "%s", why);
+    for (int i = 1; i <= 3; i++) {
+        a = snp_inject(&s, SNP_INJECT_GHCB, i);
+        CHECK((a.kind == SNP_INJECT_CHANGE) == (i <= 2), "any event, %d", i);
+    }
 }
 
 static void refused(void)
@@ -164,6 +181,16 @@ static void refused(void)
         "SNP_INIT:1:store=0x", "SNP_INIT:1:store=0x1800",
         "SNP_INIT:1:store=0x1000000000000", "SNP_INIT:1:store=0xA000",
         "SNP_INIT:1:rmpupdate=0x1000x", "SNP_INIT:1:store=0x1000:1",
+        "GHCB", "GHCB:1", "GHCB:1:0x0.1=0x0", "GHCB:1:0x0.1=0x0:",
+        "GHCB:1:0x0.1=0x0:-1", "GHCB:1:0x0.1=0x0:1:1", "GHCB:1:0x0.1:1",
+        "GHCB:1:0x0=0x0.1:1", "GHCB:1:0.1=0x0:1", "GHCB:1:0x1.2=0x0:1",
+        "GHCB:1:0x0.3=0x0:1", "GHCB:1:0x0.16=0x0:1", "GHCB:1:0x0.0=0x0:1",
+        "GHCB:1:0x1000.1=0x0:1", "GHCB:1:0x0.1=0x100:1", "GHCB:1::1",
+        "GHCB:1:0x0.8=0x10000000000000000:1", "GHCB:1:ACTIVE:1",
+        "GHCB-:1:0x0.1=0x0:1", "GHCB-7b:1:0x0.1=0x0:1", "GHCBx:1:0x0.1=0x0:1",
+        "GHCB-0x100000000:1:0x0.1=0x0:1",
+        "GHCB:1:0x0.1=0x0:1;GHCB-0x7b:2:0x0.1=0x0:1",
+        "GHCB-0x7b:1-2:0x0.1=0x0:1;GHCB-0x7b:2:0x8.1=0x0:1",
         /* what contradicts: also if an earlier rule is as good as this one */
         "INIT:1:ACTIVE;INIT:1:ACTIVE", "INIT:1-3:ACTIVE;INIT:3-4:INVALID_LEN",
         "INIT:3-4:dead", "INIT:2:ACTIVE;INIT:1-9:late-polls=1",

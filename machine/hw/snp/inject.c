@@ -15,7 +15,7 @@
 #define ARRAY_LEN(a)  (sizeof(a) / sizeof((a)[0]))
 
 /* Parts of a rule, between colons */
-#define PARTS_MAX     3
+#define PARTS_MAX     4
 
 typedef struct Parse {
     char *why;
@@ -122,6 +122,32 @@ static bool parse_race(const Parse *p, SnpInjectRule *r, const char *s)
            refuse(p, "the address of a page, 0x...");
 }
 
+/* OFFSET.SIZE=VALUE, and after how many loads */
+static bool parse_change(const Parse *p, SnpInjectRule *r, const char *s,
+                         const char *loads)
+{
+    const char *dot = s ? strchr(s, '.') : NULL;
+    const char *is = dot ? strchr(dot, '=') : NULL;
+    uint64_t offset, size;
+
+    if (!is || !hex(s, dot - s, 12, &offset) ||
+        !number(dot + 1, is - dot - 1, &size) || size > 8 ||
+        (size & (size - 1)) || (offset & (size - 1)) ||
+        !hex(is + 1, strlen(is + 1), 8 * size, &r->action.value)) {
+        return refuse(p, "what changes: OFFSET.SIZE=VALUE, 0x..., aligned, "
+                      "of 1, 2, 4 or 8 bytes");
+    }
+    r->action.kind = SNP_INJECT_CHANGE;
+    r->action.offset = offset;
+    r->action.size = size;
+    r->action.loads = 0;
+    if (!loads || (strcmp(loads, "0") &&
+                   !number(loads, strlen(loads), &r->action.loads))) {
+        return refuse(p, "after how many loads: a number from 0");
+    }
+    return true;
+}
+
 static bool parse_late(const Parse *p, SnpInjectRule *r, const char *s)
 {
     static const struct { const char *name; SnpInjectKind kind; } kinds[] = {
@@ -170,6 +196,20 @@ static bool parse_answer(const Parse *p, SnpInjectRule *r, const char *s)
     return parse_late(p, r, s);
 }
 
+/* GHCB or GHCB-0x...; false: neither */
+static bool parse_ghcb(SnpInjectRule *r, const char *s)
+{
+    uint64_t event = SNP_INJECT_ANY;
+
+    if (strncmp(s, "GHCB", 4) ||
+        (s[4] && (s[4] != '-' || !hex(s + 5, strlen(s + 5), 32, &event)))) {
+        return false;
+    }
+    r->site = SNP_INJECT_GHCB;
+    r->command = event;
+    return true;
+}
+
 static bool parse_command(const Parse *p, SnpInjectRule *r, const char *s)
 {
     r->site = SNP_INJECT_FIRMWARE;
@@ -184,7 +224,7 @@ static bool parse_command(const Parse *p, SnpInjectRule *r, const char *s)
         }
     }
     return refuse(p, "neither a firmware command, nor any, RMPUPDATE[-GUEST, "
-                  "-FIRMWARE, -SHARED], PSMASH or NPF");
+                  "-FIRMWARE, -SHARED], PSMASH, NPF or GHCB[-0xEVENT]");
 }
 
 static bool parse_rule(const Parse *p, SnpInjectRule *r)
@@ -223,8 +263,12 @@ static bool parse_rule(const Parse *p, SnpInjectRule *r)
             r->command = sites[i].command;
         }
     }
-    if (r->site == SNP_INJECT_NSITES && !parse_command(p, r, part[0])) {
+    if (r->site == SNP_INJECT_NSITES && !parse_ghcb(r, part[0]) &&
+        !parse_command(p, r, part[0])) {
         return false;
+    }
+    if (n == PARTS_MAX && r->site != SNP_INJECT_GHCB) {
+        return refuse(p, "too many parts");
     }
     if (n < 2) {
         return refuse(p, "which ones is missing");
@@ -233,6 +277,8 @@ static bool parse_rule(const Parse *p, SnpInjectRule *r)
         return false;
     }
     switch (r->site) {
+    case SNP_INJECT_GHCB:
+        return parse_change(p, r, part[2], part[3]);
     case SNP_INJECT_FIRMWARE:
         return parse_answer(p, r, part[2]);
     case SNP_INJECT_NPF:

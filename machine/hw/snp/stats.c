@@ -42,6 +42,8 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_PSP_COMMANDS] = "psp-commands",
     [SNP_STAT_RACE_DONE] = "race-done",
     [SNP_STAT_RACE_REFUSED] = "race-refused",
+    [SNP_STAT_GHCB_LOADS] = "ghcb-loads",
+    [SNP_STAT_GHCB_CHANGED] = "ghcb-changed",
 };
 
 /* Counts by a code of which few values occur */
@@ -287,6 +289,7 @@ static QDict *inject_dict(SnpInject *inject)
         [SNP_INJECT_RMPUPDATE] = "rmpupdate",
         [SNP_INJECT_PSMASH] = "psmash",
         [SNP_INJECT_NPF] = "npf",
+        [SNP_INJECT_GHCB] = "ghcb",
     };
     g_autofree SnpInject *now = g_new(SnpInject, 1);
     QDict *d = qdict_new(), *rules = qdict_new();

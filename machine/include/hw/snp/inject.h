@@ -12,6 +12,8 @@
  *         | "RMPUPDATE" [ to ] ":" count ":" code
  *         | "PSMASH" ":" count ":" code
  *         | "NPF" ":" count                    a spurious RMP fault
+ *         | "GHCB" [ "-" EVENT ] ":" count ":" field "=" VALUE ":" K
+ *                                             a GHCB that changes
  *  count  = N | N "-" M                        the N-th, N-th to M-th; from 1
  *  to     = "-GUEST" | "-FIRMWARE" | "-SHARED" only those that would make
  *                                             a page a guest's, and so on
@@ -21,6 +23,7 @@
  *         | "late-polls=" K | "late-interrupts=" K
  *         | "dead"                             no answer any more, till reset
  *         | "store=" SPA | "rmpupdate=" SPA    another CPU writes to the RMP
+ *  field  = OFFSET "." SIZE                    in bytes; of 1, 2, 4 or 8, aligned
  *
  * A command that is answered with a status, and one that finds the mailbox
  * dead, is not carried out, and changes nothing. One whose answer is late is
@@ -32,6 +35,12 @@
  * SNP_INIT and SNP_INIT_EX are carried out all the same while another CPU makes
  * the page at SPA one of the guest of ASID 1, by a plain store to its entry or by
  * RMPUPDATE; whether it came through is counted (hw/snp/stats.c).
+ *
+ * Events of GHCB are VMGEXITs by the page (of SW_EXITCODE EVENT only). Once the
+ * host's kernel has loaded from the field K times since such an exit, the field
+ * is VALUE, before it can load again; K is 0: from the exit on. The next VMGEXIT
+ * of any guest ends that. EVENT, OFFSET, VALUE, SPA are
+ * hexadecimal, with 0x.
  *
  * This file and inject.c include nothing of QEMU, so that the same code is
  * linked into the unit tests.
@@ -53,6 +62,7 @@ typedef enum SnpInjectSite {
     SNP_INJECT_RMPUPDATE,
     SNP_INJECT_PSMASH,
     SNP_INJECT_NPF,
+    SNP_INJECT_GHCB,
     SNP_INJECT_NSITES
 } SnpInjectSite;
 
@@ -72,17 +82,21 @@ typedef enum SnpInjectKind {
     SNP_INJECT_FAULT,
     SNP_INJECT_STORE,
     SNP_INJECT_RMPUPDATE_AT,
+    SNP_INJECT_CHANGE,
 } SnpInjectKind;
 
 typedef struct SnpInjectAction {
     SnpInjectKind kind;
-    uint64_t value;             /* status, code, K or SPA */
+    uint64_t value;             /* status, code, K, SPA or VALUE */
+    unsigned offset, size;      /* of CHANGE: the field, */
+    uint64_t loads;             /* and how many come before */
 } SnpInjectAction;
 
 typedef struct SnpInjectRule {
     char text[SNP_INJECT_TEXT + 1];
     SnpInjectSite site;
-    uint32_t command;           /* an id, SnpInjectTo, or SNP_INJECT_ANY */
+    /* an id, SnpInjectTo, event, or SNP_INJECT_ANY */
+    uint32_t command;
     uint64_t first, last;
     SnpInjectAction action;
     uint64_t seen, fired;       /* events since the list was set */
@@ -109,7 +123,7 @@ void snp_inject_get(SnpInject *live, SnpInject *copy);
 
 /*
  * Counts an event; what is to be done about it. @command: of FIRMWARE its id,
- * of RMPUPDATE a SnpInjectTo, of others 0.
+ * of RMPUPDATE a SnpInjectTo, of GHCB its event, of others 0.
  */
 SnpInjectAction snp_inject_count(SnpInject *live, SnpInjectSite site,
                                  uint32_t command);

@@ -110,6 +110,8 @@ typedef enum SnpStat {
     SNP_STAT_PSP_COMMANDS,
     SNP_STAT_RACE_DONE,             /* writes to an RMP that is being made: */
     SNP_STAT_RACE_REFUSED,          /* injected, done or refused */
+    SNP_STAT_GHCB_LOADS,            /* by the host's kernel, of a field that */
+    SNP_STAT_GHCB_CHANGED,          /* is to change; that did change */
     SNP_STAT_MAX
 } SnpStat;
 

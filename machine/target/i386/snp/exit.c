@@ -70,14 +70,20 @@ void helper_vmgexit(CPUX86State *env)
     cpu_vmexit(env, SVM_EXIT_VMGEXIT, 0, ra);
 }
 
-/* SW_EXITCODE of the GHCB page, or 0 if the page cannot be read. */
-static uint64_t ghcb_event(CPUX86State *env)
+/* Where the GHCB page is and its SW_EXITCODE; false: it cannot be read. */
+static bool find_ghcb(CPUX86State *env, hwaddr *spa, uint64_t *event)
 {
+    CPUTLBEntryFull *full;
     void *host;
-    int flags = probe_access_flags(env, env->snp.ghcb, 0, MMU_DATA_LOAD,
-                                   MMU_NESTED_IDX, true, &host, 0);
+    int flags = probe_access_full(env, env->snp.ghcb, 0, MMU_DATA_LOAD,
+                                  MMU_NESTED_IDX, true, &host, &full, 0);
 
-    return flags & TLB_INVALID_MASK || !host ? 0 : ldq_le_p(host + 0x390);
+    if (flags & TLB_INVALID_MASK || !host) {
+        return false;
+    }
+    *spa = full->phys_addr & TARGET_PAGE_MASK;
+    *event = ldq_le_p(host + 0x390);
+    return true;
 }
 
 /* What the machine's observers are told, if any listens. */
@@ -94,15 +100,21 @@ static void trace_exit(CPUX86State *env, uint64_t code, uint64_t info1)
 
 static void count_vmgexit(CPUX86State *env)
 {
-    uint64_t event;
+    uint64_t event = 0;
+    hwaddr spa;
 
+    x86_snp_ghcb_done();
     if (env->snp.ghcb & 0xfff) {
         snp_stat_vmgexit_msr(env->snp.ghcb & 0xfff);
         trace_snp_vmgexit_msr(env->snp.asid, env->snp.ghcb);
     } else {
-        event = ghcb_event(env);
+        bool found = find_ghcb(env, &spa, &event);
+
         snp_stat_vmgexit(event);
         trace_snp_vmgexit(env->snp.asid, env->snp.ghcb, event);
+        if (found) {
+            x86_snp_ghcb_exit(event, spa);
+        }
     }
 }
 

@@ -139,7 +139,7 @@ uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
     };
 
     /* [MEM-HOST-READ] */
-    fill->outside = x86_snp_is_outside(env, a.spa);
+    fill->outside = x86_snp_is_outside(env, a.spa) || x86_snp_watched(a.spa);
     return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
 }
 

@@ -12,6 +12,9 @@
  * What comes are physical writes that are not asked for the RMP, where hardware
  * would fault (accessed and dirty bits of a page table in another's page); they
  * are dropped.
+ *
+ * One page may be watched (inject.c): the host's translations of it lead here,
+ * too, and so on to RAM.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
@@ -20,12 +23,23 @@
 #include "hw/snp/platform.h"
 #include "snp.h"
 
+/* A watched page that is enciphered is not the host's to read. */
+static bool is_watched(hwaddr addr)
+{
+    SnpPlatform *p = snp_platform();
+
+    return p && x86_snp_watched(addr) && !snp_view_enciphered(&p->view, addr);
+}
+
 /* [MEM-OUTSIDE] */
 static uint64_t outside_read(void *opaque, hwaddr addr, unsigned size)
 {
     SnpPlatform *p = snp_platform();
     uint8_t buf[8] = { 0 };
 
+    if (is_watched(addr)) {
+        return x86_snp_watched_read(addr, size);
+    }
     if (p) {
         snp_view_look(&p->view, addr, buf, size);
     }
@@ -35,6 +49,9 @@ static uint64_t outside_read(void *opaque, hwaddr addr, unsigned size)
 static void outside_write(void *opaque, hwaddr addr, uint64_t val,
                           unsigned size)
 {
+    if (is_watched(addr)) {
+        x86_snp_watched_write(addr, val, size);
+    }
 }
 
 static const MemoryRegionOps outside_ops = {

@@ -221,6 +221,18 @@ void x86_snp_interrupt(void);
 /* The spurious fault of a private access that is allowed: its bits, or 0 */
 uint64_t x86_snp_spurious_fault(void);
 
+/* The next VMGEXIT of any guest: what the host loads is not of the last. */
+void x86_snp_ghcb_done(void);
+/*
+ * VMGEXIT by a GHCB that lies at @spa: counted, and watched from now on if the
+ * host's kernel is to find it changed. Once for each exit.
+ */
+void x86_snp_ghcb_exit(uint64_t event, hwaddr spa);
+/* Is the page the one watched? Then its accesses by the host come here: */
+bool x86_snp_watched(hwaddr spa);
+uint64_t x86_snp_watched_read(hwaddr spa, unsigned size);
+void x86_snp_watched_write(hwaddr spa, uint64_t val, unsigned size);
+
 /* check.c */
 
 /* The CPU enters or leaves a guest. Called by its own thread. */

@@ -139,6 +139,7 @@ struct bare {
 	struct box *box[2];
 	u8 *ghcb[2];
 	u64 ghcb_gpa[2];
+	u64 ghcb_gva[2];
 
 	/* What was asked of user space since bare_forget(), and its answers. */
 	struct map_exit exit[MAX_EXITS];
@@ -382,6 +383,7 @@ static inline struct bare *bare_create(int nr)
 				      MEM_REGION_TEST_DATA);
 		b->ghcb[n] = addr_gva2hva(b->vm, gva);
 		b->ghcb_gpa[n] = addr_gva2gpa(b->vm, gva);
+		b->ghcb_gva[n] = gva;
 	}
 
 	return b;
@@ -557,8 +559,11 @@ static inline u32 ghcb_call(struct bare *b, int n)
 
 static inline void ghcb_register(struct bare *b, int n)
 {
-	u64 got = bare_msr(b, n, b->ghcb_gpa[n] | G_REG_REQ);
+	u64 got;
 
+	/* Mapped, as it would be if the guest itself wrote what it asks. */
+	bare_do(b, n, DO_WRITE, b->ghcb_gva[n], 0, 0);
+	got = bare_msr(b, n, b->ghcb_gpa[n] | G_REG_REQ);
 	TEST_ASSERT(got == (b->ghcb_gpa[n] | G_REG_RESP),
 		    "registering 0x%lx: 0x%lx",
 		    (unsigned long)b->ghcb_gpa[n],
