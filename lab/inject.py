@@ -13,12 +13,12 @@ HEAD = """\
 
 <!-- written by `lab/snp list --inject --write` from lab/inject.py -->
 
-The newest stock kernel runs its own, unmodified `sev_smoke_test` while the
-machine fails as the first column says (`include/hw/snp/inject.h`; events are
-counted from the row's begin), and then once more without. "Rule": what is to
-happen. The last columns are what did, and what cases `inject.*` hold it to: how
-the test ended, with and without; whether the kernel warned; and what was left
-in the RMP.
+The newest stock kernel runs its own, unmodified `sev_smoke_test` (where a GHCB
+changes, our `snp_ghcb_test`) while the machine fails as the first column says
+(`include/hw/snp/inject.h`; events are counted from the row's begin), and then
+once more without. "Rule": what is to happen. The last columns are what did, and
+what cases `inject.*` hold it to: how the test ended, with and without; whether
+the kernel warned; and what was left in the RMP.
 """
 
 
@@ -39,6 +39,7 @@ class Row:
     after: str = "pass"     # the same test without injection, then
     alias: bool = False     # memory answers at two addresses
     counts: tuple = ()      # (counter of the machine's, its growth)
+    once: bool = False      # the host loads what changes once an exit at most
     # shell: before it is injected, when it is, when it is no more
     before: str = ""
     during: str = ""
@@ -51,6 +52,7 @@ class Boot:
     rows: tuple
     psp: tuple = ()         # properties of the secure processor
     dies: str = ""          # a pattern of the line that ends it
+    test: str = "sev_smoke_test"
 
 
 def failed(ioctl, errno=5):
@@ -75,6 +77,15 @@ INIT_EX = "modprobe ccp init_ex_path=/tmp/nv; modprobe kvm_amd"
 BLANK = r"head -c 32768 /dev/zero | tr '\0' '\377' > /tmp/nv"
 ALONE = ("nobody but the firmware writes to the RMP while SNP_INIT_EX makes "
          "it; the host finds it as it was made")
+ONCE = "the host goes by what it read first"
+
+
+def _changed(name, what, value, **kwargs):
+    # of the test's 66 batches none that it asks to go on with
+    return Row(name, f"GHCB-0x80000010:1-40:{what}={value}:1", 40, ONCE,
+               "pass", **kwargs)
+
+
 # What takes the processor from the driver is the last of its boot.
 BOOTS = {
     "status": Boot(
@@ -167,6 +178,19 @@ BOOTS = {
             "status and in guests' reports; it is their owners who decide",
             "pass", alias=True),
     ), ("dram-alias=0x20000000000",)),
+    "shared": Boot(
+        "a GHCB changes after the newest stock host's kernel has read from it: "
+        "it goes by what it read first", (
+        Row("psc-before", "GHCB-0x80000010:1-3:0x802.2=0xffff:0", 3,
+            "what changes before it is read is what the host goes by",
+            "^fail: "),
+        _changed("psc-end", "0x802.2", "0xffff", once=True),
+        _changed("psc-entry", "0x808.8", "0x120000040000000"),
+        _changed("ghcb-code", "0x390.8", "0x8000fffd", once=True),
+        _changed("ghcb-valid", "0x3f8.8", "0x0"),
+        _changed("ghcb-scratch", "0x3a8.8", "0xfffffffffffff000", once=True),
+        _changed("ghcb-usage", "0xffc.4", "0x1"),
+    ), test="snp_ghcb_test --spare"),
 }
 
 

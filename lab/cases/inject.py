@@ -11,13 +11,13 @@ import re
 from lab import (host, inject, kernels, machine, paths, platform,
                  selftests)
 from lab.cases import Case, CaseFailed
+from lab.cases import bare
 from lab.cases import kvm_selftests as kvm
 
 NEWEST = "debian-backports"
 # the test's seconds
 LIMIT = 200
-TEST = "sev_smoke_test"
-COUNTS = ("race-refused", "race-done")
+COUNTS = ("race-refused", "race-done", "ghcb-loads", "ghcb-changed")
 
 # What no healthy kernel prints: newer ones leave "CPU" out of their warnings.
 SPLAT = re.compile(r"WARNING: (.*)|(BUG: .*)|(Oops.*)|(Kernel panic.*)|"
@@ -25,13 +25,13 @@ SPLAT = re.compile(r"WARNING: (.*)|(BUG: .*)|(Oops.*)|(Kernel panic.*)|"
 NOISE = re.compile(r"^\[ *[\d.]+\] ?")
 
 
-def script(rows):
+def script(rows, test):
     lines = ["modprobe ccp && modprobe kvm_amd || exit 9", kvm.SMT,
              kvm.OFFERED, "cd /lab"]
 
     def run(what, n, first=""):
         return (f"echo '<6>lab: begin {what} {n}' > /dev/kmsg; "
-                f"{first or ':'}; timeout -k 5 {LIMIT} ./{TEST} > /tmp/out "
+                f"{first or ':'}; timeout -k 5 {LIMIT} ./{test} > /tmp/out "
                 "2>&1; s=$?; echo; "
                 f"echo '@@ begin {what} {n}'; tail -c 1500 /tmp/out; echo; "
                 f"echo '@@ end {what} {n}' $s")
@@ -104,6 +104,11 @@ def problems(row, seen):
     judge("afterwards", row.after, seen.after)
     if seen.fired != row.fires:
         bad.append(f"fired {seen.fired} times, not {row.fires}")
+    loads = seen.counts.get("ghcb-loads", 0)
+    if row.inject.startswith("GHCB") and not seen.counts.get("ghcb-changed"):
+        bad.append("nothing changed")
+    if row.once and not 0 < loads <= seen.fired:
+        bad.append(f"{loads} loads in {seen.fired} events")
     for name, want in row.counts:
         if seen.counts.get(name) != want:
             bad.append(f"{name}: {seen.counts.get(name)}, not {want}")
@@ -130,9 +135,13 @@ def problems(row, seen):
 def boot(name):
     """Returns [Seen] of the rows."""
     what = inject.BOOTS[name]
-    rows = what.rows
+    rows, test = what.rows, what.test
     built = selftests.build("tests.debian-backports",
                             [f"x86/{t}" for t in kvm.SEV + kvm.SEV_DEBUG])
+    program = test.split()[0]
+    ours = program in bare.TESTS
+    files = (bare.stripped(program) if ours else
+             {program: built / "x86" / program})
     states = {}
 
     def look(mark, n, monitor):
@@ -154,7 +163,7 @@ def boot(name):
             look("off", len(rows) - 1, monitor)
     h = host.Host(kernels.get(NEWEST), machine.build().binary, smp=2,
                   thread="multi", psp=what.psp)
-    r = h.run(f"inject-{name}", script(rows), {TEST: built / "x86" / TEST},
+    r = h.run(f"inject-{name}", script(rows, test), files,
               timeout=600 + LIMIT * 2 * len(rows), on_mark=on_mark,
               on_end=on_end, cmdline="no_timer_check",
               fatal={"console": re.compile(what.dies)} if what.dies else None)
@@ -238,13 +247,23 @@ def unit():
                          ("never ends", {"test": None, "after": None})):
         if not problems(row, dataclasses.replace(good, **change)):
             bad.append(f"not noticed: {what}")
-    row = dataclasses.replace(row, left=None)
-    good = dataclasses.replace(good, left={"0": {"x": 1}})
+    row = dataclasses.replace(row, inject="GHCB:1-2:0x0.8=0x0:1", fires=2,
+                              left=None, once=True)
+    good = dataclasses.replace(good, fired=2, left={"0": {"x": 1}},
+                               counts={"race-done": 0, "ghcb-loads": 2,
+                                       "ghcb-changed": 2})
     if problems(row, good):
         bad.append(f"what is right is refused: {problems(row, good)}")
-    if not problems(row, dataclasses.replace(good, left={"1": {"x": 1}})):
-        bad.append("not noticed: a guest's page left")
-    row = dataclasses.replace(row, test="", after="")
+    for what, change in (("did not strike all", {"fired": 1}),
+                         ("a guest's page left", {"left": {"1": {"x": 1}}}),
+                         ("loaded twice", {"ghcb-loads": 3}),
+                         ("never loaded", {"ghcb-loads": 0}),
+                         ("never changed", {"ghcb-changed": 0})):
+        if "ghcb-" in str(change):
+            change = {"counts": {**good.counts, **change}}
+        if not problems(row, dataclasses.replace(good, **change)):
+            bad.append(f"not noticed: {what}")
+    row = dataclasses.replace(row, inject="", test="", after="", once=False)
     good = dataclasses.replace(good, test=None, after=None,
                                kernel=["it said", "BUG: x"])
     if problems(row, good):
