@@ -219,7 +219,11 @@ static void port_decrypt(void *opaque, uint32_t asid, uint64_t spa, void *buf,
 
 static void port_rmp_changed(void *opaque, uint64_t spa, uint64_t npages)
 {
-    x86_snp_flush_all();
+    if (npages) {
+        x86_snp_flush_region(spa);
+    } else {
+        x86_snp_flush_all();
+    }
 }
 
 static void port_log(void *opaque, const char *msg)

@@ -116,7 +116,7 @@ void helper_rmpupdate(CPUX86State *env)
     trace_snp_rmpupdate(spa, u.assigned, u.asid, u.gpa, u.pagesize,
                         u.immutable, code);
     if (code == RMP_SUCCESS) {
-        x86_snp_flush_all();
+        x86_snp_flush_region(spa);
     }
     x86_snp_rmp_end(code == RMP_SUCCESS, "RMPUPDATE");
     set_status(env, code, false);
@@ -135,7 +135,7 @@ void helper_psmash(CPUX86State *env)
     snp_stat(SNP_STAT_PSMASH);
     trace_snp_psmash(spa, code);
     if (code == RMP_SUCCESS) {
-        x86_snp_flush_all();
+        x86_snp_flush_region(spa);
     }
     x86_snp_rmp_end(code == RMP_SUCCESS, "PSMASH");
     set_status(env, code, false);
@@ -275,7 +275,7 @@ void helper_pvalidate(CPUX86State *env)
                 !validate;
     note_pvalidate(env, &x, size, validate, v, code, unchanged);
     if (rescinded) {
-        x86_snp_flush_all();
+        x86_snp_flush_region(x.spa);
     }
     x86_snp_rmp_end(rescinded, "PVALIDATE");
     deliver(env, v, &x, addr, ra);
@@ -310,7 +310,7 @@ void helper_rmpadjust(CPUX86State *env)
     adjusted = v == RMP_ALLOW && code == RMP_SUCCESS;
     note_rmpadjust(env, &x, v, code);
     if (adjusted) {
-        x86_snp_flush_all();
+        x86_snp_flush_region(x.spa);
     }
     x86_snp_rmp_end(adjusted, "RMPADJUST");
     deliver(env, v, &x, addr, ra);

@@ -217,3 +217,20 @@ void x86_snp_flush_all(void)
         tlb_flush(cs);
     }
 }
+
+void x86_snp_flush_region(hwaddr spa)
+{
+    hwaddr region = spa & -RMP_2M_SIZE;
+    unsigned lg_size = ctz64(RMP_2M_SIZE);
+    CPUState *cs;
+
+    if (qemu_tcg_mttcg_enabled() && current_cpu) {
+        x86_snp_check_flush(false);
+        tlb_flush_phys_all_cpus_synced(current_cpu, region, lg_size);
+        x86_snp_check_flush(true);
+        return;
+    }
+    CPU_FOREACH(cs) {
+        tlb_flush_phys(cs, region, lg_size);
+    }
+}

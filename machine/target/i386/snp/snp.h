@@ -137,6 +137,14 @@ bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb);
 /* The end of #VMEXIT; may be called with nothing held */
 void x86_snp_release_host_pages(CPUX86State *env);
 void x86_snp_flush_all(void);
+/*
+ * On all CPUs, what is cached of the 2M around a page whose RMP entry changed.
+ * No check goes beyond these: it asks the page's entry, or that of 2M which
+ * covers it, and for a mapping of 2M or more whether a page there is assigned.
+ * What was found by walking tables in the page stays, as it does in a
+ * processor: RMPUPDATE is no INVLPG.
+ */
+void x86_snp_flush_region(hwaddr spa);
 
 /* A guest virtual address as the RMP instructions see it. */
 typedef struct X86SnpXlate {
