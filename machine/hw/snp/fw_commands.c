@@ -93,8 +93,8 @@ const FwCommand fw_commands[] = {
     .run = fw_sev_shutdown,
 }, {
     SEV_COMMAND(FACTORY_RESET), .platform = SEV_U | SNP_ANY, .errors = NONE,
-    .effect = "PEK, PDH and owner are gone, others are made when needed; the CEK "
-              "stays",
+    .effect = "PEK, PDH and owner are gone, others are made when needed; the "
+              "CEK stays",
     .run = fw_sev_factory_reset,
 }, {
     SEV_COMMAND(PLATFORM_STATUS), .platform = ANY,

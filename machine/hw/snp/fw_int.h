@@ -111,7 +111,7 @@ FwHandler fw_snp_page_reclaim;
 
 /* fw_output.c */
 
-/* Where the command's buffer has an output's address, its room; what it takes */
+/* Where a command's buffer has an output's address, its room; what it takes */
 typedef struct FwOut {
     uint8_t at, len_at;
     uint32_t len;

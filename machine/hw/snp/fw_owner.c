@@ -126,7 +126,8 @@ bool fw_identity_make(SnpFw *fw)
 
 bool fw_pek_sign(SnpFw *fw, const void *msg, size_t len, P384Sig *out)
 {
-    return fw_identity_make(fw) && p384_sign_256(&fw->identity.pek, msg, len, out);
+    return fw_identity_make(fw) &&
+           p384_sign_256(&fw->identity.pek, msg, len, out);
 }
 
 uint32_t fw_sev_factory_reset(SnpFw *fw, FwBuf *c)

@@ -172,7 +172,8 @@ uint32_t fw_check_output(SnpFw *fw, uint64_t spa, uint64_t len)
         return FW_INVALID_PAGE_STATE;
     }
     /* [FW-OUTPUT-OFF] */
-    if (!fw->snp_inited && fw->rmp_inited && !all_pages(fw, spa, len, is_free)) {
+    if (!fw->snp_inited && fw->rmp_inited &&
+        !all_pages(fw, spa, len, is_free)) {
         return FW_INVALID_PAGE_STATE;
     }
     return FW_SUCCESS;
