@@ -14,6 +14,8 @@ BODY = 0x414
 # usages of keys
 NONE, OCA, PEK, PDH, CEK = range(0x1000, 0x1005)
 ECDSA, ECDH = 2, 3              # with SHA-256
+# kinds of packets
+SECRET, DATA = 1, 2
 # of a public key on P-384, before its 97 bytes
 SPKI = bytes.fromhex("3076301006072a8648ce3d020106052b81040022036200")
 
@@ -104,20 +106,53 @@ def _derive(root, label, context=b""):
     return _mac(root, le(1) + label + b"\0" + context + le(128))[:16]
 
 
-class Session:
+def _ctr(key, iv, data):
+    return chip.binary(["enc", "-aes-128-ctr", "-K", key.hex(), "-iv",
+                        iv.hex()], data)
+
+
+def _session_keys(key, cert, nonce):
+    """What wraps a session's keys, and what authenticates them."""
+    master = _derive(_shared(key, cert), b"sev-master-secret", nonce)
+    return [_derive(master, x) for x in (b"sev-kek", b"sev-kik")]
+
+
+class Keys:
+    """Of transport and integrity."""
+
+    def __init__(self, both):
+        self.tek, self.tik = both[:16], both[16:]
+
+    def _packet_mac(self, kind, head, packet, measurement):
+        size = le(len(packet))
+        return _mac(self.tik, bytes([kind]) + head + size + size + packet +
+                    measurement)
+
+    def packet(self, kind, text, measurement=b""):
+        """Header and packet; a secret's is of a guest that was measured so."""
+        iv = chip.take(chip.stream("a guest's owner", "secret"), 16)
+        packet, head = _ctr(self.tek, iv, text), bytes(4) + iv
+        return head + self._packet_mac(kind, head, packet, measurement), packet
+
+    def open(self, header, packet):
+        """What is in a packet of memory; None: it is not authentic."""
+        if self._packet_mac(DATA, header[:20], packet, b"") != header[20:]:
+            return None
+        return _ctr(self.tek, header[4:20], packet)
+
+
+class Session(Keys):
     """Of a guest's owner with the platform whose PDH that is."""
 
     def __init__(self, pdh, policy, seed="a guest's owner"):
         key = chip.p384(seed, "dh")
         random = chip.stream(seed, "session")
         nonce, iv = chip.take(random, 16), chip.take(random, 16)
+        super().__init__(chip.take(random, 32))
         self.policy = policy
-        self.tek, self.tik = chip.take(random, 16), chip.take(random, 16)
         self.cert = certificate(key, PDH, ECDH)
-        master = _derive(_shared(key, pdh), b"sev-master-secret", nonce)
-        kek, kik = (_derive(master, x) for x in (b"sev-kek", b"sev-kik"))
-        wrapped = chip.binary(["enc", "-aes-128-ctr", "-K", kek.hex(), "-iv",
-                               iv.hex()], self.tek + self.tik)
+        kek, kik = _session_keys(key, pdh, nonce)
+        wrapped = _ctr(kek, iv, self.tek + self.tik)
         self.data = nonce + wrapped + iv + _mac(kik, wrapped) + \
             _mac(self.tik, le(policy))
 
@@ -129,9 +164,26 @@ class Session:
     def secret(self, text, measurement):
         """Header and packet for LAUNCH_UPDATE_SECRET of a guest that was
         measured so."""
-        iv = chip.take(chip.stream("a guest's owner", "secret"), 16)
-        packet = chip.binary(["enc", "-aes-128-ctr", "-K", self.tek.hex(),
-                              "-iv", iv.hex()], text)
-        size = le(len(text))
-        return bytes(4) + iv + _mac(self.tik, b"\1" + bytes(4) + iv + size +
-                                    size + packet + measurement), packet
+        return self.packet(SECRET, text, measurement)
+
+
+class Platform:
+    """One that guests are sent to, with certificates as a real one has."""
+
+    def __init__(self, seed):
+        oca, pek, cek, self._key = (chip.p384(seed, x) for x in
+                                    ("oca", "pek", "cek", "pdh"))
+        owner = sign(oca, certificate(oca, OCA, ECDSA), 0)
+        self.pdh = sign(pek, certificate(self._key, PDH, ECDH), 0, PEK)
+        self.chain = sign(cek, sign(oca, certificate(pek, PEK, ECDSA), 0), 1,
+                          CEK) + owner + certificate(cek, CEK, ECDSA)
+
+    def receive(self, sender, session, policy):
+        """The Keys of a session that the platform with that PDH has begun;
+        None: it is not authentic, or of another policy."""
+        nonce, wrapped, iv = session[:16], session[16:48], session[48:64]
+        kek, kik = _session_keys(self._key, sender, nonce)
+        keys = Keys(_ctr(kek, iv, wrapped))
+        good = session[64:96] == _mac(kik, wrapped) and \
+            session[96:] == _mac(keys.tik, le(policy))
+        return keys if good else None
