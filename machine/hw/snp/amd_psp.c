@@ -14,20 +14,16 @@
 #include "qapi/error.h"
 #include "block/aio.h"
 #include "hw/pci/msix.h"
-#include "hw/pci/pci_device.h"
 #include "hw/qdev-properties.h"
 #include "hw/snp/chip.h"
 #include "hw/snp/platform.h"
-#include "migration/vmstate.h"
 #include "qemu/main-loop.h"
 #include "system/runstate.h"
 #include "system/tcg.h"
 #include "cpu.h"
 #include "target/i386/snp/snp.h"
+#include "amd_psp.h"
 #include "trace.h"
-
-#define TYPE_AMD_PSP "amd-psp"
-OBJECT_DECLARE_SIMPLE_TYPE(AmdPspState, AMD_PSP)
 
 #define PSP_DEVICE_ID     0x14ca
 #define PSP_MMIO_BAR      2
@@ -53,31 +49,6 @@ OBJECT_DECLARE_SIMPLE_TYPE(AmdPspState, AMD_PSP)
 
 /* What a processor with C-bit 51 may take of 48 address bits, at most */
 #define MAX_REDUCTION     8
-
-struct AmdPspState {
-    PCIDevice parent_obj;
-
-    MemoryRegion mmio;
-    SnpPlatform platform;
-    uint32_t inten, intsts, cmdresp, buf_lo, buf_hi;
-    bool waiting;           /* a command does, for the CPUs to stop */
-
-    uint32_t max_asid, min_sev_asid;
-    uint8_t api_major, api_minor, build;
-    uint64_t tcb, committed_tcb, mitigations;
-    uint8_t committed_build, report_version;
-    bool hiding;            /* ciphertext can be hidden */
-    char *loose;            /* rules to be read the looser way */
-    char *chip;             /* directory, or NULL: it signs nothing */
-    SnpFwConfig cfg;        /* owns the VCEKs */
-    uint64_t entry_spa;     /* of the rmp-entry property */
-
-    char *inject;           /* as last set, or NULL */
-    bool dead;              /* till reset no command is taken */
-    bool late;              /* nor while the answer to one is due: */
-    uint32_t late_val, late_status;
-    uint64_t late_polls;    /* with so many reads; 0: with interrupts */
-};
 
 /* The command of @val has ended; @tell: drivers that want it are told. */
 static void answer(AmdPspState *s, uint32_t val, uint32_t status, bool tell)
@@ -180,6 +151,27 @@ static void run_alone(CPUState *cs, run_on_cpu_data data)
     if (s->waiting) {
         s->waiting = false;
         run_command(s, s->cmdresp);
+    }
+}
+
+/* The machine stops, or goes on. */
+static void run_state_changed(void *opaque, bool running, RunState state)
+{
+    AmdPspState *s = opaque;
+
+    if (!running) {
+        snp_platform_rmp_dirty(&s->platform);
+    } else if (s->requeue) {
+        s->requeue = false;
+        async_safe_run_on_cpu(first_cpu, run_alone, RUN_ON_CPU_HOST_PTR(s));
+    }
+}
+
+void amd_psp_loaded(AmdPspState *s)
+{
+    s->requeue = s->waiting;
+    if (s->late && !s->late_polls && !s->platform.late_interrupts) {
+        qemu_bh_schedule(s->platform.late_bh);
     }
 }
 
@@ -358,6 +350,8 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         msix_vector_use(dev, i);
     }
     s->platform.late_bh = qemu_bh_new(late_answer, s);
+    s->run_state = qdev_add_vm_change_state_handler(DEVICE(s),
+                                                    run_state_changed, s);
     memory_region_init_io(&s->mmio, OBJECT(s), &psp_ops, s, "amd-psp",
                           PSP_MMIO_SIZE);
     pci_register_bar(dev, PSP_MMIO_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
@@ -366,6 +360,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
 
 static void psp_exit(PCIDevice *dev)
 {
+    qemu_del_vm_change_state_handler(AMD_PSP(dev)->run_state);
     qemu_bh_delete(AMD_PSP(dev)->platform.late_bh);
     snp_platform_unrealize(&AMD_PSP(dev)->platform);
     snp_chip_free(&AMD_PSP(dev)->cfg);
@@ -377,7 +372,7 @@ static void psp_reset(DeviceState *dev)
     AmdPspState *s = AMD_PSP(dev);
 
     s->inten = s->intsts = s->cmdresp = s->buf_lo = s->buf_hi = 0;
-    s->waiting = false;
+    s->waiting = s->requeue = false;
     s->dead = false;
     late_end(s);
     snp_platform_reset(&s->platform);
@@ -489,12 +484,6 @@ static const Property psp_properties[] = {
     DEFINE_PROP_STRING("loose", AmdPspState, loose),
 };
 
-/* Firmware state, RMP bounds and CPUs would all have to agree. */
-static const VMStateDescription psp_vmstate = {
-    .name = TYPE_AMD_PSP,
-    .unmigratable = 1,
-};
-
 static void psp_class_init(ObjectClass *klass, void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -506,7 +495,7 @@ static void psp_class_init(ObjectClass *klass, void *data)
     pc->device_id = PSP_DEVICE_ID;
     pc->class_id = PCI_CLASS_CRYPT_OTHER;
     dc->desc = "AMD secure processor with SEV-SNP firmware";
-    dc->vmsd = &psp_vmstate;
+    dc->vmsd = &amd_psp_vmstate;
     dc->hotpluggable = false;
     device_class_set_legacy_reset(dc, psp_reset);
     device_class_set_props(dc, psp_properties);

@@ -20,6 +20,7 @@ _Static_assert(sizeof(Block) == CIPHER_BLOCK, "a block is two words");
 
 struct SnpCipher {
     struct aes128_ctx encrypt, decrypt, tweak;
+    uint8_t key[CIPHER_KEY_LEN];
 };
 
 SnpCipher *snp_cipher_new(const uint8_t key[CIPHER_KEY_LEN])
@@ -32,7 +33,13 @@ SnpCipher *snp_cipher_new(const uint8_t key[CIPHER_KEY_LEN])
     aes128_set_encrypt_key(&c->encrypt, key);
     aes128_set_decrypt_key(&c->decrypt, key);
     aes128_set_encrypt_key(&c->tweak, key + AES128_KEY_SIZE);
+    memcpy(c->key, key, CIPHER_KEY_LEN);
     return c;
+}
+
+void snp_cipher_key(const SnpCipher *c, uint8_t key[CIPHER_KEY_LEN])
+{
+    memcpy(key, c->key, CIPHER_KEY_LEN);
 }
 
 void snp_cipher_free(SnpCipher *c)

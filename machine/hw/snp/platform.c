@@ -12,6 +12,7 @@
 #include "qobject/qlist.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
+#include "exec/ram_addr.h"
 #include "system/cpu-timers.h"
 #include "system/tcg.h"
 #include "hw/boards.h"
@@ -627,6 +628,16 @@ void snp_platform_reset(SnpPlatform *p)
     if (p->rmp.segment_shift) {
         rmp_plan_write_rst(&p->rmp);
     }
+}
+
+void snp_platform_rmp_dirty(SnpPlatform *p)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    uint64_t at = p->low_size + (p->rmp.base - p->high_base);
+
+    cpu_physical_memory_set_dirty_range(
+        memory_region_get_ram_addr(ms->ram) + at,
+        p->rmp.end + 1 - p->rmp.base, 1 << DIRTY_MEMORY_MIGRATION);
 }
 
 /* ---- reports ---- */

@@ -55,6 +55,14 @@ void sha256_final(const Sha256 *s, uint8_t out[SHA256_LEN])
     sha256_digest(&c, SHA256_LEN, out);
 }
 
+bool sha256_sane(const Sha256 *s)
+{
+    struct sha256_ctx c = load(s);
+
+    /* bytes of a block that waits for the rest: the library indexes by it */
+    return c.index < sizeof(c.block);
+}
+
 void sha384(const void *data, size_t len, uint8_t out[SHA384_LEN])
 {
     struct sha384_ctx c;

@@ -10,10 +10,9 @@
 #include "qobject/qjson.h"
 #include "system/cpu-timers.h"
 #include "hw/snp/platform.h"
+#include "stats.h"
 
-static uint64_t counters[SNP_STAT_MAX];
-static uint64_t rmpupdate_codes[8];
-static uint64_t injected[SNP_INJECT_NSITES];
+static SnpCounters counted;
 
 static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_VMEXIT] = "vmexit",
@@ -46,27 +45,14 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_GHCB_CHANGED] = "ghcb-changed",
 };
 
-/* Counts by a code of which few values occur */
-#define TALLY_KEYS 128
-
-typedef struct Tally {
-    unsigned n;
-    uint64_t lost;          /* codes that found no place */
-    uint64_t key[TALLY_KEYS], count[TALLY_KEYS];
-} Tally;
-
 static QemuSpin tally_lock;     /* zero is unlocked */
-static Tally vmexit_codes, vmexit_asids, vmgexit_events, vmgexit_msrs;
-static Tally vc_codes, fw_results, instructions, visits, features;
 
-/*
- * #VMEXITs are many, and of all CPUs at once: known codes and ASIDs have a
- * counter each. The tallies are for what else a host or QEMU makes up.
- */
-static uint64_t exit_codes[0x404];      /* the last is VMGEXIT's */
-static uint64_t exit_asids[RMP_ASID_LIMIT + 1];
+SnpCounters *snp_counters(void)
+{
+    return &counted;
+}
 
-static void tally_add(Tally *t, uint64_t key, uint64_t n)
+static void tally_add(SnpTally *t, uint64_t key, uint64_t n)
 {
     unsigned i;
 
@@ -74,7 +60,7 @@ static void tally_add(Tally *t, uint64_t key, uint64_t n)
     for (i = 0; i < t->n && t->key[i] != key; i++) {
         continue;
     }
-    if (i == TALLY_KEYS) {
+    if (i == SNP_TALLY_KEYS) {
         t->lost += n;
     } else {
         if (i == t->n) {
@@ -85,19 +71,19 @@ static void tally_add(Tally *t, uint64_t key, uint64_t n)
     qemu_spin_unlock(&tally_lock);
 }
 
-static void tally(Tally *t, uint64_t key)
+static void tally(SnpTally *t, uint64_t key)
 {
     tally_add(t, key, 1);
 }
 
 void snp_stat(SnpStat what)
 {
-    qatomic_inc(&counters[what]);
+    qatomic_inc(&counted.events[what]);
 }
 
 void snp_stat_rmpupdate(int code, const RmpUpdate *u)
 {
-    qatomic_inc(&rmpupdate_codes[code & 7]);
+    qatomic_inc(&counted.rmpupdate_codes[code & 7]);
     if (code != RMP_SUCCESS) {
         return;
     }
@@ -142,65 +128,65 @@ void snp_stat_npf(uint64_t info1)
 
 void snp_stat_injected(SnpInjectSite site)
 {
-    qatomic_inc(&injected[site]);
+    qatomic_inc(&counted.injected[site]);
 }
 
 void snp_stat_vmexit(uint64_t code, uint32_t asid)
 {
     snp_stat(SNP_STAT_VMEXIT);
-    if (code < ARRAY_SIZE(exit_codes)) {
-        qatomic_inc(&exit_codes[code]);
+    if (code < ARRAY_SIZE(counted.exit_codes)) {
+        qatomic_inc(&counted.exit_codes[code]);
     } else {
-        tally(&vmexit_codes, code);
+        tally(&counted.vmexit_codes, code);
     }
-    if (asid < ARRAY_SIZE(exit_asids)) {
-        qatomic_inc(&exit_asids[asid]);
+    if (asid < ARRAY_SIZE(counted.exit_asids)) {
+        qatomic_inc(&counted.exit_asids[asid]);
     } else {
-        tally(&vmexit_asids, asid);
+        tally(&counted.vmexit_asids, asid);
     }
 }
 
 void snp_stat_features(uint64_t sev_features)
 {
-    tally(&features, sev_features);
+    tally(&counted.features, sev_features);
 }
 
 void snp_stat_instructions(uint32_t asid, uint64_t n)
 {
-    tally_add(&instructions, asid, n);
+    tally_add(&counted.instructions, asid, n);
 }
 
 void snp_stat_visit(uint32_t asid, uint64_t n)
 {
-    tally_add(&visits, asid, n);
+    tally_add(&counted.visits, asid, n);
 }
 
 void snp_stat_vmgexit(uint64_t event)
 {
-    tally(&vmgexit_events, event);
+    tally(&counted.vmgexit_events, event);
 }
 
 void snp_stat_vmgexit_msr(uint32_t request)
 {
-    tally(&vmgexit_msrs, request);
+    tally(&counted.vmgexit_msrs, request);
 }
 
 void snp_stat_vc(uint64_t code)
 {
-    tally(&vc_codes, code);
+    tally(&counted.vc_codes, code);
 }
 
 void snp_stat_firmware(uint32_t command, uint32_t status)
 {
     snp_stat(SNP_STAT_PSP_COMMANDS);
-    tally(&fw_results, (uint64_t)command << 32 | status);
+    tally(&counted.fw_results, (uint64_t)command << 32 | status);
 }
 
 /* { "0xKEY": n, … } */
-static QDict *tally_dict(const Tally *from)
+static QDict *tally_dict(const SnpTally *from)
 {
     QDict *d = qdict_new();
-    Tally t;
+    SnpTally t;
 
     qemu_spin_lock(&tally_lock);
     t = *from;
@@ -217,7 +203,7 @@ static QDict *tally_dict(const Tally *from)
 }
 
 /* { "host": n, "0xASID": n, … } */
-static QDict *worlds_dict(const Tally *t)
+static QDict *worlds_dict(const SnpTally *t)
 {
     QDict *d = tally_dict(t);
     int64_t host = qdict_get_try_int(d, "0x0", 0);
@@ -245,10 +231,10 @@ static void add_direct(QDict *d, const uint64_t *counts, size_t n)
 static QDict *firmware_dict(void)
 {
     QDict *d = qdict_new();
-    Tally t;
+    SnpTally t;
 
     qemu_spin_lock(&tally_lock);
-    t = fw_results;
+    t = counted.fw_results;
     qemu_spin_unlock(&tally_lock);
     for (unsigned i = 0; i < t.n; i++) {
         uint32_t cmd = t.key[i] >> 32;
@@ -295,7 +281,7 @@ static QDict *inject_dict(SnpInject *inject)
     QDict *d = qdict_new(), *rules = qdict_new();
 
     for (int i = 0; i < SNP_INJECT_NSITES; i++) {
-        qdict_put_int(d, sites[i], qatomic_read(&injected[i]));
+        qdict_put_int(d, sites[i], qatomic_read(&counted.injected[i]));
     }
     snp_inject_get(inject, now);
     for (unsigned i = 0; i < now->n; i++) {
@@ -320,29 +306,29 @@ char *snp_stats_json(SnpInject *inject)
     QDict *sub = qdict_new();
 
     for (int i = 0; i < SNP_STAT_MAX; i++) {
-        qdict_put_int(d, counter_names[i], qatomic_read(&counters[i]));
+        qdict_put_int(d, counter_names[i], qatomic_read(&counted.events[i]));
     }
     for (int i = 0; i < ARRAY_SIZE(codes); i++) {
-        qdict_put_int(sub, codes[i], qatomic_read(&rmpupdate_codes[i]));
+        qdict_put_int(sub, codes[i], qatomic_read(&counted.rmpupdate_codes[i]));
     }
     qdict_put(d, "rmpupdate", sub);
     if (icount_enabled()) {
-        qdict_put(d, "instructions", worlds_dict(&instructions));
-        qdict_put(d, "instructions-switched", worlds_dict(&visits));
+        qdict_put(d, "instructions", worlds_dict(&counted.instructions));
+        qdict_put(d, "instructions-switched", worlds_dict(&counted.visits));
     }
-    qdict_put(d, "vmexit-code", tally_dict(&vmexit_codes));
-    qdict_put(d, "vmexit-asid", tally_dict(&vmexit_asids));
+    qdict_put(d, "vmexit-code", tally_dict(&counted.vmexit_codes));
+    qdict_put(d, "vmexit-asid", tally_dict(&counted.vmexit_asids));
     qdict_put(d, "cipher", view_dict());
-    qdict_put(d, "vmgexit", tally_dict(&vmgexit_events));
-    qdict_put(d, "vmgexit-msr", tally_dict(&vmgexit_msrs));
-    qdict_put(d, "vc", tally_dict(&vc_codes));
-    qdict_put(d, "sev-features", tally_dict(&features));
+    qdict_put(d, "vmgexit", tally_dict(&counted.vmgexit_events));
+    qdict_put(d, "vmgexit-msr", tally_dict(&counted.vmgexit_msrs));
+    qdict_put(d, "vc", tally_dict(&counted.vc_codes));
+    qdict_put(d, "sev-features", tally_dict(&counted.features));
     qdict_put(d, "firmware", firmware_dict());
     qdict_put(d, "inject", inject_dict(inject));
-    add_direct(qdict_get_qdict(d, "vmexit-code"), exit_codes,
-               ARRAY_SIZE(exit_codes));
-    add_direct(qdict_get_qdict(d, "vmexit-asid"), exit_asids,
-               ARRAY_SIZE(exit_asids));
+    add_direct(qdict_get_qdict(d, "vmexit-code"), counted.exit_codes,
+               ARRAY_SIZE(counted.exit_codes));
+    add_direct(qdict_get_qdict(d, "vmexit-asid"), counted.exit_asids,
+               ARRAY_SIZE(counted.exit_asids));
     s = qobject_to_json(QOBJECT(d));
     return g_strdup(s->str);
 }

@@ -117,6 +117,24 @@ bool snp_view_drop_keys(SnpView *v)
     return any;
 }
 
+bool snp_view_key(const SnpView *v, uint32_t asid,
+                  uint8_t key[CIPHER_KEY_LEN])
+{
+    if (!v->key[asid]) {
+        return false;
+    }
+    snp_cipher_key(v->key[asid], key);
+    return true;
+}
+
+void snp_view_set_key(SnpView *v, uint32_t asid, const uint8_t *key)
+{
+    SnpCipher *old = v->key[asid];
+
+    v->key[asid] = key ? snp_cipher_new(key) : NULL;
+    snp_cipher_free(old);
+}
+
 /* [MEM-HIDDEN] */
 static bool hidden(const SnpView *v, uint32_t asid)
 {

@@ -26,6 +26,8 @@
 typedef struct SnpCipher SnpCipher;
 
 SnpCipher *snp_cipher_new(const uint8_t key[CIPHER_KEY_LEN]);
+/* What it was made of */
+void snp_cipher_key(const SnpCipher *c, uint8_t key[CIPHER_KEY_LEN]);
 /* Nothing of the key is left in memory. NULL is allowed. */
 void snp_cipher_free(SnpCipher *c);
 

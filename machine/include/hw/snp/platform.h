@@ -75,6 +75,12 @@ void snp_platform_unrealize(SnpPlatform *p);
  */
 void snp_platform_reset(SnpPlatform *p);
 
+/*
+ * What changes the RMP does not tell QEMU's log of changed memory: after this,
+ * with no CPU running, that has the whole table.
+ */
+void snp_platform_rmp_dirty(SnpPlatform *p);
+
 /* JSON texts; the caller frees them. */
 char *snp_platform_rmp_summary(const SnpPlatform *p);
 char *snp_platform_rmp_histogram(const SnpPlatform *p);

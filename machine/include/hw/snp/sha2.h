@@ -9,6 +9,7 @@
 #ifndef HW_SNP_SHA2_H
 #define HW_SNP_SHA2_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ void sha256_init(Sha256 *s);
 void sha256_add(Sha256 *s, const void *data, size_t len);
 /* Leaves @s as it was: more may follow. */
 void sha256_final(const Sha256 *s, uint8_t out[SHA256_LEN]);
+
+/* Can it be what sha256_add() left? To be asked of what came from outside. */
+bool sha256_sane(const Sha256 *s);
 
 void sha384(const void *data, size_t len, uint8_t out[SHA384_LEN]);
 

@@ -85,6 +85,15 @@ bool snp_view_load_key(SnpView *v, uint32_t asid,
  */
 bool snp_view_drop_keys(SnpView *v);
 
+/*
+ * For a machine that is saved, and one that is loaded, RAM and RMP with it: the
+ * key as it is (false: none), and another one or none, with memory left alone.
+ * No CPU runs.
+ */
+bool snp_view_key(const SnpView *v, uint32_t asid,
+                  uint8_t key[CIPHER_KEY_LEN]);
+void snp_view_set_key(SnpView *v, uint32_t asid, const uint8_t *key);
+
 /* Do others than its owner see something else than RAM? */
 bool snp_view_enciphered(const SnpView *v, uint64_t spa);
 

@@ -160,3 +160,41 @@ void x86_snp_watched_write(hwaddr spa, uint64_t val, unsigned size)
 {
     ram_access(spa, &val, size, true);
 }
+
+void x86_snp_watch_get(X86SnpWatch *w)
+{
+    qemu_spin_lock(&watch.lock);
+    *w = (X86SnpWatch) {
+        .page = watch.page,
+        .value = watch.change.value,
+        .after = watch.change.loads,
+        .loads = watch.loads,
+        .offset = watch.change.offset,
+        .size = watch.change.size,
+        .due = watch.due,
+    };
+    qemu_spin_unlock(&watch.lock);
+}
+
+bool x86_snp_watch_set(const X86SnpWatch *w)
+{
+    if ((w->page != NO_PAGE && w->page & ~TARGET_PAGE_MASK) ||
+        (w->size && (w->page == NO_PAGE || w->size > 8 ||
+                     !is_power_of_2(w->size) || w->offset % w->size ||
+                     w->offset >= TARGET_PAGE_SIZE)) || (w->due && !w->size)) {
+        return false;
+    }
+    qemu_spin_lock(&watch.lock);
+    qatomic_set(&watch.page, w->page);
+    watch.change = (SnpInjectAction) {
+        .kind = SNP_INJECT_CHANGE,
+        .value = w->value,
+        .offset = w->offset,
+        .size = w->size,
+        .loads = w->after,
+    };
+    watch.loads = w->loads;
+    watch.due = w->due;
+    qemu_spin_unlock(&watch.lock);
+    return true;
+}

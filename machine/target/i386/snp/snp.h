@@ -191,6 +191,9 @@ void x86_snp_abandon_guest(CPUX86State *env);
 /* #VMEXIT: the host state that only SEV-ES swaps; ends the guest's identity */
 void x86_snp_vmexit_restore(CPUX86State *env);
 
+/* vmstate.c: a subsection of the CPU's */
+extern const VMStateDescription vmstate_x86_snp;
+
 /* exit.c */
 
 /* Turns an exit that a SEV-ES guest must not take into #VC, or returns. */
@@ -216,6 +219,10 @@ void x86_snp_world_end(CPUState *cs);
  */
 void x86_snp_enter_world(CPUState *cs, uint32_t asid);
 
+/* To be saved and loaded: whose turn it is, and what it executed so far */
+void x86_snp_world_get(CPUState *cs, uint32_t *asid, uint64_t *visit);
+void x86_snp_world_set(CPUState *cs, uint32_t asid, uint64_t visit);
+
 /* platform's questions */
 bool x86_snp_ready_for_init(const char **why);
 void x86_snp_wbinvd_arm(void);
@@ -240,6 +247,18 @@ void x86_snp_ghcb_exit(uint64_t event, hwaddr spa);
 bool x86_snp_watched(hwaddr spa);
 uint64_t x86_snp_watched_read(hwaddr spa, unsigned size);
 void x86_snp_watched_write(hwaddr spa, uint64_t val, unsigned size);
+
+/* To be saved and loaded: the GHCB that is watched, and what is to change */
+typedef struct X86SnpWatch {
+    uint64_t page;            /* ~0: none */
+    uint64_t value, after;    /* that the field gets, after so many loads */
+    uint64_t loads;           /* seen */
+    uint32_t offset, size;    /* of the field; size 0: nothing changes */
+    bool due;
+} X86SnpWatch;
+void x86_snp_watch_get(X86SnpWatch *w);
+/* False, and nothing is done: no field of a page, or no page */
+bool x86_snp_watch_set(const X86SnpWatch *w);
 
 /* check.c */
 

@@ -81,3 +81,16 @@ void x86_snp_enter_world(CPUState *cs, uint32_t asid)
         *w = (World) { .asid = asid };
     }
 }
+
+void x86_snp_world_get(CPUState *cs, uint32_t *asid, uint64_t *visit)
+{
+    World *w = world_of(cs);
+
+    *asid = w->asid;
+    *visit = w->visit;
+}
+
+void x86_snp_world_set(CPUState *cs, uint32_t asid, uint64_t visit)
+{
+    *world_of(cs) = (World) { .asid = asid, .visit = visit };
+}
