@@ -13,6 +13,7 @@ from lab import say
 PARTS = {
     "build": "build the machine, the host kernel, the host image, the guest",
     "run": "boot a host on the machine, launch a guest in it, judge both",
+    "snapshot": "boot a host, and save it just before a run's script",
     "shell": "a console on the host, the guest or the machine's monitor",
     "check": "run the cases, print KTAP",
     "list": "what there is: cases, versions, hosts, rules",

@@ -3,7 +3,8 @@
 
 import sys
 
-from lab import counts, guest, kernels, paths, platform, run, say
+from lab import (counts, guest, kernels, paths, platform, run, say,
+                 snapshot)
 
 LAST = paths.OUT / "last-run.json"
 
@@ -14,17 +15,52 @@ def options(p):
                    metavar="S",
                    help="give up after S seconds (default %(default)s)")
     p.add_argument("--json", metavar="FILE", help="write the summary there")
+    p.add_argument("--from", metavar="NAME", dest="from_",
+                   help="begin with the host that lab/snp snapshot saved "
+                   "under that name, instead of booting one")
 
 
 def of_stage(p):
     """What a run is made of, an interactive one, too."""
+    of_host(p)
+    of_guest(p)
+
+
+def of_host(p):
+    """Options of the host; HOST has their names in Request. What is not given
+    is None, or False."""
     r = run.Request()
-    p.add_argument("--host", default=r.host, metavar="NAME",
+    p.add_argument("--host", metavar="NAME",
                    help=f"host kernel: {', '.join(kernels.NAMES)} "
                    f"(default {r.host})")
     p.add_argument("--kernel", metavar="VMLINUZ", help="any host kernel")
     p.add_argument("--modules", metavar="DIR",
                    help="its modules: DIR holds lib/modules/<release>")
+    p.add_argument("--machine", metavar="BINARY", help="another outer QEMU")
+    p.add_argument("--pristine", action="store_true",
+                   help="the outer QEMU without our changes")
+    p.add_argument("--self-check", action="store_true",
+                   help="the machine compares every cached translation with "
+                   "the RMP at each world switch, and stops at a stale one")
+    p.add_argument("--encrypt", action="store_true",
+                   help="the machine enciphers the memory of SNP guests")
+    p.add_argument("--cpu", metavar="NAME",
+                   help=f"processor of the machine: "
+                   f"{', '.join(platform.PRESETS)} (default {r.cpu})")
+    p.add_argument("--loose", action="store_true",
+                   help="the machine takes the looser reading where the "
+                   "sources are silent")
+    p.add_argument("--host-smp", type=int, metavar="N",
+                   help=f"CPUs of the machine (default {r.host_smp})")
+    p.add_argument("--host-memory", metavar="SIZE",
+                   help=f"memory of the machine (default {r.host_memory})")
+    p.add_argument("--thread", choices=("single", "multi"),
+                   help="one thread for all CPUs of the machine, or one each "
+                   f"(default {r.thread})")
+
+
+def of_guest(p):
+    r = run.Request()
     p.add_argument("--smp", type=int, default=r.smp, metavar="N",
                    help="vCPUs of the guest (default %(default)s)")
     p.add_argument("--memory", default=r.memory, metavar="SIZE",
@@ -36,47 +72,48 @@ def of_stage(p):
                    help="the guest's kernel, instead of Debian 13's")
     p.add_argument("--guest-modules", metavar="DIR",
                    help="its modules: DIR holds lib/modules/<release>")
-    p.add_argument("--machine", metavar="BINARY", help="another outer QEMU")
-    p.add_argument("--pristine", action="store_true",
-                   help="the outer QEMU without our changes")
-    p.add_argument("--self-check", action="store_true",
-                   help="the machine compares every cached translation with "
-                   "the RMP at each world switch, and stops at a stale one")
-    p.add_argument("--encrypt", action="store_true",
-                   help="the machine enciphers the memory of SNP guests")
-    p.add_argument("--cpu", default=r.cpu, metavar="NAME",
-                   help=f"processor of the machine: "
-                   f"{', '.join(platform.PRESETS)} (default {r.cpu})")
-    p.add_argument("--loose", action="store_true",
-                   help="the machine takes the looser reading where the "
-                   "sources are silent")
     p.add_argument("--guest-type", default=r.kind, choices=list(guest.KINDS),
                    help="what the guest is (default %(default)s)")
     p.add_argument("--plain", action="store_const", const="plain",
                    dest="guest_type", help="short for --guest-type plain")
-    p.add_argument("--host-smp", type=int, default=r.host_smp, metavar="N",
-                   help="CPUs of the machine (default %(default)s)")
-    p.add_argument("--host-memory", default=r.host_memory, metavar="SIZE",
-                   help="memory of the machine (default %(default)s)")
-    p.add_argument("--thread", default=r.thread, choices=("single", "multi"),
-                   help="one thread for all CPUs of the machine, or one each")
+
+
+HOST = ("host", "kernel", "modules", "machine", "pristine", "self_check",
+        "encrypt", "cpu", "loose", "host_smp", "host_memory", "thread")
+
+
+def given(args):
+    """{name: value} of the host's options that were"""
+    return {x: getattr(args, x) for x in HOST
+            if getattr(args, x) not in (None, False)}
+
+
+def of_the_guest(args):
+    """The same of the guest's"""
+    return {"smp": args.smp, "memory": args.memory, "qemu": args.qemu,
+            "ovmf": args.ovmf, "guest_kernel": args.guest_kernel,
+            "guest_modules": args.guest_modules, "kind": args.guest_type}
 
 
 def request(args, **more):
-    return run.Request(
-        host=args.host, kernel=args.kernel, modules=args.modules,
-        smp=args.smp, memory=args.memory, qemu=args.qemu, ovmf=args.ovmf,
-        guest_kernel=args.guest_kernel, guest_modules=args.guest_modules,
-        machine=args.machine, pristine=args.pristine,
-        self_check=args.self_check, encrypt=args.encrypt, loose=args.loose,
-        cpu=args.cpu,
-        host_smp=args.host_smp, host_memory=args.host_memory,
-        thread=args.thread, kind=args.guest_type, **more)
+    return run.Request(**given(args), **of_the_guest(args), **more)
+
+
+def from_snapshot(args):
+    """The request of --from: the host is what was saved."""
+    also = sorted(given(args))
+    if also:
+        raise say.Stop(f"--{also[0].replace('_', '-')} is of the host, and "
+                       "that of a snapshot is made", "leave it out, or have "
+                       "lab/snp snapshot make another")
+    return snapshot.load(args.from_).request(**of_the_guest(args),
+                                             timeout=args.timeout)
 
 
 def do(args):
     say.may_write("--json", args.json)
-    verdict = run.go(request(args, timeout=args.timeout))
+    verdict = run.go(from_snapshot(args) if args.from_ else
+                     request(args, timeout=args.timeout))
     say.to_json(LAST, verdict.summary)
     say.to_json(args.json, verdict.summary)
     show(verdict)

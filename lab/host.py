@@ -23,8 +23,8 @@ import socket
 import subprocess
 import time
 
-from lab import (core, hostimage, image, machine, observe, paths, platform,
-                 qmp, say)
+from lab import (core, counts, hostimage, image, machine, observe, paths, platform,
+                 qmp, saved, say)
 
 BAD_LINES = re.compile(
     r"WARNING: CPU|BUG:|\bOops\b|Call Trace:|INFO: (?:possible|task|rcu)|"
@@ -36,6 +36,9 @@ BAD_LINES = re.compile(
 PANIC = re.compile(r"(?:Kernel panic - not syncing|BUG: unable to handle).*")
 # Seconds a run still gets after a line that ends it: others may explain it.
 GRACE = 2
+
+# Returned by on_mark: the run is over, and was good.
+OVER = object()
 
 # Linux counts timer ticks against the TSC when it boots; if the machine gets no
 # time of the computer it runs on just then, there are too few.
@@ -62,6 +65,8 @@ class Result:
         self.fatal = []             # lines that ended the run, or would have
         self.died = ""              # how the machine ended, if by itself
         self.last = []              # what it had to say then; its back trace
+        self.moved = False          # to another process, as was asked for
+        self.resumed = 0            # characters of the console that are older
 
     def bad_lines(self):
         """Console lines no healthy kernel prints, and what its lockdep, if
@@ -144,14 +149,44 @@ def _last_words(child, result, log, cwd):
                         core.trace(child.args[0], child.pid, cwd)]
 
 
+def _start(argv, log, cwd):
+    """A machine with its ports connected: (process, {port: socket})."""
+    ours, theirs = {}, {}
+    for port in ("console", "guest", "control", "qmp"):
+        ours[port], theirs[port] = socket.socketpair()
+        # a byte at a time fills a socket early; give it room
+        theirs[port].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+    argv = list(argv)
+    for index, port in enumerate(("console", "guest", "control")):
+        # QEMU's own logfile= doubles what it has to send again
+        argv += ["-chardev", f"socket,id={port},fd={theirs[port].fileno()}",
+                 "-device", f"isa-serial,chardev={port},index={index}" +
+                 (",irq=5" if index == 2 else "")]
+    argv += ["-chardev", f"socket,id=qmp,fd={theirs['qmp'].fileno()}",
+             "-mon", "chardev=qmp,mode=control"]
+    with open(log, "ab") as sink:
+        sink.write((" ".join(argv) + "\n").encode())
+        sink.flush()
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=sink,
+            stderr=subprocess.STDOUT, start_new_session=True, cwd=cwd,
+            preexec_fn=core.allow if core.wanted() else None,
+            pass_fds=[s.fileno() for s in theirs.values()])
+    for s in theirs.values():
+        s.close()
+    return child, ours
+
+
 class Host:
     def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
-                 snp=True, extra=(), psp=(), cpu=platform.CPU):
+                 snp=True, extra=(), psp=(), cpu=platform.CPU,
+                 snapshot=None):
         self.kernel = kernel
         self.binary = pathlib.Path(binary).absolute()
         self.smp, self.memory, self.thread = smp, memory, thread
         self.snp, self.extra, self.psp = snp, list(extra), psp
         self.cpu = cpu
+        self.snapshot = snapshot    # snapshot.Snapshot: it begins there
 
     def _files(self, name, script, files, mode):
         """The run's own disk: script, start-up and files."""
@@ -239,50 +274,58 @@ class Host:
             result = self._run(name, script, files, timeout, **kwargs)
         return result
 
+    def take(self, name, file, timeout, step):
+        """Boots it to where a script would be run, and saves the machine into
+        a file there. Returns a Result, and what the machine counted."""
+        seen = {}
+
+        def on_mark(_name, _text, monitor):
+            step.tick(detail="it is saved")
+            saved.save(monitor, file.absolute())
+            seen.update(counts.machine(monitor))
+            return OVER
+
+        return self.run(name, "", {}, timeout, on_mark=on_mark, step=step,
+                        mode="snapshot"), seen
+
     def _run(self, name, script, files, timeout, on_mark=None, on_line=None,
-             on_end=None, step=None, cmdline="", fatal=None):
+             on_end=None, step=None, cmdline="", fatal=None, mode="script",
+             move=None):
         """on_mark(name, text, monitor); on_line(port, line) for every line of
         console, guest and control; on_end(monitor): the host has powered
         off, or the run ends for a fatal line, and the machine still answers.
         fatal: {port: pattern} of lines that end the run at once; a host's
-        panic always does. Returns a Result."""
+        panic always does. move: (port, pattern) of a line at which the machine
+        is saved, and goes on in another process. Returns a Result."""
         name, lock = _claim(name)
         result = Result(name)
-        where = self._files(name, script, files or {}, "script")
+        where = self._files(name, script, files or {}, mode)
         argv = self.command(where, cmdline)
         logs = log_files(name)
         result.logs = logs
-        ours, theirs = {}, {}
-        for port in ("console", "guest", "control", "qmp"):
-            ours[port], theirs[port] = socket.socketpair()
-            # a byte at a time fills a socket early; give it room
-            theirs[port].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF,
-                                    4 << 20)
-        for index, port in enumerate(("console", "guest", "control")):
-            # QEMU's own logfile= doubles what it has to send again
-            argv += ["-chardev", f"socket,id={port},fd={theirs[port].fileno()}",
-                     "-device", f"isa-serial,chardev={port},index={index}" +
-                     (",irq=5" if index == 2 else "")]
-        argv += ["-chardev", f"socket,id=qmp,fd={theirs['qmp'].fileno()}",
-                 "-mon", "chardev=qmp,mode=control"]
-        result.command = argv
-        with open(logs["machine"], "wb") as sink:
-            sink.write((" ".join(argv) + "\n").encode())
-            sink.flush()
-            child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=sink,
-                stderr=subprocess.STDOUT, start_new_session=True, cwd=where,
-                preexec_fn=core.allow if core.wanted() else None,
-                pass_fds=[s.fileno() for s in theirs.values()])
-        for s in theirs.values():
-            s.close()
+        if self.snapshot:
+            argv += ["-incoming", f"file:{self.snapshot.state.absolute()}"]
+        moved = (where / "moved").absolute()
+        logs["machine"].write_bytes(b"")
+        child, ours = _start(argv, logs["machine"], where)
+        result.command = child.args
         begin = time.monotonic()
         sinks = {p: open(logs[p], "wb", buffering=0)
                  for p in ("console", "guest", "control")}
+        if self.snapshot:
+            sinks["console"].write(self.snapshot.console())
         try:
-            _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
-                  begin + timeout, step, fatal,
-                  observe.Recorder(name, where)).turn()
+            loop = _Loop(result, child, ours, sinks, on_mark, on_line, on_end,
+                         begin + timeout, step, fatal,
+                         observe.Recorder(name, where, bool(self.snapshot)),
+                         bool(self.snapshot),
+                         move and (*move, moved))
+            loop.turn()
+            if loop.moved:
+                child, ours = _start([*argv, "-incoming", f"file:{moved}"],
+                                     logs["machine"], where)
+                result.moved = True
+                loop.go_on(child, ours)
         finally:
             try:
                 _last_words(child, result, logs["machine"], where)
@@ -293,6 +336,9 @@ class Host:
                     text = logs[port].read_bytes()
                     setattr(result, port,
                             text.decode("utf-8", "replace").replace("\r", ""))
+                if self.snapshot:
+                    result.resumed = len(self.snapshot.console().decode(
+                        "utf-8", "replace").replace("\r", ""))
                 observe.keep(where)
             finally:
                 lock.close()
@@ -303,8 +349,11 @@ class _Loop:
     """One run: reads the ports, answers the marks, notices the end."""
 
     def __init__(self, result, child, socks, sinks, on_mark, on_line, on_end,
-                 end, step, fatal=None, recorder=None):
+                 end, step, fatal=None, recorder=None, resumes=False,
+                 move=None):
         self.recorder = recorder
+        self.resumes = resumes
+        self.move, self.moving, self.moved = move, False, False
         self.result, self.child = result, child
         self.socks, self.sinks = socks, sinks
         self.on_mark, self.on_line, self.on_end = on_mark, on_line, on_end
@@ -319,6 +368,25 @@ class _Loop:
         self.finished = False
 
     def turn(self):
+        """From the machine's start to its end, or to where it is to move."""
+        self._guarded(self._begin)
+
+    def go_on(self, child, socks):
+        """The machine that has moved is another process."""
+        self.child, self.socks, self.moved = child, socks, False
+        self.monitor = qmp.Monitor(socks["qmp"])
+        self.monitor.run = self.result.name
+        self._guarded(lambda: saved.loaded(self.monitor))
+
+    def _begin(self):
+        if self.resumes:
+            saved.loaded(self.monitor)
+            # it was saved while it waited for that
+            self.socks["control"].sendall(b"go\n")
+        if self.recorder:
+            self.recorder.start(self.monitor)
+
+    def _guarded(self, begin):
         sel = selectors.DefaultSelector()
         for port, sock in self.socks.items():
             if port != "qmp":
@@ -326,35 +394,57 @@ class _Loop:
             sel.register(sock, selectors.EVENT_READ, port)
         try:
             self.monitor.greet()
-            if self.recorder:
-                self.recorder.start(self.monitor)
-            while not self.finished:
-                if time.monotonic() > self.end:
-                    if self.reasons:
-                        self._fatal_end()
-                    elif self.result.ended == "lost":
-                        self.result.ended = "timeout"
-                    return
-                for key, _ in sel.select(0.5):
-                    if not self._read(key.data):
-                        sel.unregister(key.fileobj)
-                        if key.data == "qmp":
-                            self.result.error = "it closed its monitor"
-                self.monitor.sort_events()
-                self._events()
-                if self.step:
-                    self.step.tick()
-                if self.child.poll() is not None:
-                    break
-            for port in self.sinks:
-                while self._read(port):
-                    pass
+            begin()
+            if not self._serve(sel):
+                return
+            self._drain()
             if self.reasons:
                 self._fatal_end(gone=True)
         except (say.Failed, OSError, ValueError) as e:
             self.result.error = str(e)
             if self.result.ended == "lost":
                 self.result.ended = "machine"
+
+    def _serve(self, sel):
+        """Until it is over. False: out of time, or the machine moves."""
+        while not self.finished:
+            if time.monotonic() > self.end:
+                if self.reasons:
+                    self._fatal_end()
+                elif self.result.ended == "lost":
+                    self.result.ended = "timeout"
+                return False
+            for key, _ in sel.select(0.5):
+                if not self._read(key.data):
+                    sel.unregister(key.fileobj)
+                    if key.data == "qmp":
+                        self.result.error = "it closed its monitor"
+            self.monitor.sort_events()
+            self._events()
+            if self.step:
+                self.step.tick()
+            if self.child.poll() is not None:
+                break
+            if self.moving:
+                self._save()
+                return False
+        return True
+
+    def _drain(self):
+        for port in self.sinks:
+            while self._read(port):
+                pass
+
+    def _save(self):
+        """The machine to where it goes on from; this process of it ends."""
+        saved.save(self.monitor, self.move[2])
+        self._drain()
+        os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+        self._drain()
+        for sock in self.socks.values():
+            sock.close()
+        self.moving, self.move, self.moved = False, None, True
 
     def _fatal_end(self, gone=False):
         """gone: the machine has ended, or told on_end already."""
@@ -397,6 +487,9 @@ class _Loop:
             if self.on_line:
                 self.on_line(port, line)
             self._look(port, line)
+            if self.move and self.move[0] == port and \
+                    self.move[1].search(line):
+                self.moving = True
             if port == "control" and line.startswith("@lab "):
                 self._control(line[5:])
         return True
@@ -410,6 +503,10 @@ class _Loop:
             answer = None
             if self.on_mark:
                 answer = self.on_mark(name, text, self.monitor)
+            if answer is OVER:
+                self.result.status, self.result.ended = 0, "script"
+                self.finished = True
+                return
             self.result.marks[name] = answer
             self.socks["control"].sendall(b"go\n")
         elif word == "end":

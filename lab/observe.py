@@ -43,6 +43,7 @@ PHASES = [(port, re.compile(pattern), name) for port, pattern, name in (
     ("control", r"^@lab mark (?!before|guest-gone|after)\S+", None),
 )]
 FIRST = "machine: firmware"
+RESUMED = "host: from a snapshot"
 DUMPED = {"guest: power-off": "guest"}
 MARKS = 64                      # that are recorded of a run
 WAIT = 20                       # seconds for another asker to be done
@@ -161,8 +162,9 @@ class Recorder:
     """Of one run. A machine that does not answer ends the recording, never
     the run. What a guest prints can make each phase begin once, no more."""
 
-    def __init__(self, name, where):
+    def __init__(self, name, where, resumes=False):
         self.name, self.where = name, where
+        self.first = RESUMED if resumes else FIRST
         self.begin = time.monotonic()
         self.phases, self.lines = [], dict.fromkeys(PORTS, 0)
         self.psp, self.off = None, False
@@ -183,7 +185,7 @@ class Recorder:
 
     def _start(self, monitor):
         self.psp = monitor.find(platform.PSP)
-        self._phase(FIRST, monitor)
+        self._phase(self.first, monitor)
 
     def _phase(self, name, monitor):
         stats = {}

@@ -7,6 +7,7 @@ import re
 import shlex
 import tempfile
 import time
+from typing import Any
 
 from lab import (build, counts, guest, host, hostimage, identity, judge,
                  kernels, lock, machine, observe, paths, platform, rules, say,
@@ -45,6 +46,8 @@ class Request:
     kind: str = "snp"           # one of guest.KINDS
     timeout: int = 600
     name: str = None
+    snapshot: Any = None        # snapshot.Snapshot: the host begins there
+    move: tuple = None          # (port, pattern): see host.Host._run
 
 
 @dataclasses.dataclass
@@ -213,8 +216,16 @@ def stage(req):
     script, argv = _script(req, files)
     h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread,
                   snp=req.snp, psp=psp, cpu=req.cpu,
-                  extra=traced.arguments() if req.traced else ())
-    return Stage(binary, k, g, h, files, script, argv, digest, tmp)
+                  extra=traced.arguments() if req.traced else (),
+                  snapshot=req.snapshot)
+    s = Stage(binary, k, g, h, files, script, argv, digest, tmp)
+    if req.snapshot:
+        try:
+            req.snapshot.fits(s)
+        except say.Stop:
+            tmp.cleanup()
+            raise
+    return s
 
 
 # After one of these nothing more happens: stock QEMU stops the guest and waits
@@ -251,7 +262,7 @@ def go(req):
         result = s.host.run(
             req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
             on_end=on_end, step=step, fatal=FATAL,
-            on_line=on_line)
+            on_line=on_line, move=req.move)
     verdict = _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
                        s.guest_argv, s.disk_digest, marks)
     verdict.summary["seconds_to_console"] = (console or [None])[0]
@@ -482,5 +493,6 @@ def _summary(req, result, stream, hist, before, after, ids, checks, refused,
         "checks": [{"name": n, "ok": bool(ok), "seen": seen}
                    for n, ok, seen in checks],
         "seconds": round(result.seconds, 1),
+        "snapshot": req.snapshot and req.snapshot.name,
         "logs": {k: str(paths.shown(v)) for k, v in result.logs.items()},
     }

@@ -26,7 +26,7 @@ from vm import Ended, Vm
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "bare"))
 import run as bare  # noqa: E402  pylint: disable=wrong-import-position
 
-MOMENTS = 4             # of a suite at which it is saved
+MOMENTS = 3             # of a suite at which it is saved
 LONG = 5000             # events of one that is not over while it is saved
 CODE = 0x10000          # where guests have theirs, see bare/vm.c
 FLIPS = 48              # files with bytes that came from nowhere

@@ -503,17 +503,19 @@ static Moment moment(void)
 
 /*
  * How fast cpu_get_tsc() counts: under -icount in nanoseconds, otherwise as the
- * computer does. Of a few short tries the one that was disturbed least.
+ * computer does. Of a few short tries the one that was disturbed least, and of
+ * many if that was disturbed by more than a thousandth.
  */
 static uint32_t measure_tsc_khz(void)
 {
     int64_t best = INT64_MAX;
+    bool exact = false;
     uint32_t khz = 0;
 
     if (icount_enabled()) {
         return SCALE_MS;
     }
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5 || (i < 100 && !exact); i++) {
         Moment from = moment(), to;
 
         do {
@@ -522,6 +524,7 @@ static uint32_t measure_tsc_khz(void)
         if (from.error + to.error < best) {
             best = from.error + to.error;
             khz = muldiv64(to.ticks - from.ticks, SCALE_MS, to.ns - from.ns);
+            exact = best < (to.ticks - from.ticks) / 1000;
         }
     }
     return khz;
