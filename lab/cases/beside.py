@@ -32,8 +32,8 @@ def work(task):
         if task == "builds":
             with lock.building():
                 (here / "builds").touch()
-                time.sleep(60)
-        time.sleep(60)
+                time.sleep(600)
+        time.sleep(600)
     finally:
         (here / f"ended-{task}").touch()
 
@@ -41,21 +41,36 @@ list(jobs.run(["waits", "builds", "later"], work, 2))
 """
 
 
+def _wait_for(holds):
+    """Does it hold, within a minute?"""
+    for _ in range(60 * 20):
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def _tasks(where):
-    """What runs at a time, as each task's own process sees it."""
-    def work(task):
-        mine = where / task
+    """What runs at a time, as each task's own process sees it. One that has a
+    fellow stays until that has been there."""
+    def work(task, fellows=("a", "b")):
+        mine, been = where / task, where / f".{task}"
         mine.touch()
-        there = os.listdir(where)
+        been.touch()
+        seen = [os.listdir(where)]
+        if task in fellows:
+            _wait_for(lambda: all((where / f".{f}").exists()
+                                  for f in fellows))
         time.sleep(PAUSE * (1 + (task == "b")))
-        there = sorted({*there, *os.listdir(where)})
+        seen.append(os.listdir(where))
         if task == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         if task == "fails":
             sys.stderr = open(os.devnull, "w", encoding="utf-8")
             raise RuntimeError
         mine.unlink()
-        return os.getpid(), there
+        return os.getpid(), [sorted(n for n in names if n[0] != ".")
+                             for names in seen]
     return work
 
 
@@ -69,9 +84,10 @@ def results():
             raise CaseFailed(f"not all are told: {got}")
         if len({pid for pid, _ in got.values()} | {os.getpid()}) != 7:
             bad.append("two had one process")
-        if got["alone"][1] != ["alone"]:
+        if got["alone"][1] != [["alone"]] * 2:
             bad.append(f"beside what has to be alone: {got['alone'][1]}")
-        if got["a"][1] != ["a", "b"] or got["d"][1] != ["c", "d"]:
+        if ["a", "b"] not in got["a"][1] or \
+                any(len(x) > 2 for _, seen in got.values() for x in seen):
             bad.append(f"not two at a time: {got}")
     with tempfile.TemporaryDirectory() as tmp:
         got = dict(jobs.run(["dies", "fails", "c"], _tasks(pathlib.Path(tmp)),
@@ -112,12 +128,10 @@ def ends():
                 [sys.executable, "-c", ENDED, paths.ROOT, where],
                 stderr=subprocess.DEVNULL, start_new_session=True)
             try:
-                for _ in range(200):
-                    if {"begun-waits", "builds"} <= set(os.listdir(where)):
-                        break
-                    time.sleep(0.05)
+                _wait_for(lambda: {"begun-waits", "builds"} <=
+                          set(os.listdir(tmp)))
                 child.send_signal(number)
-                child.wait(10)
+                child.wait(60)
             except subprocess.TimeoutExpired:
                 bad.append(f"{number!r}: it did not end")
             finally:
