@@ -73,10 +73,10 @@ def again(vm, argv, where, live):
     """Saves it, ends it, loads it in another process: that one, stopped; what
     the first had said, and whether its CPU ran a guest."""
     file = f"{where}/state"
-    before = None
-    if not live:
-        before = observe(vm, where)
+    before = None if live else observe(vm, where)
     vm.save(file)
+    # one that ran meanwhile stands still now
+    before = before or observe(vm, where)
     text = vm.text()
     vm.close()
     # QEMU loads nothing that a debugger had stopped
@@ -88,7 +88,7 @@ def again(vm, argv, where, live):
     guest = kept.data[at:at + size][-3] >> 5 & 1    # bit 21
     vm = Vm(argv, where, file)
     after = observe(vm, where)
-    for what, value in (before or {}).items():
+    for what, value in before.items():
         check(value == after[what], f"{what} is another after loading")
     vm.save(f"{file}-again")
     for what in kept.differences(Stream(pathlib.Path(f"{file}-again")
