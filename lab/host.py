@@ -23,8 +23,8 @@ import socket
 import subprocess
 import time
 
-from lab import (core, counts, hostimage, image, machine, observe, paths, platform,
-                 qmp, saved, say)
+from lab import (core, counts, hostimage, image, machine, observe, paths,
+                 platform, qmp, saved, say)
 
 BAD_LINES = re.compile(
     r"WARNING: CPU|BUG:|\bOops\b|Call Trace:|INFO: (?:possible|task|rcu)|"

@@ -79,7 +79,8 @@ class Snapshot:
 
     def request(self, **guest):
         """The host's part as it was, the guest's as asked for"""
-        kept = dict(self.meta["request"], psp=tuple(self.meta["request"]["psp"]))
+        kept = self.meta["request"]
+        kept = dict(kept, psp=tuple(kept["psp"]))
         return run.Request(snapshot=self, **kept, **guest)
 
     def fits(self, stage):

@@ -40,7 +40,7 @@ def saved(what, cpu=platform.CPU, psp=(), extra=()):
 
 
 def bare():
-    """What there is in flight: guests of all kinds, keys, clocks, the IOMMU."""
+    """What there is in flight: guests of each kind, keys, clocks, IOMMU."""
     saved("vmrun")
     saved("hiding", psp=["ciphertext-hiding=on", "encrypt=on"])
     saved("features", "genoa", ["max-asid=509", "allowed-sev-features=on"])
@@ -189,8 +189,8 @@ CASES = [
          "those of an undisturbed run", counts, order=12,
          inputs=("machine",)),
     Case("snapshot.refused", "what was saved is loaded by a machine that is "
-         "configured as that was, and by no other, which says the property and "
-         "both values; a file that was tampered with is refused, or loaded "
+         "configured as that was, and by no other, which says the property "
+         "and both values; a file that was tampered with is refused, or loaded "
          "without harm", lambda: saved("refused"), order=12,
          inputs=("machine",)),
     Case("snapshot.host", "lab/snp snapshot saves Debian 13's host, booted; a "

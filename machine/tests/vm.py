@@ -148,8 +148,8 @@ class Vm:
             gdb.settimeout(LIMIT)
             gdb.connect(path)
             for address in addresses:
-                text = f"Z0,{address:x},1"
-                gdb.sendall(f"+${text}#{sum(text.encode()) % 256:02x}".encode())
+                text = f"Z0,{address:x},1".encode()
+                gdb.sendall(b"+$%b#%02x" % (text, sum(text) % 256))
                 seen = b""
                 while b"$OK#9a" not in seen:
                     seen += gdb.recv(4096) or b"$OK#9a"

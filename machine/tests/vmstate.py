@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is all that the machine keeps saved? Each member of each structure of state,
-and each variable of a file, is in a VMState, or stands in vmstate.list with the
-reason why not.
+"""Is all that the machine keeps saved? Each member of each structure of
+state, and each variable of a file, is in a VMState, or stands in vmstate.list
+with the reason why not.
 
     vmstate.py QEMU-TREE-WITHOUT-OURS QEMU-TREE-WITH-OURS
 
-By reading the source. Prints KTAP; the exit status says whether all is found."""
+By reading the source. Prints KTAP; the exit status says whether all is
+found."""
 
 import pathlib
 import re
@@ -183,12 +184,12 @@ def run(pristine, tree):
 
     def members():
         for name in ROOTS + SHARED:
-            check(len(known.get(name, ())) > 1, f"no structure {name} is found")
+            check(len(known.get(name, ())) > 1, f"no structure {name}")
         for one in sorted(need):
             name = ".".join(one)
-            check((one in have) != excused(name), f"{name} is neither saved nor "
-                  f"in {LIST.name}" if one not in have else
-                  f"{name} is saved, and yet in {LIST.name}")
+            check((one in have) != excused(name),
+                  f"{name} is saved, and yet in {LIST.name}" if one in have
+                  else f"{name} is neither saved nor in {LIST.name}")
 
     def files_():
         for name in sorted(variables(texts)):
@@ -197,7 +198,7 @@ def run(pristine, tree):
     def listed():
         for name, reason in sorted(why.items()):
             check(bool(reason), f"{LIST.name}: {name}: no reason")
-            check(name in used, f"{LIST.name}: {name} is nothing that there is")
+            check(name in used, f"{LIST.name}: there is no {name}")
 
     def in_place():
         """What is loaded of the platform beside it is put in its place."""

@@ -57,7 +57,7 @@ static const VMStateDescription vmstate_snp_state = {
     }
 };
 
-/* With -icount: whose instructions the CPU executes, and how many of this turn */
+/* With -icount: whose instructions the CPU executes, how many in this turn */
 typedef struct X86SnpTurn {
     X86CPU *parent;
     uint32_t asid;
