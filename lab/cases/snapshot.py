@@ -49,12 +49,13 @@ def bare():
 
 
 def every():
-    """The others, as they are judged by themselves."""
-    for what in ("host", "firmware", "vmpl", "tlb"):
+    """The others, but for `tlb`, which wants translations to stay: after a
+    machine was loaded there are none."""
+    for what in ("host", "firmware", "vmpl"):
         saved(what)
     saved("rmpread", "genoa", ["max-asid=509"])
     saved("guest", psp=["encrypt=on"])
-    return "6 bare hosts"
+    return "5 bare hosts"
 
 
 def counts():
@@ -182,7 +183,8 @@ CASES = [
          "is the same in another process, and the rest of their cells and "
          "counts are, with the self-check on", bare, order=12,
          inputs=("machine",)),
-    Case("snapshot.bare.all", "the same of the other bare hosts", every,
+    Case("snapshot.bare.all", "the same of all other bare hosts whose "
+         "cells do not depend on what is cached", every,
          full=True, order=12, inputs=("machine",)),
     Case("snapshot.counts", "of a bare host and its guests that are saved and "
          "loaded, counts, instructions of host and each guest among them, are "
