@@ -153,6 +153,12 @@ def suite(name, argv):
                     # no CPU is judged for which the debugger has left work
                     if v - stats[k] in range(MOMENTS + 1):
                         stats[k] = v
+                if k == "cipher":
+                    # who is interrupted before it executes what it fetched
+                    # from a page like that fetches it again
+                    if abs(v["outside-reads"] -
+                           stats[k]["outside-reads"]) <= MOMENTS:
+                        stats[k]["outside-reads"] = v["outside-reads"]
                 check(stats[k] == v, f"counts of {k}: {stats[k]}, not {v}")
             check(times > 0, "it was over before it was saved")
             check(bool(guests) == bool(inside), "it was not met in a guest")
