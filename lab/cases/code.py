@@ -2,7 +2,7 @@
 """Proves that the machine generates the same code whether an RMP is active or
 not, and, as an ordinary computer, the code that QEMU without our changes does:
 a stock kernel boots on each, and what TCG's optimizer leaves of each block of
-its text is compared. The back end makes code of nothing else."""
+its text is compared, from which the back end makes code."""
 
 import collections
 import difflib
@@ -24,8 +24,6 @@ AGAIN = re.compile(r"Restarting code generation[^\n]*?(?:pages|overflow)")
 POINTER = re.compile(r"\$0x(?:7[0-9a-f]|5[56])[0-9a-f]{10}\b")
 # A discarded value has no register; what is noted of it was never written.
 UNWRITTEN = re.compile(r"^( discard \S+) .*$", re.M)
-
-
 # What is noted of each instruction, for who has to find out where it was: the
 # machine adds its length. It makes no code.
 LENGTH_NOTED = re.compile(r"^( ---- \w+ \w+) \w+$", re.M)
@@ -33,7 +31,8 @@ LENGTH_NOTED = re.compile(r"^( ---- \w+ \w+) \w+$", re.M)
 # returns to is chance.
 RESUMED = "$0xfffffffffffeffff"
 
-# Instructions that the machine's SVM repairs give another helper.
+# Instructions with another helper: RDTSCP has an intercept of its own, WBINVD is
+# noted for firmware that asks whether it was done.
 REPAIRED = re.compile(r"^ call (?:wbinvd|rdtscp?),.*\n", re.M)
 
 
@@ -151,6 +150,6 @@ CASES = [
          "makes the same code with an RMP and as an ordinary computer", active,
          order=44, inputs=("machine",)),
     Case("code.unpatched", "as an ordinary computer it makes the code that QEMU "
-         "without our changes does, but for instructions whose intercepts were "
-         "repaired", unpatched, full=True, order=59, inputs=("machine",)),
+         "without our changes does, but for the helpers of RDTSCP and WBINVD",
+         unpatched, full=True, order=59, inputs=("machine",)),
 ]
