@@ -5,9 +5,9 @@
  *
  * The mailbox that drivers call the SEV firmware through. With one thread for
  * all CPUs a command runs to its end inside a CPU's write that starts it. With
- * one thread a CPU, or if a device writes, it runs once no CPU does; the mailbox
- * says so long that it is busy. There is no cryptographic
- * engine and no TEE behind this function.
+ * one thread a CPU, or if a device writes, it runs once no CPU does; the
+ * mailbox says so long that it is busy. There is no cryptographic engine and no
+ * TEE behind this function.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"

@@ -62,8 +62,8 @@
 #define COMMAND(ID)      .id = ID, .name = #ID
 #define SEV_COMMAND(N)   .id = SEV_##N, .name = #N
 /* All of a buffer is copied: none is larger than FwBuf's. */
-#define LEN(n)           ((n) + 0 * sizeof(struct { \
-                             int fits : (n) <= FW_BUF_MAX ? 1 : -1; }))
+#define LEN(n)           ((n) + \
+                          0 * sizeof(char[(n) <= FW_BUF_MAX ? 1 : -1]))
 #define BUFFER(n, text)  .len = LEN(n), .layout = text
 #define OUTBUF(n, text)  .len = LEN(n), .layout = text, .writes = true
 #define OUR_BUF(n, text) BUFFER(n, text), .ours = true

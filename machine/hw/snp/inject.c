@@ -347,6 +347,7 @@ bool snp_inject_parse(SnpInject *out, const char *text, char *why, size_t len)
 static void inject_lock(SnpInject *s)
 {
     while (__atomic_exchange_n(&s->lock, 1, __ATOMIC_ACQUIRE)) {
+        continue;
     }
 }
 

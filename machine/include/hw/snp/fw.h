@@ -171,7 +171,7 @@ typedef struct SnpFwPort {
     void (*drop_keys)(void *opaque);
     /* What guests of the ASIDs 1 to @asids have shows as ones; 0: of none */
     void (*hide)(void *opaque, uint32_t asids);
-    /* Plaintext of an ASID to what memory without its key is, and back: pages */
+    /* Pages: plaintext of an ASID to what is seen without its key, and back */
     void (*encrypt)(void *opaque, uint32_t asid, uint64_t spa, void *buf,
                     size_t len);
     void (*decrypt)(void *opaque, uint32_t asid, uint64_t spa, void *buf,

@@ -23,7 +23,7 @@
  *         | "late-polls=" K | "late-interrupts=" K
  *         | "dead"                             no answer any more, till reset
  *         | "store=" SPA | "rmpupdate=" SPA    another CPU writes to the RMP
- *  field  = OFFSET "." SIZE                    in bytes; of 1, 2, 4 or 8, aligned
+ *  field  = OFFSET "." SIZE                    of 1, 2, 4 or 8 bytes, aligned
  *
  * A command that is answered with a status, and one that finds the mailbox
  * dead, is not carried out, and changes nothing. One whose answer is late is
@@ -33,14 +33,14 @@
  * SNP guests that miss the TLB and are allowed.
  *
  * SNP_INIT and SNP_INIT_EX are carried out all the same while another CPU makes
- * the page at SPA one of the guest of ASID 1, by a plain store to its entry or by
- * RMPUPDATE; whether it came through is counted (hw/snp/stats.c).
+ * the page at SPA one of the guest of ASID 1, by a plain store to its entry or
+ * by RMPUPDATE; whether it came through is counted (hw/snp/stats.c).
  *
  * Events of GHCB are VMGEXITs by the page (of SW_EXITCODE EVENT only). Once the
  * host's kernel has loaded from the field K times since such an exit, the field
- * is VALUE, before it can load again; K is 0: from the exit on. The next VMGEXIT
- * of any guest ends that. EVENT, OFFSET, VALUE, SPA are
- * hexadecimal, with 0x.
+ * is VALUE, before it can load again; K is 0: from the exit on. The next
+ * VMGEXIT of any guest ends that. EVENT, OFFSET, VALUE, SPA are hexadecimal,
+ * with 0x.
  *
  * This file and inject.c include nothing of QEMU, so that the same code is
  * linked into the unit tests.

@@ -26,7 +26,7 @@
  * no guest runs.
  *
  * Concurrency: what reads or transforms takes the RMP's lock, for a page's time
- * (a few us), snp_view_load_key() and snp_view_drop_keys() for that of the whole
+ * (a few us), snp_view_load_key() and snp_view_drop_keys() for that of all the
  * table. So no reader of these sees a page on its way. A CPU with a cached
  * translation does, and has its write enciphered, deciphered or neither. So
  * whoever changes owners or keys with encryption on sees to it that no other

@@ -215,6 +215,7 @@ static void check_one(CPUState *cs, int mmu_idx, const CPUTLBEntry *te,
         full->extra.x86.judged = stamp;
         return;
     }
+    /* The entry was read before what tells whether it was about to go. */
     smp_mb();
     if (!settled(cs, &now) || now != since) {
         return;
