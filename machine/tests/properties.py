@@ -8,6 +8,7 @@ A machine that refuses says why in one line, with a hint at most, and ends with
 status 1; one that starts is told to quit. Prints KTAP; the exit status says
 whether all cases passed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -183,6 +184,26 @@ def chips(s):
         s.bad("more than 8", device)
 
 
+def described(s):
+    """Each property of the device's own, as management software sees it"""
+    ask = [{"execute": "qmp_capabilities"}] + [
+        {"execute": how, "arguments": {"typename": name}} for how, name in
+        (("device-list-properties", "amd-psp"),
+         ("qom-list-properties", "pci-device"))]
+    said = subprocess.run(
+        [*s.argv, "-machine", "none"], text=True, check=False,
+        capture_output=True, timeout=60,
+        input="".join(map(json.dumps, ask)) + '{"execute":"quit"}').stdout
+    answers = [json.loads(x) for x in said.splitlines()]
+    own, every = (x["return"] for x in answers if x.get("return"))
+    shared = {p["name"] for p in every}
+    names = [p for p in own if p["name"] not in shared]
+    check(len(names) > 20, f"properties: {len(names)}")
+    for p in names:
+        check(p.get("description", "").strip(),
+              f"{p['name']} has no description")
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -191,7 +212,8 @@ def main():
              ("properties: names, and devices that are too many", names),
              ("properties: memory that the RMP does not fit in", memory),
              ("properties: machines without PCI or TCG", platforms),
-             ("properties: the chip's directory", chips)]
+             ("properties: the chip's directory", chips),
+             ("properties: descriptions", described)]
     return ktap.run(cases, s)
 
 

@@ -484,6 +484,38 @@ static const Property psp_properties[] = {
     DEFINE_PROP_STRING("loose", AmdPspState, loose),
 };
 
+/* What -device amd-psp,help says of each; the manual's page says more. */
+static const struct {
+    const char *name, *text;
+} psp_texts[] = {
+    { "max-asid", "the highest ASID of guests" },
+    { "min-sev-asid", "the lowest ASID of SEV guests without SEV-ES" },
+    { "phys-reduction", "bits of physical addresses that keys take" },
+    { "rmpread", "has RMPREAD" },
+    { "opaque-rmp", "RMP entries in a layout that only RMPREAD tells" },
+    { "allowed-sev-features", "the VMCB's mask of SEV_FEATURES is obeyed" },
+    { "secure-tsc", "has SecureTsc" },
+    { "debug-swap", "has DebugSwap" },
+    { "rmp-segment-shift", "log2 of the bytes that a segment of the RMP "
+      "covers; 0: there are no segments" },
+    { "api-major", "version of the firmware's API" },
+    { "api-minor", "version of the firmware's API" },
+    { "build", "build of the firmware" },
+    { "tcb", "TCB version that runs" },
+    { "committed-tcb", "TCB version below which none runs; 0: the same" },
+    { "committed-build", "build that was committed; 0: the same" },
+    { "report-version", "version of attestation reports; 0: the API's" },
+    { "mitigations", "vector of the firmware's mitigations" },
+    { "seed", "of keys and random numbers; 0: of the computer's" },
+    { "chip", "directory with a chip's identity, keys and certificates" },
+    { "dram-alias", "address from which all memory answers once more; 0: "
+      "none" },
+    { "ciphertext-hiding", "the firmware can hide ciphertext" },
+    { "encrypt", "memory of SNP guests is enciphered" },
+    { "self-check", "cached translations are compared with the RMP" },
+    { "loose", "rules to be read the looser way, separated by ':', or all" },
+};
+
 static void psp_class_init(ObjectClass *klass, void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -501,6 +533,10 @@ static void psp_class_init(ObjectClass *klass, void *data)
     device_class_set_props(dc, psp_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 
+    for (unsigned i = 0; i < ARRAY_SIZE(psp_texts); i++) {
+        object_class_property_set_description(klass, psp_texts[i].name,
+                                              psp_texts[i].text);
+    }
     object_class_property_add_str(klass, "stats", get_stats, NULL);
     object_class_property_set_description(klass, "stats",
         "counters of SNP events since start, JSON");
