@@ -31,22 +31,22 @@ class Machine:
 
 
 @lock.alone
-def unpack():
+def unpack(role="machine.qemu", name="source"):
     """The Debian source, Debian's own patches applied; nothing of ours."""
-    where = TOP / "source"
-    row = sources.rows("machine.qemu")[0]
+    where = TOP / name
+    row = sources.rows(role)[0]
     key = stamp.digest(row)
-    if stamp.current("machine.source", key, where):
+    if stamp.current(f"machine.{name}", key, where):
         return where
-    dsc = sources.dsc("machine.qemu")
-    row = sources.rows("machine.qemu")[0]
-    stamp.clear("machine.source")
+    dsc = sources.dsc(role)
+    row = sources.rows(role)[0]
+    stamp.clear(f"machine.{name}")
     shutil.rmtree(where, ignore_errors=True)
     where.parent.mkdir(parents=True, exist_ok=True)
     with say.Step(f"unpack QEMU {row.version}") as step:
         say.run(["dpkg-source", "--no-check", "-x", dsc, where],
                 "unpack-qemu", step, hint="apt-get install dpkg-dev")
-    stamp.write("machine.source", stamp.digest(row))
+    stamp.write(f"machine.{name}", stamp.digest(row))
     return where
 
 
@@ -74,6 +74,41 @@ def lay():
     tree.Tree(unpack(), Machine().src, overlay(), SERIES).sync()
 
 
+def _env():
+    """Debian 12's meson is too old: Debian 13's, without installing it."""
+    meson = sources.unpacked("machine.meson")
+    env = dict(os.environ)
+    env["PYTHONPATH"] = str(meson / "usr/lib/python3/dist-packages")
+    env.pop("APT_CONFIG", None)
+    return env
+
+
+def configure(name, title, src, where, options=()):
+    """Configures src in the directory where, if it is not yet: as CONFIGURE
+    has it, with more options, later ones win."""
+    how = [*CONFIGURE, *options]
+    key = stamp.digest(how, str(src), sources.rows("machine.qemu"),
+                       sources.rows("machine.meson"))
+    if stamp.current(f"machine.{name}.configure", key, where / "build.ninja"):
+        return
+    stamp.clear(f"machine.{name}.configure")
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    with say.Step(f"configure the {title}") as step:
+        say.run([src / "configure", "--python=/usr/bin/python3", *how],
+                f"machine-{name}-configure", step, cwd=where, env=_env(),
+                hint="lab/snp build --install")
+    stamp.write(f"machine.{name}.configure", key)
+
+
+def ninja(name, title, where, *targets, more=()):
+    """Builds targets. Ninja always asks for QEMU's version; said only if more
+    comes of it."""
+    with say.Step(f"build the {title}", quiet=3) as step:
+        say.run(["ninja", *more, *targets], f"machine-{name}-build", step,
+                cwd=where, env=_env())
+
+
 @lock.alone
 def build(pristine=False):
     """Builds what is out of date. Returns the Machine."""
@@ -82,25 +117,7 @@ def build(pristine=False):
         unpack()
     else:
         lay()
-    meson = sources.unpacked("machine.meson")
-    env = dict(os.environ)
-    env["PYTHONPATH"] = str(meson / "usr/lib/python3/dist-packages")
-    env.pop("APT_CONFIG", None)
-    key = stamp.digest(CONFIGURE, str(m.src), sources.rows("machine.qemu"),
-                       sources.rows("machine.meson"))
-    if not stamp.current(f"machine.{m.name}.configure", key,
-                         m.build / "build.ninja"):
-        stamp.clear(f"machine.{m.name}.configure")
-        shutil.rmtree(m.build, ignore_errors=True)
-        m.build.mkdir(parents=True)
-        with say.Step(f"configure the {m.title()}") as step:
-            say.run([m.src / "configure", "--python=/usr/bin/python3",
-                     *CONFIGURE], f"machine-{m.name}-configure", step,
-                    cwd=m.build, env=env, hint="lab/snp build --install")
-        stamp.write(f"machine.{m.name}.configure", key)
-    # Ninja always asks for QEMU's version; said only if more comes of it.
-    with say.Step(f"build the {m.title()}", quiet=3) as step:
-        say.run(["ninja", "qemu-system-x86_64"],
-                f"machine-{m.name}-build", step, cwd=m.build, env=env)
+    configure(m.name, m.title(), m.src, m.build)
+    ninja(m.name, m.title(), m.build, "qemu-system-x86_64")
     firmware()
     return m

@@ -22,6 +22,7 @@ Row = collections.namedtuple("Row", "role kind family package version sha256")
 # stands for; from 6.19 on a binary and a modules package.
 ROLES = {
     "machine.qemu": ("src", "trixie", "qemu"),
+    "machine.next": ("src", "sid", "qemu"),
     "machine.meson": ("deb", "trixie", "meson"),
     "machine.seabios": ("deb", "trixie", "seabios"),
     "machine.data": ("deb", "trixie", "qemu-system-data"),

@@ -63,10 +63,8 @@ def reports(source, text):
 def mails():
     """(name, text) of each patch; the new files stand in the one that builds
     them."""
-    m = machine.Machine()
-    ours = tree.Tree(m.src, m.src, [], machine.SERIES)
-    for name in ours.series():
-        text = (ours.patches / name).read_text()
+    for name in tree.series(machine.SERIES):
+        text = (machine.SERIES / name).read_text()
         if name.startswith(ENTERS):
             text += new_files()
         yield name, text

@@ -6,6 +6,7 @@ a copy that is brought up to date file by file: a file is written only if its
 content changes, so that an incremental build sees exactly what changed.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -29,28 +30,34 @@ class Tree:
         self.stage = self.work.with_name(self.work.name + ".stage")
 
     def series(self):
-        if not self.patches or not (self.patches / "series").exists():
-            return []
-        names = []
-        for line in (self.patches / "series").read_text().splitlines():
-            line = line.split("#")[0].strip()
-            if line:
-                names.append(line)
-        for name in names:
-            if not (self.patches / name).is_file():
-                raise say.Failed(f"{paths.shown(self.patches)}/series names "
-                                 f"{name}, which is not there")
-        return names
+        return series(self.patches) if self.patches else []
 
     def sync(self):
         """Brings the working tree up to date; returns the changed paths.
         Nothing in it is touched unless every patch applies."""
+        with self._staged() as (ours, bad):
+            if bad:
+                raise say.Failed("the source package does not take these "
+                                 "hooks; nothing was built:\n" +
+                                 "\n".join("    " + b for b in bad))
+            return self._update(ours)
+
+    def misfits(self):
+        """The hooks that the source does not take: a line each, patch, file,
+        how many hunks. The working tree is not touched."""
+        with self._staged() as (_, bad):
+            return bad
+
+    @contextlib.contextmanager
+    def _staged(self):
+        """Our files and what patches touch, patched, as they are to be, in a
+        directory of its own meanwhile: (their paths, misfits)."""
         shutil.rmtree(self.stage, ignore_errors=True)
         self.stage.mkdir(parents=True)
         try:
             ours = self._lay_overlay()
-            ours |= self._apply_patches()
-            return self._update(ours)
+            more, bad = self._apply_patches()
+            yield ours | more, bad
         finally:
             shutil.rmtree(self.stage, ignore_errors=True)
 
@@ -86,17 +93,13 @@ class Tree:
                     dst.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(self.pristine / rel, dst)
             r = subprocess.run(
-                ["patch", "-p1", "-f", "-s", "--no-backup-if-mismatch",
+                ["patch", "-p1", "-f", "--no-backup-if-mismatch",
                  "-r", "-", "-i", patch], cwd=self.stage, check=False,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             if r.returncode:
                 bad += _rejects(name, touched, r.stdout)
             ours |= set(touched)
-        if bad:
-            raise say.Failed("the source package does not take these hooks; "
-                             "nothing was built:\n" +
-                             "\n".join("    " + b for b in bad))
-        return ours
+        return ours, bad
 
     def _update(self, ours):
         if not self.work.exists():
@@ -135,6 +138,22 @@ class Tree:
         tmp.replace(self.manifest)
 
 
+def series(patches):
+    """Names of the patches in a directory, in the order of its `series`."""
+    file, names = pathlib.Path(patches) / "series", []
+    if not file.exists():
+        return names
+    for line in file.read_text().splitlines():
+        line = line.split("#")[0].strip()
+        if line:
+            names.append(line)
+    for name in names:
+        if not (file.parent / name).is_file():
+            raise say.Failed(f"{paths.shown(file)} names {name}, which is not "
+                             "there")
+    return names
+
+
 def touched_by(patch):
     """Files a patch writes, in its order."""
     out = []
@@ -146,18 +165,15 @@ def touched_by(patch):
 
 
 def _rejects(name, touched, output):
-    found = re.findall(r"(\d+ out of \d+ hunks?) FAILED.*?"
-                       r"(?:saving rejects to file|discarding|ignored)?",
-                       output)
-    files = re.findall(r"patching file '?([^\s']+)", output)
-    lines = []
+    lines, file = [], None
     for text in output.splitlines():
+        m = re.match(r"(?:patching file '?|\|\+\+\+ b/)([^\s']+)", text)
+        if m:
+            file = m.group(1)
         m = re.search(r"(\d+ out of \d+ hunks?) (FAILED|ignored)", text)
         if m:
-            file = re.search(r"to file (\S+)\.rej", text)
-            lines.append(f"{name}: {file.group(1) if file else touched[0]}: "
-                         f"{m.group(1)} do not apply")
+            lines.append(f"{name}: {file}: {m.group(1)} do not apply")
     if not lines:
         what = " ".join(output.split())[:200]
-        lines.append(f"{name}: {', '.join(files or touched)}: {what or found}")
+        lines.append(f"{name}: {', '.join(touched)}: {what}")
     return lines

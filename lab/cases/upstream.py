@@ -2,8 +2,12 @@
 """Proves that the machine's patches are a series that QEMU could take: by
 QEMU's own means, against QEMU as it is."""
 
-from lab import machine, style
+import re
+import sys
+
+from lab import cases, machine, paths, repairs, style, tree, upstream
 from lab.cases import Case, CaseFailed
+from lab.cases.machine_unit import report
 
 
 def checkpatch():
@@ -43,8 +47,88 @@ def _style_noticed(source):
     return out
 
 
+def table():
+    names = {c.name for c in cases.all_cases()}
+    rows = repairs.rows()
+    bad = repairs.problems(rows, names)
+    text = repairs.TABLE.read_text()
+    for wrong in (text.replace("0031\t", "0099\t"),
+                  text.replace("ordinary\ta task", "ordinary\tno task"),
+                  text.replace("0017\t-\tnone", "0017\t-\tno.case"),
+                  re.sub("^0017.*\n", "", text, flags=re.M),
+                  re.sub("^0006.*\n", "", text, flags=re.M)):
+        if not repairs.problems(repairs.rows(wrong), names):
+            bad.append("a table that is wrong is let through")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(rows)} rows"
+
+
+def repaired(name):
+    argv = repairs.command(name, machine.build().binary)
+    return report(f"machine-{name}", argv,
+                  " ".join(paths.shown(x) if x in argv[1:2] else "..."
+                           for x in argv[1:3]))
+
+
+def migration():
+    theirs, ours = (machine.build(x).binary for x in (True, False))
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    script = repairs.TESTS / "migration.py"
+    computer = ["-machine", "pc-q35-10.0", "-accel", "tcg,thread=single",
+                "-smp", "2", "-m", "256M", "-cpu", "EPYC-Milan,+svm,+npt",
+                "-nodefaults", "-display", "none", "-no-reboot"]
+    return report("machine-migration",
+                  [sys.executable, script, theirs, ours, *computer, *where],
+                  f"{paths.shown(script)} ...")
+
+
+def without():
+    passed, count = repairs.passing_without(machine.build(True).binary)
+    if passed:
+        raise CaseFailed("on QEMU without our changes, too:\n" +
+                         "\n".join(passed))
+    return f"{count} tests, none passes"
+
+
+def following():
+    version, found = upstream.newer()
+    was, listed = upstream.listed()
+    bad = [] if version == was else [f"{upstream.NEXT.name} is of {was}, this "
+                                     f"is {version}"]
+    for where in sorted(found.keys() | listed.keys()):
+        if found.get(where) != listed.get(where):
+            bad.append(f"{': '.join(where)}: {found.get(where, 'none')} of its "
+                       f"hunks do not fit, listed: {listed.get(where, 'none')}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    fit = len(tree.series(machine.SERIES)) - len({p for p, _ in found})
+    return (f"QEMU {version}: {fit} patches fit, of the others these hunks do "
+            "not: " + "; ".join(f"{p[:4]} {f} {n}"
+                                for (p, f), n in sorted(found.items())))
+
+
 CASES = [
     Case("tree.checkpatch-qemu", "QEMU's checkpatch has nothing against the "
          "machine's patches and files but what stands in a list with the "
          "reason why it is false", checkpatch, order=6, inputs=("machine",)),
+    Case("tree.repairs", "each patch that repairs QEMU for everybody has a "
+         "test, or a reason why it has none, and each test its patch", table,
+         order=1, inputs=("machine",)),
+    Case("machine.ordinary", "without a secure processor SVM, XSAVEC, "
+         "breakpoints and cached translations do what the manual says where "
+         "QEMU did not", lambda: repaired("ordinary"), order=10,
+         inputs=("machine",)),
+    Case("machine.iommu", "without a secure processor the IOMMU logs events, "
+         "survives a command buffer of no size, can be saved",
+         lambda: repaired("iommu"), order=10, inputs=("machine",)),
+    Case("machine.unpatched", "each test of a repair fails on QEMU without our "
+         "changes", without, full=True, order=57, inputs=("machine",)),
+    Case("machine.migration", "an ordinary machine saved by QEMU without our "
+         "changes goes on with them, and back, in a guest of SVM's, too; what "
+         "only ours knows is sent if it differs", migration, full=True,
+         order=56, inputs=("machine",)),
+    Case("machine.next-qemu", "a newer QEMU takes all hooks but those that a "
+         "list names, with the reason", following, full=True, order=56,
+         inputs=("machine",)),
 ]

@@ -31,9 +31,10 @@ TABLE_END = 0x140000000         # 2G, 1G of it below 4G
 
 
 class Machine:
-    """A stopped machine with the function at 00:05.0, BARs mapped."""
+    """A stopped machine with the function at 00:05.0, BARs mapped; or, without
+    it, with what argv says."""
 
-    def __init__(self, binary, dirs, options=""):
+    def __init__(self, binary, dirs, options="", argv=None):
         self.tmp = tempfile.TemporaryDirectory()
         where = f"{self.tmp.name}/qtest"
         listen = socket.socket(socket.AF_UNIX)
@@ -42,17 +43,18 @@ class Machine:
         listen.settimeout(60)
         self.proc = subprocess.Popen(
             [binary, *dirs, *MACHINE, "-qtest", f"unix:{where}", "-qtest-log",
-             "none", "-qmp", "stdio", "-device",
-             f"amd-psp,id=psp,addr=5.0,seed=1{options}"],
+             "none", "-qmp", "stdio", *(argv or [
+                 "-device", f"amd-psp,id=psp,addr=5.0,seed=1{options}"])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True)
         self.qtest = listen.accept()[0].makefile("rw")
         listen.close()
         self.proc.stdout.readline()
         self.qmp("qmp_capabilities")
-        self.config(0x18, BAR2)             # BAR 2, 64 bits or not
-        self.config(0x20, BAR4)
-        self.config(4, 6)                   # memory, bus master
+        if argv is None:
+            self.config(0x18, BAR2)         # BAR 2, 64 bits or not
+            self.config(0x20, BAR4)
+            self.config(4, 6)               # memory, bus master
 
     def close(self):
         self.qtest.close()

@@ -177,5 +177,6 @@ void suite_tlb(void);
 void suite_device(void);
 void suite_features(void);
 void suite_hiding(void);
+void suite_ordinary(void);
 
 #endif

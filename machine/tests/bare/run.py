@@ -17,7 +17,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 SUITES = ("tlb", "host", "guest", "vmrun", "firmware", "vmpl", "rmpread",
-          "device", "features", "hiding")
+          "device", "features", "hiding", "ordinary")
 GOOD = 33                       # as in lib.c; 35: not all passed
 LIMIT = 900                     # seconds; it takes a few of an idle computer
 

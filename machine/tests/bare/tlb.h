@@ -6,11 +6,8 @@
 #ifndef BARE_TLB_H
 #define BARE_TLB_H
 
+#include "modes.h"
 #include "vm.h"
-
-#define MSR_EFER      0xc0000080
-#define EFER_NXE      (1ul << 11)
-#define PTE_NX        (1ul << 63)
 
 #define VMCB_ASID     0x058
 #define VMCB_TLB      0x05c
