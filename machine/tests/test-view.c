@@ -688,6 +688,51 @@ static void test_init_ex(void)
     }
 }
 
+/* As a machine that is loaded: its memory is there, and its RMP */
+static void test_kept_keys(void)
+{
+    uint8_t first[CIPHER_KEY_LEN], key[CIPHER_KEY_LEN], other[CIPHER_KEY_LEN];
+    Page a = text(1), seen;
+
+    power_on();
+    memset(key, 0x5a, sizeof(key));
+    for (unsigned i = 0; i <= RMP_ASID_LIMIT; i++) {
+        CHECK(!snp_view_key(&view, i, key) && key[i % sizeof(key)] == 0x5a,
+              "ASID %u has no key", i);
+    }
+    load(ASID, 1);
+    load(OTHER_ASID, 2);
+    CHECK(snp_view_key(&view, ASID, first) &&
+          snp_view_key(&view, OTHER_ASID, other) &&
+          memcmp(first, other, sizeof(first)), "two keys");
+    for (unsigned i = 0; i < sizeof(first); i++) {
+        CHECK(first[i] == 3 + i * 5, "byte %u of the key is as it was given",
+              i);
+    }
+    write_ram(TARGET, a);
+    CHECK(!update(TARGET, RMP_GUEST_INVALID, ASID, false), "to the guest");
+    write_ram(TARGET, a);
+    seen = dram(TARGET);
+    CHECK(unlike(seen, a), "enciphered");
+
+    /* memory stays, and what others see of it follows the key */
+    snp_view_set_key(&view, ASID, other);
+    CHECK(same(ram(TARGET), a) && unlike(dram(TARGET), seen) &&
+          unlike(dram(TARGET), a), "another key");
+    CHECK(snp_view_key(&view, ASID, key) && !memcmp(key, other, sizeof(key)),
+          "it is that");
+    snp_view_set_key(&view, ASID, NULL);
+    CHECK(same(ram(TARGET), a) && same(dram(TARGET), a), "none");
+    CHECK(!snp_view_key(&view, ASID, key), "it has none");
+    CHECK(snp_view_key(&view, OTHER_ASID, key) &&
+          !memcmp(key, other, sizeof(key)), "the other ASID keeps its own");
+    snp_view_set_key(&view, ASID, first);
+    CHECK(same(ram(TARGET), a) && same(dram(TARGET), seen), "and back");
+    snp_view_set_key(&view, RMP_ASID_LIMIT, first);
+    CHECK(snp_view_key(&view, RMP_ASID_LIMIT, key) &&
+          !memcmp(key, first, sizeof(key)), "the last ASID");
+}
+
 static const KtapCase cases[] = {
     { "memory view: RMPUPDATE from each state to each", test_update },
     { "memory view: what does not change hands", test_same_hands },
@@ -708,6 +753,7 @@ static const KtapCase cases[] = {
     { "memory view: SWAP_OUT and SWAP_IN", test_swap },
     { "memory view: DBG_DECRYPT and DBG_ENCRYPT", test_debug },
     { "memory view: storage of INIT_EX", test_init_ex },
+    { "memory view: keys of a machine that is loaded", test_kept_keys },
 };
 
 int main(void)
