@@ -26,10 +26,12 @@ def unruly(text):
     return bad
 
 
-def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None):
+def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None,
+             smp=1):
     binary = machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
-    computer = platform.arguments(binary, smp=1, thread="single",
+    computer = platform.arguments(binary, smp=smp,
+                                  thread="single" if smp == 1 else "multi",
                                   psp=("self-check=on", *psp), cpu=cpu)
     log = log or f"conform-{suite}"
     computer += [*more, *(x for d in devices for x in ("-device", d))]
@@ -101,6 +103,15 @@ CASES = [
          "what is cached of host and guest stays otherwise; CPL, keys, EFER and "
          "pages of 2M change what is cached of them",
          tlb, order=10, inputs=("machine",)),
+    Case("conform.events", "INTR, NMI, SMI, INIT and #MC that come while a "
+         "guest runs: intercepted they are exits of an SNP guest as of an "
+         "ordinary one, and are pending for the host behind them; else they "
+         "are the guest's", lambda: conforms("events", devices=["pvpanic"]),
+         order=10, inputs=("machine",)),
+    Case("conform.cpus", "while a CPU runs a guest no other CPU enters that "
+         "VMSA, uses that VMCB or host save area, or takes away one of their "
+         "pages; afterwards it may", lambda: conforms("cpus", smp=2), order=10,
+         inputs=("machine",)),
     # a bare host wants an ASID that is no guest's of SEV
     Case("conform.rmpread", "every state of a page x RMPREAD by a bare host on "
          "Genoa: status and answer are the specification's, nothing changes; "

@@ -851,6 +851,7 @@ void rmp_fw_set(Rmp *r, uint64_t spa, const RmpEntry *e)
         return;
     }
     rmp_lock(r);
+    /* [RMP-2M-BROKEN] the other 511 are what they were, each by itself */
     if (!e->size_2m && region_covered(r, pfn) &&
         lo_is_2m(load_lo(r, base_of(pfn)))) {
         smash(r, base_of(pfn));

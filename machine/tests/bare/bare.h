@@ -108,7 +108,26 @@ Probe probe(ProbeOp *op, uint64_t a, uint64_t b);
 ProbeOp op_read, op_write, op_fetch, op_rmpupdate, op_psmash, op_pvalidate,
         op_rmpadjust, op_hsave, op_vmsave, op_rmpupdate_flags,
         op_psmash_flags, op_rmpread, op_watched, op_wrmsr,
-        op_rdmsr;
+        op_rdmsr, op_stgi, op_stgi_sti;
+
+/* By a second CPU: exceptions end the run there. */
+void idt_load(void);
+
+/* ---- the CPU's APIC ---- */
+
+#define APIC_ID       0x020
+#define APIC_EOI      0x0b0
+#define APIC_SVR      0x0f0
+#define APIC_ICR      0x300
+#define APIC_ICR_HIGH 0x310
+#define ICR_NMI       0x04400
+#define ICR_INIT      0x04500
+#define ICR_SIPI      0x04600
+
+static inline volatile uint32_t *apic(unsigned reg)
+{
+    return (volatile uint32_t *)(0xfee00000ul + reg);
+}
 
 /* ---- paging.c ---- */
 
@@ -144,7 +163,8 @@ enum {
     CMD_SNP_INIT_EX = 0x085, CMD_SNP_SHUTDOWN_EX = 0x086,
     CMD_DECOMMISSION = 0x090, CMD_ACTIVATE = 0x091,
     CMD_GCTX_CREATE = 0x093, CMD_LAUNCH_START = 0x0a0,
-    CMD_LAUNCH_UPDATE = 0x0a1, CMD_SWAP_OUT = 0x0c0, CMD_RECLAIM = 0x0c7,
+    CMD_LAUNCH_UPDATE = 0x0a1, CMD_SWAP_OUT = 0x0c0, CMD_MD_INIT = 0x0c3,
+    CMD_RECLAIM = 0x0c7,
 };
 
 enum {
@@ -176,6 +196,8 @@ void suite_rmpread(void);
 void suite_tlb(void);
 void suite_device(void);
 void suite_features(void);
+void suite_events(void);
+void suite_cpus(void);
 void suite_hiding(void);
 void suite_ordinary(void);
 

@@ -19,6 +19,19 @@
 	.code64
 	.globl blob, blob_end
 blob:
+	.globl g_spin
+	/* till an event ends it; the host sees that it has begun */
+g_spin:
+	movq $1, 64(%rdi)
+1:	jmp 1b
+	/* till the host says so */
+	.globl g_wait
+g_wait:
+	movq $1, 64(%rdi)
+1:	cmpq $0, 72(%rdi)
+	je 1b
+	xor %ebx, %ebx
+	jmp g_done
 	.globl g_read, g_write, g_fetch, g_pvalidate, g_rmpadjust, g_rescind
 	.globl g_done, g_traps, g_rescind_code
 g_read:

@@ -87,34 +87,40 @@ static void try_reclaim(uint64_t spa)
     }
 }
 
+/* RMP-2M-BROKEN: a page of a 2M entry; the other 511 are as they were */
+static void one_of(bool size_2m, const Entry *to)
+{
+    if (size_2m) {
+        model_break(now.spa);
+    }
+    model_set(now.spa, to, false);
+}
+
 /* Commands that write a page, of which they know the address only */
 static void try_output(void)
 {
     bool size_2m;
-    Entry e = entry(now.spa, &size_2m);
     Entry context = { .assigned = true, .immutable = true, .vmsa = true };
     Entry reclaim = { .assigned = true };
     uint32_t status;
 
-    if (e.assigned && size_2m && is_firmware(now.spa)) {
-        /* the ABI does not say what becomes of the other 511 */
-        return;
-    }
+    entry(now.spa, &size_2m);
     status = fw_page(CMD_GCTX_CREATE, now.spa);
     /* FW-GCTX-CREATE-STATE */
     may_be(beyond(now.spa), ST_ADDRESS);
     may_be(!is_firmware(now.spa), ST_PAGE_STATE);
     if (!right) {
-        model_set(now.spa, &context, false);
+        one_of(size_2m, &context);
     }
     judge("SNP_GCTX_CREATE", 0, status);
 
+    entry(now.spa, &size_2m);
     status = fw_page(CMD_PLATFORM_STATUS, now.spa);
     /* FW-OUTPUT-STATE, FW-STATUS-RECLAIM */
     may_be(beyond(now.spa), ST_ADDRESS);
     may_be(!is_firmware(now.spa), ST_PAGE_STATE);
     if (!right) {
-        model_set(now.spa, &reclaim, false);
+        one_of(size_2m, &reclaim);
     }
     judge("SNP_PLATFORM_STATUS", 0, status);
 }

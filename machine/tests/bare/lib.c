@@ -252,13 +252,19 @@ void trap(struct frame *f)
 
 #define IDT_GATE    (8ull << 16 | 0x8e00ul << 32)
 
+static uint64_t idt[32][2];
+static struct {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed)) idtr = { sizeof(idt) - 1, 0 };
+
+void idt_load(void)
+{
+    asm volatile("lidt %0" : : "m"(idtr));
+}
+
 static void idt_init(void)
 {
-    static uint64_t idt[32][2];
-    static struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) idtr = { sizeof(idt) - 1, 0 };
 
     for (int i = 0; i < 32; i++) {
         uint64_t at = (uint64_t)stubs + 16 * i;
@@ -267,7 +273,7 @@ static void idt_init(void)
         idt[i][1] = at >> 32;
     }
     idtr.base = (uint64_t)idt;
-    asm volatile("lidt %0" : : "m"(idtr));
+    idt_load();
 }
 
 void start_c(void);

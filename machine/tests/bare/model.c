@@ -68,6 +68,18 @@ void model_set(uint64_t spa, const Entry *e, bool size_2m)
     touch(r, i, size_2m);
 }
 
+void model_break(uint64_t spa)
+{
+    Region *r = region_of(spa);
+    bool size_2m;
+
+    for (unsigned i = PAGES_2M; i--;) {
+        r->e[i] = entry_of(r->base + i * PAGE, &size_2m);
+    }
+    r->large = false;
+    touch(r, 0, true);
+}
+
 bool region_changed(void)
 {
     for (unsigned n = 0; n < nregions; n++) {

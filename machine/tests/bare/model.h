@@ -45,6 +45,8 @@ Region *region_of(uint64_t spa);        /* NULL: in none */
 /* The entry that governs the page, gpa adjusted; unassigned if in none */
 Entry entry_of(uint64_t spa, bool *size_2m);
 void model_set(uint64_t spa, const Entry *e, bool size_2m);
+/* The entry of 2M becomes 512, each for its page */
+void model_break(uint64_t spa);
 bool region_changed(void);              /* was any touched? */
 
 /* RMPUPDATE's operand */

@@ -6,18 +6,22 @@
 
 SUITE: a name out of SUITES. Builds the image (make, cc, objcopy), adds kernel,
 serial port and exit device to the arguments, prints the KTAP that comes out of
-it. The exit status says whether all tests passed, and were there."""
+it. The exit status says whether all tests passed, and were there. A bare host
+that says by its pvpanic device that it crashed gets a machine check."""
 
+import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = pathlib.Path(__file__).parent
 SUITES = ("tlb", "host", "guest", "vmrun", "firmware", "vmpl", "rmpread",
-          "device", "features", "hiding", "ordinary")
+          "device", "features", "hiding", "ordinary", "events", "cpus")
 GOOD = 33                       # as in lib.c; 35: not all passed
 LIMIT = 900                     # seconds; it takes a few of an idle computer
 
@@ -30,16 +34,42 @@ def build(suite, where):
     return image
 
 
+# An uncorrected error (VAL, UC, EN, PCC) of bank 0 of the first CPU
+MCE = "mce 0 0 0xb200000000000000 0 0 0"
+
+
+def serve(monitor):
+    """Gives the machine checks that are asked for, until QEMU ends."""
+    def say(command, **arguments):
+        monitor.sendall(json.dumps({"execute": command, "arguments":
+                                    arguments}).encode())
+
+    say("qmp_capabilities")
+    try:
+        for line in monitor.makefile():
+            if json.loads(line).get("event") == "GUEST_CRASHLOADED":
+                say("human-monitor-command", **{"command-line": MCE})
+    except OSError:
+        pass                    # QEMU ended
+
+
 def boot(argv, image):
     """What the bare host printed, the exit status, what QEMU printed."""
+    ours, theirs = socket.socketpair()
     argv = [*argv, "-action", "shutdown=poweroff", "-kernel", image,
             "-chardev", "stdio,id=bare", "-device", "isa-serial,chardev=bare",
-            "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+            "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
+            "-mon", "chardev=qmp,mode=control"]
+    threading.Thread(target=serve, args=(ours,), daemon=True).start()
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=LIMIT,
-                              capture_output=True, check=False)
+                              capture_output=True, check=False,
+                              pass_fds=[theirs.fileno()])
     except subprocess.TimeoutExpired as e:
         return (e.stdout or b"").decode("utf-8", "replace"), None, ""
+    finally:
+        theirs.close()
     return (done.stdout.decode("utf-8", "replace"), done.returncode,
             done.stderr.decode("utf-8", "replace"))
 

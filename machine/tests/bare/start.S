@@ -60,6 +60,58 @@ start64:
 1:	hlt
 	jmp 1b
 
+	/*
+	 * A second CPU: what C copies below 1 MiB to begin with, the address of
+	 * gdtr's copy behind it; then as the first one, with its tables.
+	 */
+	.globl ap_start, ap_start_gdtr, ap_start_end, ap_cr3
+	.code16
+ap_start:
+	cli
+	cld
+	mov %cs, %ax
+	mov %ax, %ds
+	lgdtl ap_start_gdtr - ap_start
+	mov %cr0, %eax
+	or $1, %eax
+	mov %eax, %cr0
+	ljmpl $24, $ap32
+ap_start_gdtr:
+	.word 0
+	.long 0
+ap_start_end:
+
+	.code32
+ap32:
+	mov $16, %eax
+	mov %eax, %ds
+	mov %eax, %es
+	mov %eax, %ss
+	mov $ap_stack_top, %esp
+	mov %cr4, %eax
+	or $0x620, %eax
+	mov %eax, %cr4
+	mov ap_cr3, %eax
+	mov %eax, %cr3
+	mov $0xc0000080, %ecx
+	rdmsr
+	or $0x1900, %eax
+	wrmsr
+	mov %cr0, %eax
+	or $0x80010001, %eax
+	and $~0x60000004, %eax
+	mov %eax, %cr0
+	ljmp $8, $ap64
+	.code64
+ap64:
+	xor %eax, %eax
+	mov %eax, %fs
+	mov %eax, %gs
+	xor %ebp, %ebp
+	call *ap_main
+1:	hlt
+	jmp 1b
+
 	/* Exceptions: vector and error code on the stack, then C */
 	.macro stub vec
 	.balign 16
@@ -250,7 +302,23 @@ run_guest:
 	pop %r12
 	pop %rbp
 	pop %rbx
+	cmpb $0, gif_stays_clear
+	jne 1f
 	stgi
+1:	ret
+
+	/* What waited for GIF, and what waited for IF, too */
+	.globl op_stgi, op_stgi_sti
+op_stgi:
+	stgi
+	nop
+	ret
+op_stgi_sti:
+	stgi
+	sti
+	nop
+	nop
+	cli
 	ret
 
 	.globl host_vmsave, op_vmsave
@@ -266,13 +334,22 @@ gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff
 	.quad 0x00cf93000000ffff
+	.quad 0x00cf9b000000ffff	/* of 32 bits, for a second CPU */
+	.globl gdtr
 gdtr:
 	.word gdtr - gdt - 1
 	.quad gdt
 	.balign 8
-	.globl probe_sp
+	.globl ap_main
+ap_main:
+	.quad 0
+ap_cr3:
+	.quad 0
+	.globl probe_sp, gif_stays_clear
 probe_sp:
 	.quad 0
+gif_stays_clear:
+	.byte 0
 
 	.section .bss
 	.globl mb_info
@@ -287,5 +364,7 @@ early_pd:
 	.skip 4096
 	.skip 65536
 stack_top:
+	.skip 16384
+ap_stack_top:
 
 	.section .note.GNU-stack, "", @progbits

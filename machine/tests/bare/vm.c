@@ -283,11 +283,10 @@ static void take_exit(Exit *x)
     copy(&x->answer, answer, sizeof(x->answer));
 }
 
-void vm_run(Guest g, const char *op, uint64_t rax, uint64_t rcx, uint64_t rdx,
-            Exit *x)
+void vm_prepare(Guest g, const char *op, uint64_t rax, uint64_t rcx,
+                uint64_t rdx)
 {
     Regs r = { P_CODE * PAGE + (op - blob), rax, rcx, rdx, P_SHARED * PAGE };
-    uint64_t live[4] = { rcx, rdx, 0, P_SHARED * PAGE };
 
     fill_vmcb(g);
     if (g == PLAIN) {
@@ -300,8 +299,21 @@ void vm_run(Guest g, const char *op, uint64_t rax, uint64_t rcx, uint64_t rdx,
     }
     zero(answer, sizeof(answer));
     window_check();
+}
+
+void vm_run(Guest g, const char *op, uint64_t rax, uint64_t rcx, uint64_t rdx,
+            Exit *x)
+{
+    uint64_t live[4] = { rcx, rdx, 0, P_SHARED * PAGE };
+
+    vm_prepare(g, op, rax, rcx, rdx);
     run_guest(pa(vmcb), live);
     take_exit(x);
+}
+
+volatile uint64_t *vm_flag(unsigned n)
+{
+    return (volatile uint64_t *)(answer + 64 + n * 8);
 }
 
 void vm_again(Exit *x)

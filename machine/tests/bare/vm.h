@@ -18,7 +18,8 @@ enum { WAY_RIGHT, WAY_OTHER, NWAYS };   /* at the entry's address, another */
 
 extern char blob[], blob_end[], g_read[], g_write[], g_fetch[],
             g_pvalidate[], g_rmpadjust[], g_rescind[], g_rescind_code[],
-            g_traps[], g_debug_turn[], g_tsc[], g_clock[];
+            g_traps[], g_debug_turn[], g_tsc[], g_clock[], g_spin[],
+            g_wait[];
 
 /* What the guest says; the page is shared with it */
 typedef struct Answer {
@@ -80,8 +81,16 @@ void vm_fill_vmsa(void *page, const char *op);
 
 /* VMRUN again, of the same guest as it left */
 void vm_again(Exit *x);
+/* Is GIF to stay clear behind #VMEXIT, with what is pending? */
+extern bool gif_stays_clear;
 /* VMRUN with @vmcb as operand: does it raise #GP? */
 bool vm_gp(uint64_t vmcb);
+
+/* All but VMRUN of what vm_run() does */
+void vm_prepare(Guest g, const char *op, uint64_t rax, uint64_t rcx,
+                uint64_t rdx);
+/* Words that host and guest share: g_spin sets 0, g_wait ends if 1 is not 0 */
+volatile uint64_t *vm_flag(unsigned n);
 
 void vm_run(Guest g, const char *op, uint64_t rax, uint64_t rcx, uint64_t rdx,
             Exit *x);

@@ -174,6 +174,35 @@ void do_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
 static const Update to_free = { .assigned = 0 };
 static const Update to_firmware = { .assigned = 1, .immutable = 1 };
 
+/*
+ * A Pre-guest page leaves memory: its content goes to KEEP_SEALED, what is to
+ * be known of it to the first entry of KEEP_MDATA, begun anew each time.
+ * Buffers are as machine/FIRMWARE.md has them, since no source does.
+ */
+static void swap_out(uint64_t spa)
+{
+    const uint64_t sealed = KEEP_PAGE(KEEP_SEALED);
+    const uint64_t mdata = KEEP_PAGE(KEEP_MDATA), gctx = KEEP_PAGE(KEEP_GCTX);
+    const uint64_t init[2] = { gctx, mdata };
+    const uint64_t out[6] = { gctx, spa, sealed, mdata };
+    Entry meta = { .assigned = true, .immutable = true, .gpa = gctx };
+    Entry gone = { .assigned = true, .immutable = true };
+    bool size_2m;
+
+    if (!entry_of(sealed, &size_2m).assigned) {
+        do_update(sealed, &to_firmware);
+    }
+    if (entry_of(mdata, &size_2m).assigned) {
+        to_reclaim(mdata, false);
+        do_update(mdata, &to_free);
+    }
+    do_update(mdata, &to_firmware);
+    need_fw(psp(CMD_MD_INIT, init, sizeof(init)), "SNP_PAGE_MD_INIT");
+    model_set(mdata, &meta, false);
+    need_fw(psp(CMD_SWAP_OUT, out, sizeof(out)), "SNP_PAGE_SWAP_OUT");
+    model_set(spa, &gone, false);
+}
+
 /* Everything of a region that is tried back to Hypervisor */
 static void clean(uint64_t base)
 {
@@ -210,7 +239,8 @@ const char *const state_name[NSTATES] = {
     [HYPERVISOR] = "hypervisor", [HV_FIXED] = "hv-fixed",
     [RECLAIM] = "reclaim", [FIRMWARE] = "firmware", [CONTEXT] = "context",
     [METADATA] = "metadata", [PRE_GUEST] = "pre-guest",
-    [PRE_SWAP] = "pre-swap", [GUEST_INVALID] = "guest-invalid",
+    [PRE_SWAP] = "pre-swap", [SWAPPED] = "swapped out",
+    [GUEST_INVALID] = "guest-invalid",
     [GUEST_VALID] = "guest-valid", [VMSA] = "vmsa",
     [RMP_TABLE] = "the table's own", [UNCOVERED] = "without entry",
 };
@@ -230,6 +260,9 @@ const char *state_unknown(State s)
     case VMSA:
         return "what the firmware enciphered is not to be foreseen "
                "(APM vol 2, 15.34)";
+    case SWAPPED:
+        return "what is left in a page that was swapped out no source says "
+               "(FW-SWAP-OUT-STATE)";
     case RMP_TABLE:
         return "what is in the table is the processor's "
                "(FW-INIT-RMP-PAGES)";
@@ -271,6 +304,8 @@ static const char *no_2m(State s)
         return "an entry that is not assigned has no size (PPR)";
     case CONTEXT:
         return "a context is one page of 4K (FW-GCTX-CREATE-STATE)";
+    case SWAPPED:
+        return "pages of 2M are not swapped (FW-SWAP-2M)";
     case RMP_TABLE:
         return "the firmware takes its pages by entries of 4K "
                "(FW-INIT-RMP-PAGES)";
@@ -282,12 +317,10 @@ static const char *no_2m(State s)
     }
 }
 
-static const char not_covered[] = "this suite swaps no pages out";
-
 void state_cannot(State s, bool size_2m, const char *why)
 {
-    print("# %s %s: %s: %s\n", state_name[s], size_2m ? "2M" : "4K",
-          why == not_covered ? "not covered" : "impossible", why);
+    print("# %s %s: impossible: %s\n", state_name[s], size_2m ? "2M" : "4K",
+          why);
     impossible();
 }
 
@@ -297,11 +330,6 @@ const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
     Update u = { .size = size_2m };
     const char *why = size_2m ? no_2m(s) : NULL;
 
-    if (s == PRE_SWAP) {
-        why = psp(CMD_SWAP_OUT, NULL, 0) == FW_UNKNOWN
-              ? "the firmware has no SNP_PAGE_SWAP_OUT (FW-UNKNOWN)"
-              : not_covered;
-    }
     clean(TRY);
     if (why) {
         return why;
@@ -328,9 +356,10 @@ const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
     }
     u.assigned = s != HYPERVISOR;
     u.immutable = s == RECLAIM || s == FIRMWARE || s == CONTEXT ||
-                  s == METADATA || s == PRE_GUEST || s == GUEST_VALID ||
-                  s == VMSA;
-    if (s == PRE_GUEST || s == GUEST_INVALID || s == GUEST_VALID || s == VMSA) {
+                  s == METADATA || s == PRE_GUEST || s == PRE_SWAP ||
+                  s == SWAPPED || s == GUEST_VALID || s == VMSA;
+    if (s == PRE_GUEST || s == PRE_SWAP || s == SWAPPED ||
+        s == GUEST_INVALID || s == GUEST_VALID || s == VMSA) {
         u.asid = asid_of[OWNER];
     }
     if (u.asid || s == METADATA) {
@@ -344,6 +373,18 @@ const char *state_make(State s, bool size_2m, unsigned spot, uint64_t *spa)
         to_reclaim(entry, size_2m);
     } else if (s == CONTEXT) {
         to_context(entry);
+    } else if (s == SWAPPED) {
+        swap_out(entry);
+    } else if (s == PRE_SWAP) {
+        do_launch_update(KEEP_PAGE(KEEP_GCTX), entry, size_2m, TYPE_NORMAL);
+        /* it is Pre-guest then: the model says so, and window_check() looks */
+        do_update(entry, &u);
+        if (!window_check()) {
+            bail("a validated page of a guest that is made immutable");
+        }
+        clean(TRY);
+        return "RMPUPDATE clears validated, and nothing else makes a guest's "
+               "page immutable (RMP-UPDATE-RESET)";
     } else if (s == VMSA && size_2m) {
         if (fw_launch_update(KEEP_PAGE(KEEP_GCTX), entry, true, TYPE_VMSA,
                              0) != FW_PAGE_SIZE) {

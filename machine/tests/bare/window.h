@@ -14,7 +14,10 @@ extern const unsigned spots[NSPOTS];    /* pages of a region that are tried */
 
 /* Pages that stay assigned while others are tried: contexts, VMSAs, images */
 #define KEEP_PAGE(n)  (WINDOW + 5 * SIZE_2M + (n) * PAGE)
-enum { KEEP_GCTX, KEEP_GCTX_OTHER, KEEP_VMSA = 8, KEEP_IMAGE = 64 };
+enum {
+    KEEP_GCTX, KEEP_GCTX_OTHER, KEEP_VMSA = 8, KEEP_SEALED = 56, KEEP_MDATA,
+    KEEP_IMAGE = 64
+};
 
 /*
  * Sets SNP up: SYSCFG, SNP_INIT_EX with a list of HV-fixed pages, a launching
@@ -44,7 +47,8 @@ extern uint32_t launch_perms;
 
 typedef enum State {
     HYPERVISOR, HV_FIXED, RECLAIM, FIRMWARE, CONTEXT, METADATA, PRE_GUEST,
-    PRE_SWAP, GUEST_INVALID, GUEST_VALID, VMSA, RMP_TABLE, UNCOVERED, NSTATES
+    PRE_SWAP, SWAPPED, GUEST_INVALID, GUEST_VALID, VMSA, RMP_TABLE, UNCOVERED,
+    NSTATES
 } State;
 
 extern const char *const state_name[NSTATES];
