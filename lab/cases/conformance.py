@@ -112,6 +112,10 @@ CASES = [
          "VMSA, uses that VMCB or host save area, or takes away one of their "
          "pages; afterwards it may", lambda: conforms("cpus", smp=2), order=10,
          inputs=("machine",)),
+    Case("conform.race", "a page that RMPUPDATE takes away, memory enciphered, "
+         "while a guest on another CPU writes to all of it: no store gets "
+         "there in between or afterwards", lambda: conforms(
+             "race", smp=2, psp=["encrypt=on"]), order=10, inputs=("machine",)),
     # a bare host wants an ASID that is no guest's of SEV
     Case("conform.rmpread", "every state of a page x RMPREAD by a bare host on "
          "Genoa: status and answer are the specification's, nothing changes; "

@@ -198,6 +198,7 @@ void suite_device(void);
 void suite_features(void);
 void suite_events(void);
 void suite_cpus(void);
+void suite_race(void);
 void suite_hiding(void);
 void suite_ordinary(void);
 

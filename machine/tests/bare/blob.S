@@ -24,6 +24,22 @@ blob:
 g_spin:
 	movq $1, 64(%rdi)
 1:	jmp 1b
+	/* Takes a page and writes to all of it, again and again, till it is gone */
+	.globl g_hammer
+g_hammer:
+	mov %rax, %rsi
+	.byte 0xf2, 0x0f, 0x01, 0xff
+	mov $0x736e7070, %r8d
+	shl $32, %r8
+1:	mov %rsi, %rbx
+	mov $512, %ecx
+2:	mov %r8, (%rbx)
+	add $8, %rbx
+	loop 2b
+	inc %r8
+	incq 64(%rdi)
+	jmp 1b
+
 	/* till the host says so */
 	.globl g_wait
 g_wait:

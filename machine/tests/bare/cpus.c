@@ -7,7 +7,11 @@
  * first one tries what it must not have: the same VMSA, VMCB and host save
  * area, by VMRUN and by RMPUPDATE.
  *
- * APM volume 2, 15.36.16; volume 3, RMPUPDATE.
+ * Or it writes to a page that the first one takes away: once RMPUPDATE is done
+ * no store of the guest's gets there any more, and none came in between, past
+ * the encryption.
+ *
+ * APM volume 2, 15.34.1, 15.36.16; volume 3, RMPUPDATE.
  */
 #include "vm.h"
 
@@ -17,6 +21,10 @@
 #define EXIT_BUSY     (~1ul)            /* VMEXIT_BUSY, -2 */
 #define EXIT_NMI      0x061u
 #define AP_CODE       0x8000ul
+#define RACED         (WINDOW + 77 * PAGE)
+#define ROUNDS        200u
+#define TURNS         3u                /* through the page, at least */
+#define LOOKS         50u
 #define PATIENCE      2000000000ul      /* turns of a loop */
 
 extern char ap_start[], ap_start_gdtr[], ap_start_end[], gdtr[];
@@ -200,6 +208,78 @@ static void suite_running(void)
         cell(window_check());
     }
     ktap_end("the same afterwards");
+}
+
+/* ---- a page that goes while it is written to ---- */
+
+static bool hammered(void)
+{
+    return *vm_flag(0) >= TURNS || !job;
+}
+
+static unsigned plain_words(const volatile uint64_t *p, uint64_t *sum)
+{
+    unsigned n = 0;
+
+    *sum = 0;
+    for (unsigned i = 0; i < PAGE / 8; i++) {
+        uint64_t v = p[i];
+
+        n += v >> 32 == HAMMERED;
+        *sum = (*sum << 1 | *sum >> 63) ^ v;
+    }
+    return n;
+}
+
+/* MEM-ALONE */
+static void round_of(unsigned n)
+{
+    static const Update free = { 0 };
+    Update give = { .gpa = GPA_BASE + RACED % SIZE_2M, .assigned = 1,
+                    .asid = asid_of[OWNER] };
+    const volatile uint64_t *page = (const volatile uint64_t *)RACED;
+    uint64_t first, again;
+    unsigned plain;
+    Entry e;
+    bool size_2m, same = true;
+
+    do_update(RACED, &give);
+    vm_prepare(OWNER, g_hammer, vm_va(WAY_RIGHT, true, RACED), 0, 1);
+    copy((void *)VMCB_AP, vmcb, sizeof(vmcb));
+    job = job_guest;
+    wait_for(hammered, "the guest does not write");
+    e = entry_of(RACED, &size_2m);
+    e.validated = true;
+    model_set(RACED, &e, false);
+
+    do_update(RACED, &free);
+    plain = plain_words(page, &first);
+    for (unsigned i = 0; i < LOOKS; i++) {
+        plain += plain_words(page, &again);
+        same &= first == again;
+    }
+    wait_for(is_idle, "the guest does not leave");
+    if (cell(!plain && same && code_of((uint8_t *)VMCB_AP) == EXIT_NPF)) {
+        print("# round %u: %u words as the guest wrote them, content %s, "
+              "exit %lx\n", n, plain, same ? "stays" : "changes",
+              code_of((uint8_t *)VMCB_AP));
+    }
+}
+
+void suite_race(void)
+{
+    ktap_plan(2);
+    start();
+    window_init();
+    vm_init();
+    on_second(job_hsave);
+    vm_window(WINDOW, false);
+    ktap_begin();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        round_of(i);
+    }
+    cell(window_check());
+    ktap_end("a page that goes while another CPU's guest writes to it");
 }
 
 void suite_cpus(void)
