@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proves that what a hostile host or guest may ask of the firmware and of the
-RMP neither crashes nor corrupts: fuzz targets of the machine's pure logic, by
-libFuzzer under sanitizers. The seeds are run by every check."""
+"""Proves that what a hostile host or guest may ask of the firmware, of the RMP
+and of the processor neither crashes nor corrupts: fuzz targets of the machine's
+pure logic, and of the machine itself, by libFuzzer under sanitizers. The seeds
+are run by every check."""
 
 import re
 import shutil
+import sys
 
-from lab import needs, paths, say
+from lab import machine, needs, paths, say
 from lab.cases import Case, CaseFailed
 from lab.cases.machine_unit import report
 
@@ -18,21 +20,46 @@ TARGETS = {
                 "resets, in any order",
     "message": "messages of a guest that has its keys",
 }
+# Those that have all of QEMU behind them
+IN_QEMU = {
+    "vmsa": "VMRUN of any VMCB, VMSA, page table and page, SNP guest or not, "
+            "and what it does when it runs, till it is gone",
+    "insn": "the RMP instructions of host and guest, with any page, operand "
+            "and page table",
+    "mailbox": "accesses to the secure processor's function by CPUs and "
+               "devices, what is made to fail, and resets",
+}
+LINK = TESTS / "fuzz" / "qemu" / "link.py"
 SECONDS = 600
 LENGTH = 400                    # bytes of an input; a step takes 2 to 20
 LEAST = 1000                    # runs that are worth calling it fuzzed
 
 
-def seeds():
-    have = {t: len(list((TESTS / "fuzz" / "seeds" / t).iterdir()))
-            for t in TARGETS}
-    report("fuzz-seeds", ["make", "-s", "-C", TESTS, f"O={OUT}", "replay"],
-           f"make -C machine/tests O={paths.shown(OUT)} replay")
-    text = say.log_path("fuzz-seeds").read_text(errors="replace")
+def link(how, targets):
+    """Makes what LINK makes, in OUT."""
+    build = machine.build().build
+    say.run([sys.executable, LINK, build, OUT, how, *targets],
+            f"fuzz-{how}-link")
+
+
+def replayed(target):
+    """The number of its seeds, each of which was run."""
+    have = sorted((TESTS / "fuzz" / "seeds" / target).iterdir())
+    binary = OUT / f"replay-{target}"
+    log = f"fuzz-seeds-{target}"
+    report(log, [binary, *have], f"{paths.shown(binary)} SEED...")
+    text = say.log_path(log).read_text(errors="replace")
     good = len(re.findall(r"^ok ", text, re.M))
-    if good != sum(have.values()):
-        raise CaseFailed(f"{good} of {sum(have.values())} seeds were run")
-    return ", ".join(f"{n} seeds of {t}" for t, n in have.items())
+    if not have or good != len(have):
+        raise CaseFailed(f"{good} of {len(have)} seeds of {target} were run")
+    return f"{good} seeds of {target}"
+
+
+def seeds():
+    say.run(["make", "-s", "-C", TESTS, f"O={OUT}", "replays"],
+            "fuzz-replay-build")
+    link("replay", IN_QEMU)
+    return ", ".join(replayed(t) for t in [*TARGETS, *IN_QEMU])
 
 
 def outcome(text):
@@ -65,8 +92,11 @@ def judged():
 def fuzz(target):
     judged()
     needs.fuzzer()
-    say.run(["make", "-s", "-C", TESTS, f"O={OUT}", f"{OUT}/fuzz-{target}"],
-            f"fuzz-{target}-build")
+    if target in IN_QEMU:
+        link("fuzz", [target])
+    else:
+        say.run(["make", "-s", "-C", TESTS, f"O={OUT}",
+                 f"{OUT}/fuzz-{target}"], f"fuzz-{target}-build")
     found = paths.OUT / "fuzz" / target
     shutil.rmtree(found, ignore_errors=True)
     (found / "corpus").mkdir(parents=True)
@@ -89,4 +119,5 @@ CASES = [
          inputs=("machine",)),
 ] + [Case(f"fuzz.{t}", f"{what}: ten minutes of libFuzzer, under sanitizers, "
           "break nothing that must hold", lambda t=t: fuzz(t), full=True,
-          order=72, inputs=("machine",)) for t, what in TARGETS.items()]
+          order=72, inputs=("machine",))
+     for t, what in [*TARGETS.items(), *IN_QEMU.items()]]

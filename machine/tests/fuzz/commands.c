@@ -9,14 +9,17 @@
  * each step the platform must be in one of the states that there are.
  */
 #include "../id-bench.h"
+#include "../session-bench.h"
 #include "fuzz.h"
 
 #define STEPS      64u
 #define IOMMUS     2u
 #define C_BIT      (1ull << 51)
+#define SENT_POLICY 4u
 
 static bool forged;         /* the host had the table written while it could */
 static unsigned writes;     /* by the firmware */
+static bool moving;         /* a SEV guest is, see begin() */
 static SnpFwRange iommu[IOMMUS];
 
 /* ---- the world, that counts ---- */
@@ -122,6 +125,38 @@ static void some_buffer(const FwCommand *c)
             put(off, len, some_number(len));
         }
     }
+}
+
+/* What a host gives that sends a guest to where the certificates are from */
+static bool moving_buffer(uint32_t cmd)
+{
+    memset(cb, 0, sizeof(cb));
+    switch (cmd) {
+    case SEV_SEND_START:
+        arg_send(SESSION);
+        return true;
+    case SEV_RECEIVE_START:
+        arg_session(SENT_POLICY);
+        put(8, 8, PDH);
+        return true;
+    case SEV_SEND_UPDATE_DATA:
+    case SEV_RECEIVE_UPDATE_DATA:
+        arg_secret(TARGET, 64);
+        return true;
+    case SEV_SEND_UPDATE_VMSA:
+    case SEV_RECEIVE_UPDATE_VMSA:
+        arg_secret(TARGET, 4096);
+        return true;
+    case SEV_PDH_CERT_EXPORT:
+        arg_export();
+        return true;
+    }
+    put(0, 4, 1);
+    put(4, 4, 3);
+    return cmd == SEV_ACTIVATE || cmd == SEV_DEACTIVATE ||
+           cmd == SEV_DECOMMISSION || cmd == SEV_SEND_FINISH ||
+           cmd == SEV_SEND_CANCEL || cmd == SEV_RECEIVE_FINISH ||
+           cmd == SEV_GUEST_STATUS || cmd == SEV_DF_FLUSH;
 }
 
 static RmpEntry entry_of(uint64_t spa)
@@ -263,6 +298,7 @@ static uint32_t command(uint32_t cmd, uint64_t at)
     old_fw = fw;
     writes = 0;
     status = snp_fw_command(&fw, cmd, at);
+    fuzz_say("%x: %s\n", cmd, snp_fw_status_name(status));
     /* a table made anew has nothing of what was forged */
     forged &= status || cmd != SNP_INIT;
     MUST(snp_fw_status_name(status)[0] != '?', "status %x", status);
@@ -301,6 +337,12 @@ static void step_command(void)
         return;
     }
     some_buffer(c);
+    /* as it should be, or but for a byte */
+    if (moving && where & 2 && moving_buffer(c->id) && where & 4) {
+        uint8_t off = fuzz_byte();
+
+        cb[off % c->len] = fuzz_byte();
+    }
     if (at == CMDBUF && c->writes && where & 1 && fw.snp_inited) {
         set_page(CMDBUF, RMP_FIRMWARE, 0, 0);
     }
@@ -496,13 +538,56 @@ static void prepare(void)
     memcpy(good_block, mem + BLOCK, sizeof(good_block));
 }
 
+/*
+ * A SEV-ES guest that runs, where the certificates of its own platform lie: it
+ * may be sent there. @sent: it was, and is received.
+ */
+static void begin_moving(bool sent)
+{
+    SevFwGuest *g;
+
+    init_sev(true);
+    expect(SEV_PDH_GEN, FW_SUCCESS, "set-up");
+    arg_export();
+    expect(SEV_PDH_CERT_EXPORT, FW_SUCCESS, "set-up");
+    put(4, 4, SENT_POLICY);
+    expect(SEV_LAUNCH_START, FW_SUCCESS, "set-up");
+    put(0, 4, 1);
+    put(4, 4, 3);
+    expect(SEV_ACTIVATE, FW_SUCCESS, "set-up");
+    g = &fw.sev_guests[0];
+    g->state = SEV_GUEST_RUNNING;
+    arg_send(SESSION);
+    expect(SEV_SEND_START, FW_SUCCESS, "set-up");
+    if (sent) {
+        const SevKeys keys = g->keys;
+
+        put(0, 4, 1);
+        expect(SEV_DEACTIVATE, FW_SUCCESS, "set-up");
+        put(0, 4, 1);
+        expect(SEV_DECOMMISSION, FW_SUCCESS, "set-up");
+        wbinvd_done = true;
+        expect(SEV_DF_FLUSH, FW_SUCCESS, "set-up");
+        arg_session(SENT_POLICY);
+        put(8, 8, PDH);
+        expect(SEV_RECEIVE_START, FW_SUCCESS, "set-up");
+        put(0, 4, 1);
+        put(4, 4, 3);
+        expect(SEV_ACTIVATE, FW_SUCCESS, "set-up");
+        /* where the certificate was, which is not asked for any more */
+        wrap_packet(DATA, keys.tek, keys.tik, NULL, 0x80, 64);
+    }
+    moving = true;
+}
+
 static void begin(uint8_t how)
 {
+    moving = false;
     in_a_hurry = true;
     in_the_clear = false;
     memset(cb, 0, sizeof(cb));
     power_on();
-    switch (how % 8) {
+    switch ((how & 0xfe) == 0xf6 ? how : how % 8) {
     case 0:
         break;
     case 1:
@@ -522,6 +607,10 @@ static void begin(uint8_t how)
     case 4:
         guest(G_RUNNING_ACTIVE);
         set_page(0x15000, RMP_METADATA, 0, GCTX);
+        break;
+    case 0xf6:
+    case 0xf7:
+        begin_moving(how == 0xf7);
         break;
     default:
         guest(how >> 3);

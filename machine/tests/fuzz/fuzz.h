@@ -10,6 +10,8 @@
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +29,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                               \
     } while (0)
 
-static const uint8_t *fuzz_at, *fuzz_end;
+/* For whoever looks on, with FUZZ_SAY in the environment: what happens */
+static inline void __attribute__((format(printf, 1, 2)))
+fuzz_say(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (getenv("FUZZ_SAY")) {
+        va_start(ap, fmt);
+        vprintf(fmt, ap);
+        va_end(ap);
+    }
+}
+
+/* One of each, however many files a target has */
+__attribute__((weak)) const uint8_t *fuzz_at, *fuzz_end;
 
 static inline void fuzz_begin(const uint8_t *data, size_t size)
 {

@@ -12,10 +12,16 @@
 
 #define MAX_INPUT 0x10000u
 
+/* What a target has to do first, if it has to */
+__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
+
 int main(int argc, char **argv)
 {
     static uint8_t buf[MAX_INPUT];
 
+    if (LLVMFuzzerInitialize) {
+        LLVMFuzzerInitialize(&argc, &argv);
+    }
     printf("KTAP version 1\n1..%d\n", argc - 1);
     for (int i = 1; i < argc; i++) {
         FILE *f = fopen(argv[i], "rb");
