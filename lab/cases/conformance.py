@@ -104,9 +104,9 @@ CASES = [
          "pages of 2M change what is cached of them",
          tlb, order=10, inputs=("machine",)),
     Case("conform.events", "INTR, NMI, SMI, INIT and #MC that come while a "
-         "guest runs: intercepted they are exits of an SNP guest as of an "
-         "ordinary one, and are pending for the host behind them; else they "
-         "are the guest's", lambda: conforms("events", devices=["pvpanic"]),
+         "guest runs: intercepted they are exits of an SNP and a SEV-ES guest as "
+         "of an ordinary one, and are pending for the host behind them; else "
+         "they are the guest's", lambda: conforms("events", devices=["pvpanic"]),
          order=10, inputs=("machine",)),
     Case("conform.cpus", "while a CPU runs a guest no other CPU enters that "
          "VMSA, uses that VMCB or host save area, or takes away one of their "

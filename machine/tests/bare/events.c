@@ -21,6 +21,7 @@
 #define MSR_MCG_STATUS 0x17a
 #define MSR_MCG_CTL   0x17b
 #define MSR_MC0_CTL   0x400
+#define MSR_MC0_STATUS 0x401
 #define CR4_MCE       0x40ul
 #define CRASHED       0x505             /* pvpanic: run.py sends #MC for it */
 
@@ -43,7 +44,11 @@ static const struct {
     [MC] = { "#MC", 0x52, 0, 18 },
 };
 
-static const char *const guest_name[] = { "SNP", "another SNP", "ordinary" };
+/* One without SNP, of the first's ASID, behind those of vm.h */
+#define SEV_ES        NGUESTS
+static const char *const guest_name[] = {
+    "SNP", "another SNP", "ordinary", "SEV-ES",
+};
 
 static Event event;
 static bool intercepted, interrupts;
@@ -75,7 +80,11 @@ static void spoil(uint8_t *v, uint8_t *save)
 static void raise_event(void)
 {
     if (event == MC) {
+        wrmsr(MSR_MC0_STATUS, 0);
         out8(CRASHED, 2);
+        while (!(rdmsr(MSR_MC0_STATUS) >> 63)) {
+            asm volatile("pause");
+        }
     } else {
         *apic(APIC_ICR_HIGH) = *apic(APIC_ID);
         *apic(APIC_ICR) = events[event].icr;
@@ -91,18 +100,28 @@ static bool smi_came(void)
     return came;
 }
 
-static void run(Guest g, Exit *x)
+static void run(unsigned g, Exit *x)
 {
+    static uint8_t page[4096] __attribute__((aligned(4096)));
+
+    if (g == SEV_ES) {
+        /* its pages are an SNP guest's: it gets as far as the first fetch */
+        vm_fill_vmsa(page, g_spin);
+        put64(page, 0x3b0, 0);
+        spoil(vmcb, page);
+        vm_vmsa = (uint64_t)page;
+    }
     vm_spoil = spoil;
     gif_stays_clear = true;
     asm volatile("clgi" : : : "memory");
     raise_event();
-    vm_run(g, g_spin, 0, 0, 0, x);
+    vm_run(g == SEV_ES ? OWNER : g, g_spin, 0, 0, 0, x);
     gif_stays_clear = false;
     vm_spoil = NULL;
+    vm_vmsa = 0;
 }
 
-static void shown(const char *what, Guest g, const Exit *x)
+static void shown(const char *what, unsigned g, const Exit *x)
 {
     print("# %s, %s guest, %s: exit %lx %lx %lx, answer %lx vector %lx\n",
           events[event].name, guest_name[g], what, x->code, x->info1, x->info2,
@@ -128,7 +147,7 @@ static bool pending(bool want)
 }
 
 /* ES-AE-EVENTS */
-static void leaves(Guest g)
+static void leaves(unsigned g)
 {
     Exit x;
 
@@ -248,6 +267,8 @@ void suite_events(void)
                 masked(g);
             }
         }
+        interrupts = true;
+        leaves(SEV_ES);
         if (event == MC) {
             bus_lock();
         }
@@ -259,5 +280,6 @@ void suite_events(void)
     for (Guest g = OWNER; g < NGUESTS; g += PLAIN) {
         leaves(g);
     }
+    leaves(SEV_ES);
     ktap_end("INIT and guests");
 }
