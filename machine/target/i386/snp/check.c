@@ -303,15 +303,28 @@ static void flush_done(CPUState *cs, run_on_cpu_data data)
     qatomic_dec(owed_by(cs));
 }
 
-void x86_snp_check_flush(bool queued)
+static void flush_done_by_one(CPUState *self, run_on_cpu_data data)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        flush_done(cs, data);
+    }
+}
+
+void x86_snp_check_flush(X86SnpFlush stage)
 {
     CPUState *cs;
 
     if (!self_check()) {
         return;
     }
+    if (stage == SNP_FLUSH_QUEUED_FOR_ALL) {
+        async_safe_run_on_cpu(current_cpu, flush_done_by_one, RUN_ON_CPU_NULL);
+        return;
+    }
     CPU_FOREACH(cs) {
-        if (!queued) {
+        if (stage == SNP_FLUSH_BEGUN) {
             qatomic_inc(owed_by(cs));
         } else if (cs == current_cpu) {
             async_safe_run_on_cpu(cs, flush_done, RUN_ON_CPU_NULL);

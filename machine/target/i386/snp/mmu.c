@@ -208,9 +208,9 @@ void x86_snp_flush_all(void)
     CPUState *cs;
 
     if (qemu_tcg_mttcg_enabled() && current_cpu) {
-        x86_snp_check_flush(false);
+        x86_snp_check_flush(SNP_FLUSH_BEGUN);
         tlb_flush_all_cpus_synced(current_cpu);
-        x86_snp_check_flush(true);
+        x86_snp_check_flush(SNP_FLUSH_QUEUED);
         return;
     }
     CPU_FOREACH(cs) {
@@ -225,9 +225,9 @@ void x86_snp_flush_region(hwaddr spa)
     CPUState *cs;
 
     if (qemu_tcg_mttcg_enabled() && current_cpu) {
-        x86_snp_check_flush(false);
+        x86_snp_check_flush(SNP_FLUSH_BEGUN);
         tlb_flush_phys_all_cpus_synced(current_cpu, region, lg_size);
-        x86_snp_check_flush(true);
+        x86_snp_check_flush(SNP_FLUSH_QUEUED_FOR_ALL);
         return;
     }
     CPU_FOREACH(cs) {

@@ -264,8 +264,13 @@ bool x86_snp_watch_set(const X86SnpWatch *w);
 
 /* The CPU enters or leaves a guest. Called by its own thread. */
 void x86_snp_check_tlbs(CPUState *cs, const char *where);
-/* Before a flush of all CPUs is queued, and once it is. */
-void x86_snp_check_flush(bool queued);
+
+typedef enum {
+    SNP_FLUSH_BEGUN,            /* a flush of all CPUs is going to be queued */
+    SNP_FLUSH_QUEUED,           /* is: each CPU does its own */
+    SNP_FLUSH_QUEUED_FOR_ALL,   /* is: this CPU does it, with no other running */
+} X86SnpFlush;
+void x86_snp_check_flush(X86SnpFlush stage);
 /*
  * Around every change of the RMP and the flush that goes with it. Neither
  * locks, but nothing in between may leave the helper; @stricter: something
