@@ -115,6 +115,8 @@ def configure():
         'APT::Architectures { "amd64"; };\n'
         'APT::Sandbox::User "root";\n'
         'Acquire::Languages "none";\n'
+        # without the list that a difference is of, apt ends with neither
+        'Acquire::PDiffs "false";\n'
         'Acquire::Retries "3";\n'
         'Acquire::http::Timeout "30";\n')
     tmp.replace(conf)
