@@ -17,6 +17,9 @@ def options(p):
                    help="the firmware's commands, from the table in its code")
     g.add_argument("--inject", action="store_true",
                    help="what a stock host does when the machine fails")
+    g.add_argument("--features", action="store_true",
+                   help="what the newest kernel's SNP hosts have, and who "
+                        "shows that ours has it")
     p.add_argument("--write", action="store_true",
                    help="with --caveats: bring CAVEATS.md up to date; with "
                         "--firmware: machine/FIRMWARE.md; with --inject: "
@@ -48,6 +51,9 @@ def do(args):
             inject.PAGE.write_text(inject.page())
         else:
             print(inject.page(), end="")
+    elif args.features:
+        from lab import features
+        features.show()
     else:
         from lab import cases
         cases.show()

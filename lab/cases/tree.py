@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that what the tree says of itself is so."""
 
+import dataclasses
 import os
 import pathlib
 import re
 
-from lab import cases, firmware, paths, rules
+from lab import cases, features, firmware, paths, rules
 from lab.cases import Case, CaseFailed
 
 
@@ -51,6 +52,40 @@ def _noticed():
            for r in rows]
     return [] if out == [False] + [True] * (len(rows) - 1) else \
         [f"promises are misjudged: {out}"]
+
+
+def host_features():
+    names = {c.name for c in cases.all_cases()}
+    bad, count = [], []
+    for name in features.LISTS:
+        rows = features.table(name)
+        bad += features.problems(name, rows, names)
+        count.append(f"{name}: {len(rows)} rows, "
+                     f"{len(features.pending(rows))} open")
+        # each of these is wrong
+        for wrong in (rows[1:], rows + rows[:1],
+                      [dataclasses.replace(rows[0], id="A-99"), *rows[1:]],
+                      [dataclasses.replace(rows[0], cases=("a.b",)),
+                       *rows[1:]]):
+            if not features.problems(name, wrong, names):
+                bad.append("a list may say what is wrong")
+    for line in ("A-01\tx", "A-01\tx\tmaybe: y", "A1\tx\ty", "A-01\t\ty"):
+        try:
+            features.parse(line)
+        except AssertionError:
+            continue
+        bad.append(f"the list may say {line!r}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return "; ".join(count)
+
+
+def complete():
+    left = [r for name in features.LISTS
+            for r in features.pending(features.table(name))]
+    if left:
+        raise CaseFailed("\n".join(f"{r.id} {r.what}: {r.why}" for r in left))
+    return "nothing is open"
 
 
 def caveats():
@@ -130,6 +165,11 @@ CASES = [
     Case("tree.specification", "each promise names cases that exist, each "
          "by its name and marked if only `check --full` runs it; each case "
          "stands at a promise", specification, order=1),
+    Case("tree.features", "lab/lists/host-features.tsv has each feature of the "
+         "newest kernel's SNP hosts, host-mistakes.tsv what others did wrong, "
+         "with cases that exist, or what is missing", host_features, order=1),
+    Case("features.complete", "none of these rows is open", complete,
+         full=True, order=60, inputs=()),
     Case("tree.caveats", "CAVEATS.md lists exactly the rules nobody "
          "independent exercises", caveats, order=1),
     Case("tree.firmware", "machine/FIRMWARE.md is the table of commands in "
