@@ -268,7 +268,7 @@ void x86_snp_check_tlbs(CPUState *cs, const char *where);
 typedef enum {
     SNP_FLUSH_BEGUN,            /* a flush of all CPUs is going to be queued */
     SNP_FLUSH_QUEUED,           /* is: each CPU does its own */
-    SNP_FLUSH_QUEUED_FOR_ALL,   /* is: this CPU does it, with no other running */
+    SNP_FLUSH_QUEUED_FOR_ALL,   /* is: by this CPU, while no other runs */
 } X86SnpFlush;
 void x86_snp_check_flush(X86SnpFlush stage);
 /*
