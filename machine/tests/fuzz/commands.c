@@ -190,7 +190,8 @@ static void check_slot(uint64_t pfn, bool in_2m)
     }
 }
 
-static uint8_t seen[NPAGES * RMP_ENTRY_SIZE];   /* the table at the last check */
+/* The table at the last check */
+static uint8_t seen[NPAGES * RMP_ENTRY_SIZE];
 
 static void check_table(void)
 {

@@ -26,7 +26,7 @@ static CPUX86State kept_cpu;
 static uint8_t kept_ground[GROUND_SIZE];
 static RmpEntry kept_rmp[SLOTS];
 
-/* QEMU does not free what it has till its end; what is freed is kept a while. */
+/* QEMU does not free what it has; what it frees is kept for a while. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {

@@ -17,7 +17,7 @@
 #include "../fuzz.h"
 
 #define PAGE          0x1000ull
-#define GROUND        0x200000ull       /* all that is put back after an input */
+#define GROUND        0x200000ull       /* all that is put back afterwards */
 #define GROUND_SIZE   0x100000ull
 #define MEMORY        0x2000000ull      /* below 4G */
 
