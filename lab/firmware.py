@@ -13,7 +13,7 @@ CODE = "machine/hw/snp/fw_commands.c"
 
 Command = collections.namedtuple(
     "Command", "id name len writes layout platform snp sev active to_platform "
-    "to_guest effect run ours errors")
+    "to_guest effect ours tio answer errors")
 
 SEV = {1: "UNINIT", 2: "INIT", 4: "WORKING"}
 SNP = {0x10: "UNINIT", 0x20: "INIT"}
@@ -22,7 +22,6 @@ SEV_GUEST = {2: "LUPDATE", 4: "LSECRET", 8: "RUNNING", 0x10: "SUPDATE",
              0x20: "RUPDATE", 0x40: "SENT"}
 ACTIVE = ["", "with an ASID", "without an ASID"]
 
-ABSENT = "Commands that answer INVALID_COMMAND:"
 OURS = "silent; layout ours"
 
 STATUSES = re.compile(r": [A-Z]+(_[A-Z]+)*(, [A-Z]+(_[A-Z]+)*)*$")
@@ -33,12 +32,13 @@ HEAD = """\
 <!-- written by `lab/snp list --firmware --write` from {code} -->
 
 A command is refused with the first of these that applies, and nothing has
-changed then (but a LEN field may have been set to the length needed, and
-INIT_EX that answers SECURE_DATA_INVALID has begun the host's storage anew):
+changed then (but a LEN field may have been set to the length needed, INIT_EX
+that answers SECURE_DATA_INVALID has begun the host's storage anew, and
+TIO_DEV_CONNECT that answers SPDM_ERROR or ERR_IN_DEV_CONN is over):
 
 | | status |
 |---|---|
-| 1 | INVALID_COMMAND: no such command, or not implemented |
+| 1 | INVALID_COMMAND: no such command, or of trusted I/O, and there is none |
 | 2 | INVALID_PLATFORM_STATE: the platform is in none of the states named |
 | 3 | INVALID_ADDRESS: the buffer is no memory, or crosses a page |
 | 4 | INVALID_PAGE_STATE: the command writes to its buffer, SNP is on, and the \
@@ -67,22 +67,16 @@ def commands():
     rows = []
     for line in say.log_path("firmware-list").read_text().splitlines():
         part = line.split("\t")
-        if len(part) >= 14:
+        if len(part) >= 15:
             n = [int(x, 16) for x in part[5:8] + part[9:11]]
             rows.append(Command(
                 part[0], part[1], int(part[2]), part[3] == "1", part[4],
                 n[0], n[1], n[2], int(part[8]), n[3], n[4], part[11],
-                part[12] == "1", part[13] == "1",
-                [e.split() for e in part[14:]]))
+                part[12] == "1", part[13] == "1", part[14],
+                [e.split() for e in part[15:]]))
     if not rows:
         raise say.Failed("the firmware's table came out empty")
     return rows
-
-
-def counts():
-    rows = commands()
-    have = sum(c.run for c in rows)
-    return have, len(rows) - have
 
 
 def _names(mask, of):
@@ -110,33 +104,25 @@ def _left(c):
 
 def _one(c, known):
     out = [f"### {c.id.upper()}h {c.name}\n"]
-    if not c.run:
-        out.append("Not implemented: INVALID_COMMAND.\n")
+    if c.tio:
+        out.append("Trusted I/O: INVALID_COMMAND unless the device has "
+                   "`tio=on`.\n")
     if c.len:
         out.append(f"- buffer, {c.len} bytes{', written' * c.writes}"
                    f"{', layout ours' * c.ours}: "
                    f"{c.layout}")
-    if c.run:
-        out.append(f"- platform: SEV {_names(c.platform & 7, SEV)}; SNP "
-                   f"{_names(c.platform & 0x30, SNP)}")
-        if _guest(c):
-            out.append("- guest: " + ", ".join(
-                x for x in (_guest(c), ACTIVE[c.active]) if x))
-        out.append(f"- leaves: {_left(c)}")
-        out += [""] * bool(c.errors)
-        out += [f"{n}. {status}: {STATUSES.sub('', known[rule])} [{rule}]"
-                for n, (status, rule) in enumerate(c.errors, 1)]
+    out.append(f"- platform: SEV {_names(c.platform & 7, SEV)}; SNP "
+               f"{_names(c.platform & 0x30, SNP)}")
+    if _guest(c):
+        out.append("- guest: " + ", ".join(
+            x for x in (_guest(c), ACTIVE[c.active]) if x))
+    if c.answer != "SUCCESS":
+        out.append(f"- answers {c.answer} when it is done")
+    out.append(f"- leaves: {_left(c)}")
+    out += [""] * bool(c.errors)
+    out += [f"{n}. {status}: {STATUSES.sub('', known[rule])} [{rule}]"
+            for n, (status, rule) in enumerate(c.errors, 1)]
     return "\n".join(out).rstrip("\n") + "\n"
-
-
-def absent(text):
-    """The commands of the one bullet that says they are not implemented."""
-    bullets = [b for b in re.split(r"^- ", text, flags=re.M)
-               if b.startswith(ABSENT)]
-    if len(bullets) != 1:
-        raise say.Failed(f"CAVEATS.md: {len(bullets)} points, not one, begin "
-                         f"with \"{ABSENT}\"")
-    return set(re.findall(r"`([A-Z][A-Z0-9_]*)`", bullets[0]))
 
 
 def used(rows):
@@ -151,24 +137,16 @@ def own_rules(rows):
 
 
 def page():
-    """The whole page, or say.Failed if table, rules and caveats disagree."""
+    """The whole page, or say.Failed if table and rules disagree."""
     rows, known = commands(), {r.id: r.rule for r in rules.table()}
-    caveats, ours = absent(rules.CAVEATS.read_text()), own_rules(rows)
-    names = {c.name for c in rows}
+    ours = own_rules(rows)
     bad = [f"{c.name}: {rule} has no row in {paths.shown(rules.FILE)}"
            for c in rows for _, rule in c.errors if rule not in known]
-    bad += [f"{c.name} is not implemented, and CAVEATS.md does not say so"
-            for c in rows if not c.run and c.name not in caveats]
-    bad += [f"{c.name} is implemented, and CAVEATS.md says it is not"
-            for c in rows if c.run and c.name in caveats]
-    bad += [f"CAVEATS.md says that {name} is not implemented: no such command"
-            for name in sorted(caveats - names)]
     bad += [f"{r.id}: its source is not \"{OURS}\", or should not be"
             for r in rules.table() if r.id in used(rows) and
             (r.source == OURS) != (r.id in ours)]
     if bad:
         raise say.Failed("\n".join(bad))
-    have = sum(c.run for c in rows)
     return "\n".join([HEAD.format(code=f"`{CODE}`"),
-                      f"{have} commands, {len(rows) - have} ids that are not "
-                      "implemented.\n"] + [_one(c, known) for c in rows])
+                      f"{len(rows)} commands.\n"] +
+                     [_one(c, known) for c in rows])

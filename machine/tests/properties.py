@@ -58,6 +58,7 @@ NUMBERS = [                     # property, worst accepted, refused, what is sai
     ("rmp-segment-shift", "0", "1", "rmp-segment-shift"),
     ("opaque-rmp", "off", "on", "rmpread"),
     ("ciphertext-hiding", "on", "40", "ciphertext-hiding"),
+    ("tio", "on", "40", "tio"),
     ("secure-tsc", "on", "2000", "secure-tsc"),
     ("debug-swap", "off", "2", "debug-swap"),
     ("allowed-sev-features", "off", "1", "allowed-sev-features"),

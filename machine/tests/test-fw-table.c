@@ -12,6 +12,7 @@
 #include "id-bench.h"
 #include "session-bench.h"
 #include "swap-bench.h"
+#include "tio-bench.h"
 #include "hw/snp/fw_table.h"
 
 #define HANDLE     1u
@@ -423,6 +424,32 @@ static void good(unsigned id)
         wrap_vlek(pem_b, TCB);
         arg_vlek();
         break;
+    case TIO_STATUS:
+        tio_inited();
+        put(0, 4, 16);
+        put(8, 8, OUT);
+        break;
+    case TIO_INIT:
+        tio_on();
+        put(0, 4, 16);
+        break;
+    case TIO_DEV_CREATE:
+        tio_inited();
+        arg_tio_create(DEVICE);
+        break;
+    case TIO_DEV_RECLAIM:
+        tio_device();
+        arg_tio_context();
+        break;
+    case TIO_DEV_CONNECT:
+        tio_device();
+        arg_tio_connect();
+        break;
+    case TIO_DEV_DISCONNECT:
+        tio_device();
+        fw.tio_devs[0].state = TIO_DEV_CONNECTING;
+        arg_tio_disconnect(false);
+        break;
     default:
         CHECK(false, "no set-up for 0x%x", id);
     }
@@ -635,6 +662,60 @@ static void cold_image(void)
 static void flip_vlek(void)
 {
     mem[STICK + 0x10] ^= 1;
+}
+
+static void all_devices_used(void)
+{
+    for (unsigned i = 0; i < FW_MAX_TIO_DEVS; i++) {
+        fw.tio_devs[i].used = true;
+        fw.tio_devs[i].device = 0x200 + i;
+    }
+}
+
+/* CONNECT as it is in cb goes on, with the answer to its @step-th question */
+static uint8_t *answered(unsigned step)
+{
+    fw.tio_devs[0].state = TIO_DEV_CONNECTING;
+    fw.tio_devs[0].step = step;
+    memcpy(fw.tio_devs[0].connect, cb, sizeof(fw.tio_devs[0].connect));
+    tio_answer(tio_good[step].msg, tio_good[step].len);
+    return mem + TIO_RSP + 0x50;
+}
+
+static void another_connect(void)
+{
+    answered(0);
+    fw.tio_devs[0].connect[0x40] ^= 1;
+}
+
+static void no_answer(void)
+{
+    answered(0)[-0x10] = 1;
+}
+
+static void answer_error(void)
+{
+    answered(0)[1] = 0x7f;
+}
+
+static void answer_old(void)
+{
+    answered(0)[5] = 2;
+}
+
+static void answer_incapable(void)
+{
+    answered(1)[9] = 0;
+}
+
+static void answer_weak(void)
+{
+    answered(2)[16] = 1;
+}
+
+static void answer_last(void)
+{
+    answered(2);
 }
 
 static const Change changes[] = {
@@ -1108,6 +1189,78 @@ static const Change changes[] = {
     { ON(SNP_VLEK_LOAD, INVALID_PARAM, "VLEK-TCB"),
       .w = { FW(reported_tcb, 0x4815000000000006ull) } },
     { ON(SNP_VLEK_LOAD, INVALID_KEY, "VLEK-KEY"), .f = wrap_nothing },
+
+#define TIO(cmd, rsvd, v) \
+    { ON(cmd, INVALID_LEN, "TIO-LEN"), .w = { CB(0, 4, 8) } }, \
+    { ON(cmd, INVALID_PARAM, "TIO-RSVD"), .w = { CB(rsvd, 1, v) } }
+#define TIO_DEV(cmd, rsvd, v) \
+    TIO(cmd, rsvd, v), \
+    { ON(cmd, INVALID_PLATFORM_STATE, "TIO-INITED"), \
+      .w = { FW(tio_inited, 0) } }
+    TIO(TIO_STATUS, 7, 1),
+    { ON(TIO_STATUS, INVALID_ADDRESS, "STATUS-ADDRESS"),
+      .w = { CB(8, 8, OUT + 0xfe0) } },
+    { ON(TIO_STATUS, INVALID_ADDRESS, "OUTPUT-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(TIO_STATUS, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(OUT, RMP_RECLAIM) },
+    TIO(TIO_INIT, 15, 1),
+    { ON(TIO_INIT, INVALID_CONFIG, "TIO-ENABLED"),
+      .w = { FW(tio_enabled, 0) } },
+    { ON(TIO_INIT, INVALID_PLATFORM_STATE, "TIO-INIT-TWICE"),
+      .w = { FW(tio_inited, 1) } },
+    TIO_DEV(TIO_DEV_CREATE, 0x1f, 1),
+    { ON(TIO_DEV_CREATE, INVALID_PARAM, "SLA-RSVD"), .w = { CB(8, 1, 5) } },
+    { ON(TIO_DEV_CREATE, UNSUPPORTED, "SLA-2M"), .w = { CB(8, 1, 3) } },
+    { ON(TIO_DEV_CREATE, INVALID_ADDRESS, "SLA-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE | 1) } },
+    { ON(TIO_DEV_CREATE, INCORRECT_BUFFER_LENGTH, "SLA-LENGTH"),
+      .w = { MEM(TIO_LIST + 8, 8, SLA_END) } },
+    { ON(TIO_DEV_CREATE, INVALID_PARAM, "SLA-TWICE"),
+      .w = { MEM(TIO_LIST + 8, 8, TIO_CTX) } },
+    { ON(TIO_DEV_CREATE, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TIO_CTX, RMP_RECLAIM) },
+    { ON(TIO_DEV_CREATE, IN_USE, "TIO-DEV-TWICE"),
+      .w = { FW(tio_devs[3].used, 1), FW(tio_devs[3].device, DEVICE) } },
+    { ON(TIO_DEV_CREATE, RESOURCE_LIMIT, "TIO-DEV-LIMIT"),
+      .f = all_devices_used },
+    TIO_DEV(TIO_DEV_RECLAIM, 7, 1),
+    { ON(TIO_DEV_RECLAIM, INVALID_DEV_CTX, "TIO-DEV-CTX"),
+      .w = { CB(8, 1, 0) } },
+    TIO_DEV(TIO_DEV_CONNECT, 0x4f, 1),
+    { ON(TIO_DEV_CONNECT, INVALID_DEV_CTX, "TIO-DEV-CTX"),
+      .w = { CB(0x30, 1, 0) } },
+    { ON(TIO_DEV_CONNECT, INVALID_PARAM, "TIO-CONNECT-TC"),
+      .w = { CB(0x38, 1, 2) } },
+    { ON(TIO_DEV_CONNECT, INVALID_PARAM, "TIO-CONNECT-SLOT"),
+      .w = { CB(0x39, 1, 8) } },
+    { ON(TIO_DEV_CONNECT, INVALID_PARAM, "SLA-RSVD"), .w = { CB(8, 1, 4) } },
+    { ON(TIO_DEV_CONNECT, UNSUPPORTED, "SLA-2M"), .w = { CB(8, 1, 2) } },
+    { ON(TIO_DEV_CONNECT, INVALID_ADDRESS, "SLA-ADDRESS"),
+      .w = { CB(8, 8, NOWHERE) } },
+    { ON(TIO_DEV_CONNECT, INCORRECT_BUFFER_LENGTH, "SLA-LENGTH"),
+      .w = { MEM(TIO_OUT_LIST + 32, 8, TIO_SPARE) } },
+    { ON(TIO_DEV_CONNECT, INVALID_PARAM, "SLA-TWICE"),
+      .w = { CB(0x10, 8, TIO_SCRATCH) } },
+    { ON(TIO_DEV_CONNECT, INVALID_PAGE_STATE, "OUTPUT-STATE"),
+      PAGE(TIO_REQ, RMP_RECLAIM) },
+    { ON(TIO_DEV_CONNECT, INCORRECT_BUFFER_LENGTH, "TIO-CAPACITY"),
+      .w = { MEM(TIO_OUT, 4, 0x3000) } },
+    { ON(TIO_DEV_CONNECT, INVALID_PARAM, "TIO-CONNECT-OTHER"),
+      .f = another_connect },
+    { ON(TIO_DEV_CONNECT, SPDM_ERROR, "TIO-RESPONSE"), .f = no_answer },
+    { ON(TIO_DEV_CONNECT, SPDM_ERROR, "SPDM-MESSAGE"), .f = answer_error },
+    { ON(TIO_DEV_CONNECT, SPDM_ERROR, "SPDM-VERSION"), .f = answer_old },
+    { ON(TIO_DEV_CONNECT, SPDM_ERROR, "SPDM-CAPABILITIES"),
+      .f = answer_incapable },
+    { ON(TIO_DEV_CONNECT, SPDM_ERROR, "SPDM-ALGORITHMS"), .f = answer_weak },
+    { ON(TIO_DEV_CONNECT, ERR_IN_DEV_CONN, "TIO-SESSION"),
+      .f = answer_last },
+    TIO_DEV(TIO_DEV_DISCONNECT, 4, 2),
+    { ON(TIO_DEV_DISCONNECT, INVALID_DEV_CTX, "TIO-DEV-CTX"),
+      .w = { CB(0x28, 1, 0) } },
+    { ON(TIO_DEV_DISCONNECT, INVALID_DEV_STATE, "TIO-DISCONNECT-STATE"),
+      .w = { FW(tio_devs[0].state, TIO_DEV_CREATED) } },
 };
 
 #define NCHANGES (sizeof(changes) / sizeof(changes[0]))
@@ -1131,12 +1284,12 @@ typedef struct Step {
     const Change *c;
 } Step;
 
-#define MAX_STEPS 24
+#define MAX_STEPS 32
 
 static uint64_t buf_at;
 
-/* In the low megabyte and the RMP is all that a set-up may be changed in. */
-#define LOW        0x20000u
+/* In low memory and the RMP is all that a set-up may be changed in. */
+#define LOW        0x2c000u
 static uint8_t keep_low[LOW], keep_rmp[NPAGES * 16], keep_cb[sizeof(cb)];
 static SnpFw keep_fw;
 static Rmp keep_table;
@@ -1356,6 +1509,11 @@ static void test_errors(const FwCommand *c, const Step *s, unsigned n,
             /* [FW-INIT-EX-DATA] the storage, and nothing else, does change */
             memcpy(old_mem + NV, mem + NV, 0x8000);
         }
+        if (ret == FW_SPDM_ERROR || ret == FW_ERR_IN_DEV_CONN) {
+            /* what the device was asked is over */
+            CHECK(fw.tio_devs[0].state == TIO_DEV_CREATED, "not over");
+            old_fw.tio_devs[0] = keep_fw.tio_devs[0];
+        }
         ok = ret == s[i].status && refused_well(c->id, ret);
         CHECK(ok, "%s: %s%s", s[i].name, snp_fw_status_name(ret),
               ret == s[i].status ? ", but something changed" : "");
@@ -1390,7 +1548,7 @@ static void test_states(const FwCommand *c, Count *n)
             snap();
             ret = go(c);
             ok = takes_platform(c, sev, snp)
-                 ? ret == FW_SUCCESS
+                 ? ret == c->answer
                  : ret == FW_INVALID_PLATFORM_STATE && unchanged();
             CHECK(ok, "SEV %d, SNP %d: %s", sev, snp,
                   snp_fw_status_name(ret));
@@ -1409,9 +1567,9 @@ static void test_states(const FwCommand *c, Count *n)
         again();
         *guest_state(c) = s;
         ret = go(c);
-        CHECK(ret == (takes ? FW_SUCCESS : FW_INVALID_GUEST_STATE),
+        CHECK(ret == (takes ? c->answer : FW_INVALID_GUEST_STATE),
               "guest state %d: %s", s, snp_fw_status_name(ret));
-        count(n, ret == (takes ? FW_SUCCESS : FW_INVALID_GUEST_STATE));
+        count(n, ret == (takes ? c->answer : FW_INVALID_GUEST_STATE));
     }
 }
 
@@ -1427,7 +1585,7 @@ static void test_success(const FwCommand *c)
         was_state = *guest_state(c);
     }
     ret = go(c);
-    CHECK(ret == FW_SUCCESS, "%s", snp_fw_status_name(ret));
+    CHECK(ret == c->answer, "%s", snp_fw_status_name(ret));
     CHECK(sev ? SEV_U << fw.sev_state == sev
               : fw.sev_state == keep_fw.sev_state, "SEV platform");
     CHECK(snp ? fw.snp_inited == (snp == SNP_I)
@@ -1462,20 +1620,20 @@ static void test_layout(const FwCommand *c)
     CHECK(end == c->len, "layout of %u, not %u bytes", end, c->len);
 }
 
-static void test_absent(const FwCommand *c)
+/* [FW-TIO-OFF] Where there is no trusted I/O, with all else well */
+static void test_off(const FwCommand *c)
 {
     for (int sev = 0; sev < 3; sev++) {
         for (int snp = 0; snp < 2; snp++) {
-            power_on();
+            again();
+            fw.cfg.tio = false;
             set_platform(sev, snp);
+            memcpy(mem + CMDBUF, cb, sizeof(cb));
             snap();
-            CHECK(snp_fw_command(&fw, c->id, CMDBUF) == FW_INVALID_COMMAND &&
-                  unchanged(), "SEV %d, SNP %d", sev, snp);
+            CHECK(go(c) == FW_INVALID_COMMAND && unchanged(),
+                  "off: SEV %d, SNP %d", sev, snp);
         }
     }
-    CHECK(!c->errors && !c->effect && !c->platform && !c->snp && !c->sev &&
-          !c->active && !c->to_platform && !c->to_guest,
-          "a row that promises something");
 }
 
 /* Of all commands */
@@ -1495,16 +1653,15 @@ static void test_command(const FwCommand *c)
 
     CHECK(c == fw_commands || c[-1].id < c->id, "not in order");
     test_layout(c);
-    if (!c->run) {
-        test_absent(c);
-        return;
-    }
     n = list_steps(c, steps);
     good(c->id);
     keep();
     test_success(c);
     test_errors(c, steps, n, &errors, &order);
     test_states(c, &states);
+    if (c->tio) {
+        test_off(c);
+    }
     printf("# %s: errors %u of %u, in order %u of %u, states %u of %u\n",
            c->name, errors.good, errors.of, order.good, order.of,
            states.good, states.of);
@@ -1566,11 +1723,11 @@ static void list(void)
     for (unsigned i = 0; i < fw_ncommands; i++) {
         const FwCommand *c = &fw_commands[i];
 
-        printf("%03x\t%s\t%u\t%d\t%s\t%x\t%x\t%x\t%u\t%x\t%x\t%s\t%d\t%d",
+        printf("%03x\t%s\t%u\t%d\t%s\t%x\t%x\t%x\t%u\t%x\t%x\t%s\t%d",
                c->id, c->name, c->len, c->writes, c->layout ? c->layout : "",
                c->platform, c->snp, c->sev, c->active, c->to_platform,
-               c->to_guest, c->effect ? c->effect : "", c->run != NULL,
-               c->ours);
+               c->to_guest, c->effect ? c->effect : "", c->ours);
+        printf("\t%d\t%s", c->tio, snp_fw_status_name(c->answer));
         for (const FwError *e = c->errors; e && e->status; e++) {
             printf("\t%s %s", snp_fw_status_name(e->status), e->rule);
         }

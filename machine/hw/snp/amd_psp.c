@@ -303,6 +303,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         .committed_build = s->committed_build ? s->committed_build : s->build,
         .report_version = s->report_version,
         .hiding = s->hiding,
+        .tio = s->tio,
         .mitigations = s->mitigations,
     };
     if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
@@ -479,6 +480,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_STRING("chip", AmdPspState, chip),
     DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),
     DEFINE_PROP_BOOL("ciphertext-hiding", AmdPspState, hiding, false),
+    DEFINE_PROP_BOOL("tio", AmdPspState, tio, false),
     DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, false),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
     DEFINE_PROP_STRING("loose", AmdPspState, loose),

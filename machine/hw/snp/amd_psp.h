@@ -28,6 +28,7 @@ struct AmdPspState {
     uint64_t tcb, committed_tcb, mitigations;
     uint8_t committed_build, report_version;
     bool hiding;            /* ciphertext can be hidden */
+    bool tio;               /* there is trusted I/O */
     char *loose;            /* rules to be read the looser way */
     char *chip;             /* directory, or NULL: it signs nothing */
     SnpFwConfig cfg;        /* owns the VCEKs */

@@ -4,8 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the columns mean, and which errors come before those listed here:
- * include/hw/snp/fw_table.h. A row without a handler is a command that this
- * firmware does not have: it has no states, its buffer is as Linux sends it.
+ * include/hw/snp/fw_table.h.
  *
  * Ids and buffers: SEV API (55766), SNP firmware ABI (56860).
  */
@@ -35,6 +34,16 @@
                          E(INVALID_PARAM, "IMAGE-FORMAT"), \
                          E(BAD_VERSION, "IMAGE-VERSION"), \
                          E(BAD_SVN, "IMAGE-SVN")
+/* Trusted I/O: any command; one of a device; buffers by scatter lists */
+#define E_TIO            E(INVALID_LEN, "TIO-LEN"), \
+                         E(INVALID_PARAM, "TIO-RSVD")
+#define E_TIO_INITED     E_TIO, E(INVALID_PLATFORM_STATE, "TIO-INITED")
+#define E_SLA            E(INVALID_PARAM, "SLA-RSVD"), \
+                         E(UNSUPPORTED, "SLA-2M"), \
+                         E(INVALID_ADDRESS, "SLA-ADDRESS"), \
+                         E(INCORRECT_BUFFER_LENGTH, "SLA-LENGTH"), \
+                         E(INVALID_PARAM, "SLA-TWICE"), \
+                         E(INVALID_PAGE_STATE, "OUTPUT-STATE")
 #define E_SWAP           E(INVALID_PARAM, "SWAP-RSVD"), \
                          E(UNSUPPORTED, "SWAP-2M"), \
                          E(POLICY_FAILURE, "SWAP-POLICY"), \
@@ -69,6 +78,9 @@
 #define OUR_BUF(n, text) BUFFER(n, text), .ours = true
 #define LOOSE_SEV_DBG    .loose_state = SNP_READING_FW_SEV_DBG_STATE, \
                          .loose_active = SNP_READING_FW_SEV_DBG_ACTIVE
+/* Of trusted I/O: the firmware has it, or there are no such commands */
+#define TIO_COMMAND(ID)  COMMAND(ID), .tio = true, .platform = SEV_ANY | SNP_I
+#define SPDM_BUFFERS     "8 request 8, 10 response 8, 18 scratch 8, 20 output 8"
 #define PACKET           "0 handle 4, 4 rsvd 4, 8 header 8, 10 header_len 4, " \
                          "14 rsvd 4, 18 guest 8, 20 guest_len 4, 24 rsvd 4, " \
                          "28 packet 8, 30 packet_len 4"
@@ -635,17 +647,56 @@ const FwCommand fw_commands[] = {
 /* ---- trusted I/O ---- */
 
 {
-    COMMAND(TIO_STATUS),
+    TIO_COMMAND(TIO_STATUS), BUFFER(16, "0 length 4, 4 rsvd 4, 8 status 8"),
+    .errors = ERRORS(E_TIO, E(INVALID_ADDRESS, "STATUS-ADDRESS"), E_OUTPUT),
+    .run = fw_tio_status,
 }, {
-    COMMAND(TIO_INIT),
+    TIO_COMMAND(TIO_INIT), BUFFER(16, "0 length 4, 4 rsvd 12"),
+    .errors = ERRORS(E_TIO, E(INVALID_CONFIG, "TIO-ENABLED"),
+                     E(INVALID_PLATFORM_STATE, "TIO-INIT-TWICE")),
+    .effect = "devices are taken", .run = fw_tio_init,
 }, {
-    COMMAND(TIO_DEV_CREATE),
+    TIO_COMMAND(TIO_DEV_CREATE),
+    BUFFER(32, "0 length 4, 4 rsvd 4, 8 context 8, 10 device 2, "
+               "12 root_port 2, 14 segment 1, 15 rsvd 11"),
+    .errors = ERRORS(E_TIO_INITED, E_SLA, E(IN_USE, "TIO-DEV-TWICE"),
+                     E(RESOURCE_LIMIT, "TIO-DEV-LIMIT")),
+    .effect = "the context's pages: Firmware to Context, of a new device",
+    .run = fw_tio_dev_create,
 }, {
-    COMMAND(TIO_DEV_RECLAIM),
+    TIO_COMMAND(TIO_DEV_RECLAIM),
+    BUFFER(16, "0 length 4, 4 rsvd 4, 8 context 8"),
+    .errors = ERRORS(E_TIO_INITED, E(INVALID_DEV_CTX, "TIO-DEV-CTX")),
+    .effect = "the device is gone, whatever it was asked; the context's "
+              "pages: Context to Firmware",
+    .run = fw_tio_dev_reclaim,
 }, {
-    COMMAND(TIO_DEV_CONNECT),
+    TIO_COMMAND(TIO_DEV_CONNECT), .answer = FW_SPDM_REQUEST,
+    BUFFER(80, "0 length 4, 4 rsvd 4, " SPDM_BUFFERS ", 28 rsvd 8, "
+               "30 context 8, 38 tc_mask 1, 39 slot 1, 3a rsvd 6, "
+               "40 streams 8, 48 rsvd 8"),
+    .errors = ERRORS(E_TIO_INITED, E(INVALID_DEV_CTX, "TIO-DEV-CTX"),
+                     E(INVALID_PARAM, "TIO-CONNECT-TC"),
+                     E(INVALID_PARAM, "TIO-CONNECT-SLOT"), E_SLA,
+                     E(INCORRECT_BUFFER_LENGTH, "TIO-CAPACITY"),
+                     E(INVALID_PARAM, "TIO-CONNECT-OTHER"),
+                     E(SPDM_ERROR, "TIO-RESPONSE"),
+                     E(SPDM_ERROR, "SPDM-MESSAGE"),
+                     E(SPDM_ERROR, "SPDM-VERSION"),
+                     E(SPDM_ERROR, "SPDM-CAPABILITIES"),
+                     E(SPDM_ERROR, "SPDM-ALGORITHMS"),
+                     E(ERR_IN_DEV_CONN, "TIO-SESSION")),
+    .effect = "the request buffer has what the device is to be asked next, "
+              "and the same command brings its answer; after SPDM_ERROR and "
+              "ERR_IN_DEV_CONN the device is as it was created",
+    .run = fw_tio_dev_connect,
 }, {
-    COMMAND(TIO_DEV_DISCONNECT),
+    TIO_COMMAND(TIO_DEV_DISCONNECT),
+    BUFFER(48, "0 length 4, 4 flags 4, " SPDM_BUFFERS ", 28 context 8"),
+    .errors = ERRORS(E_TIO_INITED, E(INVALID_DEV_CTX, "TIO-DEV-CTX"),
+                     E(INVALID_DEV_STATE, "TIO-DISCONNECT-STATE")),
+    .effect = "the device is as it was created",
+    .run = fw_tio_dev_disconnect,
 },
 };
 

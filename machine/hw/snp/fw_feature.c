@@ -9,12 +9,13 @@
 #include "fw_int.h"
 
 #define INFO_LEN          16u
-#define INFO_ECX          8u
-#define ECX_HIDING        (1u << 3)
+#define INFO_EBX          4u        /* and ECX behind it */
+#define EBX_TIO           (1ull << 1)
+#define ECX_HIDING        (1ull << (32 + 3))
 
-uint32_t fw_features(const SnpFw *fw)
+uint64_t fw_features(const SnpFw *fw)
 {
-    return fw->cfg.hiding ? ECX_HIDING : 0;
+    return (fw->cfg.hiding ? ECX_HIDING : 0) | (fw->cfg.tio ? EBX_TIO : 0);
 }
 
 uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
@@ -40,7 +41,7 @@ uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
         return status;
     }
     /* [FW-FEATURES] */
-    fw_put(info + INFO_ECX, 4, fw_features(fw));
+    fw_put(info + INFO_EBX, 8, fw_features(fw));
     fw->port.write(fw->port.opaque, addr, info, INFO_LEN);
     return FW_SUCCESS;
 }

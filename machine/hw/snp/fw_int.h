@@ -164,9 +164,16 @@ FwHandler fw_snp_verify_mitigation;
 
 /* fw_feature.c */
 
-/* CPUID Fn8000_0024 ECX, as the firmware has it; 0: there is no feature */
-uint32_t fw_features(const SnpFw *fw);
+/* CPUID Fn8000_0024 EBX and ECX, as the firmware has them; 0: no feature */
+uint64_t fw_features(const SnpFw *fw);
 FwHandler fw_snp_feature_info;
+
+/* fw_tio.c */
+
+/* No device is left, and none comes until SNP_INIT_EX enables it again. */
+void fw_tio_shutdown(SnpFw *fw);
+FwHandler fw_tio_status, fw_tio_init, fw_tio_dev_create, fw_tio_dev_reclaim;
+FwHandler fw_tio_dev_connect, fw_tio_dev_disconnect;
 
 /* fw_guest.c */
 

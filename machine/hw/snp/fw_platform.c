@@ -8,6 +8,7 @@
 #define INIT_EX_RMP        (1u << 0)
 #define INIT_EX_LIST       (1u << 1)
 #define INIT_EX_HIDE       (1u << 3)
+#define INIT_EX_TIO        (1u << 4)
 
 /* SNP_PLATFORM_STATUS, byte 3 */
 #define STATUS_RMP_INIT    (1u << 0)
@@ -220,8 +221,10 @@ uint32_t fw_snp_init_ex(SnpFw *fw, FwBuf *c)
 {
     uint32_t flags = fw_get(c->b, 4), asids = fw_get(c->b + 16, 2);
     uint32_t known = INIT_EX_RMP | INIT_EX_LIST |
-                     (fw->cfg.hiding ? INIT_EX_HIDE : 0);
+                     (fw->cfg.hiding ? INIT_EX_HIDE : 0) |
+                     (fw->cfg.tio ? INIT_EX_TIO : 0);
     bool hide = flags & INIT_EX_HIDE;
+    uint32_t status;
 
     /* [FW-INIT-RSVD] options that are not announced are reserved bits */
     if ((flags & ~known) || (!hide && asids) ||
@@ -232,8 +235,12 @@ uint32_t fw_snp_init_ex(SnpFw *fw, FwBuf *c)
     if (hide && (!asids || asids >= fw->cfg.min_sev_asid)) {
         return FW_INVALID_PARAM;
     }
-    return snp_init(fw, flags & INIT_EX_RMP, flags & INIT_EX_LIST,
-                    fw_get_addr(c->b + 8), asids);
+    status = snp_init(fw, flags & INIT_EX_RMP, flags & INIT_EX_LIST,
+                      fw_get_addr(c->b + 8), asids);
+    if (!status) {
+        fw->tio_enabled = flags & INIT_EX_TIO;
+    }
+    return status;
 }
 
 /* Pages that the hypervisor finds out later it will never give to a guest */
@@ -275,6 +282,8 @@ static uint32_t snp_shutdown(SnpFw *fw, bool iommu)
     }
 
     fw_drop_guests(fw);
+    /* [FW-SHUTDOWN-TIO] */
+    fw_tio_shutdown(fw);
     /* [FW-SHUTDOWN-IOMMU] the host may now give the buffers back */
     if (iommu) {
         unsigned n = fw->niommu;

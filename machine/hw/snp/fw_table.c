@@ -77,8 +77,8 @@ uint32_t snp_fw_command(SnpFw *fw, uint32_t cmd, uint64_t buf)
     FwBuf copy = { .dirty = false };
     uint32_t status;
 
-    /* [FW-UNKNOWN] */
-    if (!c || !c->run) {
+    /* [FW-UNKNOWN] [FW-TIO-OFF] */
+    if (!c || (c->tio && !fw->cfg.tio)) {
         return FW_INVALID_COMMAND;
     }
     if (!platform_ok(fw, c)) {
@@ -148,6 +148,21 @@ static const struct { uint32_t status; const char *name; } status_names[] = {
     { FW_RMP_INIT_FAILED, "RMP_INIT_FAILED" },
     { FW_INVALID_KEY, "INVALID_KEY" },
     { FW_SHUTDOWN_INCOMPLETE, "SHUTDOWN_INCOMPLETE" },
+    { FW_INCORRECT_BUFFER_LENGTH, "INCORRECT_BUFFER_LENGTH" },
+    { FW_EXPAND_BUFFER_LENGTH_REQUEST, "EXPAND_BUFFER_LENGTH_REQUEST" },
+    { FW_SPDM_REQUEST, "SPDM_REQUEST" },
+    { FW_SPDM_ERROR, "SPDM_ERROR" },
+    { FW_ERR_IN_DEV_CONN, "ERR_IN_DEV_CONN" },
+    { FW_INVALID_DEV_CTX, "INVALID_DEV_CTX" },
+    { FW_INVALID_TDI_CTX, "INVALID_TDI_CTX" },
+    { FW_INVALID_TDI, "INVALID_TDI" },
+    { FW_RECLAIM_REQUIRED, "RECLAIM_REQUIRED" },
+    { FW_IN_USE, "IN_USE" },
+    { FW_INVALID_DEV_STATE, "INVALID_DEV_STATE" },
+    { FW_INVALID_TDI_STATE, "INVALID_TDI_STATE" },
+    { FW_DEV_CERT_CHANGED, "DEV_CERT_CHANGED" },
+    { FW_RESYNC_REQ, "RESYNC_REQ" },
+    { FW_RESPONSE_TOO_LARGE, "RESPONSE_TOO_LARGE" },
 };
 
 const char *snp_fw_status_name(uint32_t status)

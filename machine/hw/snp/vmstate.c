@@ -25,6 +25,7 @@
 #include "target/i386/snp/snp.h"
 #include "amd_psp.h"
 #include "fw_int.h"
+#include "fw_spdm.h"
 #include "stats.h"
 
 /* ---- what was configured ---- */
@@ -325,6 +326,18 @@ DESCRIBE(vmstate_sev_guest, "sev-guest",
     VMSTATE_STRUCT(keys, SevFwGuest, 0, vmstate_sev_keys, SevKeys),
     BYTES(measure, SevFwGuest));
 
+DESCRIBE(vmstate_tio_dev, "tio-device",
+    VMSTATE_BOOL(used, SnpFwTioDev),
+    VMSTATE_UINT8(state, SnpFwTioDev),
+    VMSTATE_UINT8(step, SnpFwTioDev),
+    VMSTATE_UINT8(segment, SnpFwTioDev),
+    VMSTATE_UINT16(device, SnpFwTioDev),
+    VMSTATE_UINT16(root_port, SnpFwTioDev),
+    VMSTATE_UINT64(id, SnpFwTioDev),
+    VMSTATE_UINT64(sla, SnpFwTioDev),
+    VMSTATE_UINT64_ARRAY(page, SnpFwTioDev, FW_TIO_CTX_PAGES),
+    BYTES(connect, SnpFwTioDev));
+
 DESCRIBE(vmstate_fw, "firmware",
     VMSTATE_STRUCT(cfg, SnpFw, 0, vmstate_version, SnpFwConfig),
     VMSTATE_STRUCT(identity, SnpFw, 0, vmstate_identity, SnpFwIdentity),
@@ -335,6 +348,8 @@ DESCRIBE(vmstate_fw, "firmware",
     VMSTATE_BOOL(rmp_inited, SnpFw),
     VMSTATE_BOOL(alias_checked, SnpFw),
     VMSTATE_UINT32(hidden_asids, SnpFw),
+    VMSTATE_BOOL(tio_enabled, SnpFw),
+    VMSTATE_BOOL(tio_inited, SnpFw),
     VMSTATE_UINT64(next_id, SnpFw),
     BYTES(mem_key, SnpFw),
     VMSTATE_UINT64(mitigated, SnpFw),
@@ -351,6 +366,8 @@ DESCRIBE(vmstate_fw, "firmware",
                          SnpFwGuest),
     VMSTATE_STRUCT_ARRAY(sev_guests, SnpFw, FW_MAX_GUESTS, 0,
                          vmstate_sev_guest, SevFwGuest),
+    VMSTATE_STRUCT_ARRAY(tio_devs, SnpFw, FW_MAX_TIO_DEVS, 0, vmstate_tio_dev,
+                         SnpFwTioDev),
     VMSTATE_UINT64(sev_measured, SnpFw),
     VMSTATE_UINT8_2DARRAY(launched, SnpFw, FW_LAUNCHES, SHA384_LEN),
     VMSTATE_UINT64(nlaunched, SnpFw));
@@ -483,6 +500,27 @@ static const char *bad_sev_guest(const SnpFw *fw, const SevFwGuest *g)
     return NULL;
 }
 
+static const char *bad_tio(const SnpFw *fw, bool tio)
+{
+    if ((fw->tio_enabled && !tio) || (fw->tio_inited && !fw->tio_enabled)) {
+        return "state of trusted I/O";
+    }
+    for (unsigned i = 0; i < FW_MAX_TIO_DEVS; i++) {
+        const SnpFwTioDev *d = &fw->tio_devs[i];
+
+        if (d->state > TIO_DEV_CONNECTING || d->step >= SPDM_NSTEPS ||
+            (d->used && !fw->tio_inited)) {
+            return "state of a device of trusted I/O";
+        }
+        for (unsigned j = 0; j < FW_TIO_CTX_PAGES; j++) {
+            if (d->page[j] % RMP_PAGE_SIZE) {
+                return "context of a device of trusted I/O";
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Of what a firmware image and a commit leave behind; @cfg as loaded */
 static const char *bad_version(const SnpFwConfig *cfg, const SnpFwConfig *own)
 {
@@ -528,7 +566,7 @@ static const char *bad_fw(const SnpFw *fw, const SnpFwConfig *own)
     if (fw->mitigated & ~fw->cfg.mitigations) {
         return "mitigations";
     }
-    return NULL;
+    return bad_tio(fw, own->tio);
 }
 
 static const char *bad_counters(const SnpCounters *c)

@@ -10,6 +10,7 @@
  */
 #include "../id-bench.h"
 #include "../session-bench.h"
+#include "../tio-bench.h"
 #include "fuzz.h"
 
 #define STEPS      64u
@@ -94,6 +95,46 @@ static uint64_t some_number(unsigned bytes)
                     : fuzz_number(bytes < 8 ? bytes : 8);
 }
 
+static RmpEntry entry_of(uint64_t spa)
+{
+    RmpEntry e;
+
+    rmp_get(&rmp, spa, &e);
+    return e;
+}
+
+/* Trusted I/O: mostly where the buffers are that begin() lays out */
+static uint64_t some_tio(const char *name, uint8_t how)
+{
+    static const struct { const char *name; uint64_t at; } known[] = {
+        { "context", TIO_LIST | 1 }, { "request", TIO_REQ },
+        { "response", TIO_RSP }, { "scratch", TIO_SCRATCH },
+        { "output", TIO_OUT_LIST | 1 },
+    };
+
+    for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (!strcmp(name, known[i].name) && how < 0xe0) {
+            return known[i].at;
+        }
+    }
+    return some_address() | (how & 3);
+}
+
+/* An answer to what a device is asked, good but for a byte at times */
+static void some_answer(void)
+{
+    uint8_t b = fuzz_byte();
+    unsigned step = b % TIO_STEPS;
+
+    if (entry_of(TIO_RSP).assigned) {
+        return;
+    }
+    tio_answer(tio_good[step].msg, tio_good[step].len);
+    if (b >= 0xc0) {
+        mem[TIO_RSP + fuzz_byte()] = fuzz_byte();
+    }
+}
+
 /* A buffer as the row describes it; a field out of 32 or so is anything. */
 static void some_buffer(const FwCommand *c)
 {
@@ -116,6 +157,14 @@ static void some_buffer(const FwCommand *c)
             }
         } else if (!strncmp(name, "rsvd", 4) || len > 8) {
             continue;
+        } else if (c->tio && !strcmp(name, "length")) {
+            put(off, len, how < 0xf0 ? c->len : some_number(len));
+        } else if (c->tio && !strcmp(name, "tc_mask")) {
+            put(off, len, 1);
+        } else if (c->tio && !strcmp(name, "slot")) {
+            put(off, len, how & 7);
+        } else if (c->tio && len == 8) {
+            put(off, len, some_tio(name, how));
         } else if (!strcmp(name, "gctx")) {
             put(off, len, how < 0xc0 ? GCTX : how < 0xe0 ? GCTX2
                                                        : some_address());
@@ -159,14 +208,6 @@ static bool moving_buffer(uint32_t cmd)
            cmd == SEV_GUEST_STATUS || cmd == SEV_DF_FLUSH;
 }
 
-static RmpEntry entry_of(uint64_t spa)
-{
-    RmpEntry e;
-
-    rmp_get(&rmp, spa, &e);
-    return e;
-}
-
 /* ---- what must hold after each step ---- */
 
 static void check_slot(uint64_t pfn, bool in_2m)
@@ -196,7 +237,7 @@ static uint8_t seen[NPAGES * RMP_ENTRY_SIZE];
 static void check_table(void)
 {
     static unsigned contexts;
-    unsigned guests = 0;
+    unsigned guests = 0, devices = 0;
     RmpEntry e;
 
     if (memcmp(seen, rmp.entries, sizeof(seen))) {
@@ -218,9 +259,13 @@ static void check_table(void)
     for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
         guests += fw.guests[i].used;
     }
+    for (unsigned i = 0; i < FW_MAX_TIO_DEVS; i++) {
+        devices += fw.tio_devs[i].used;
+    }
     /* a reset leaves the table as it was, to be made anew */
-    MUST(forged || !fw.rmp_inited || contexts == guests,
-         "%u contexts, %u guests", contexts, guests);
+    MUST(forged || !fw.rmp_inited ||
+         contexts == guests + FW_TIO_CTX_PAGES * devices,
+         "%u contexts, %u guests, %u devices", contexts, guests, devices);
 }
 
 static void check_guests(void)
@@ -268,8 +313,31 @@ static void check_guests(void)
          "SEV state %u, %u guests", fw.sev_state, nsev);
 }
 
+static void check_devices(void)
+{
+    for (unsigned i = 0; i < FW_MAX_TIO_DEVS; i++) {
+        const SnpFwTioDev *d = &fw.tio_devs[i];
+
+        MUST(!d->used || (fw.snp_inited && fw.tio_inited && d->id &&
+                          d->id < fw.next_id), "device %u", i);
+        for (unsigned j = 0; d->used && j < FW_TIO_CTX_PAGES; j++) {
+            MUST(forged || state_of(d->page[j]) == RMP_CONTEXT,
+                 "device %u has no context", i);
+        }
+        MUST(d->state <= TIO_DEV_CONNECTING && d->step < TIO_STEPS &&
+             (d->used || !d->state), "device %u, state %u", i, d->state);
+        for (unsigned j = 0; d->used && j < i; j++) {
+            MUST(!fw.tio_devs[j].used || fw.tio_devs[j].id != d->id,
+                 "devices %u and %u", i, j);
+        }
+    }
+    MUST(!fw.tio_inited || fw.tio_enabled, "initialised, and not enabled");
+    MUST(!fw.tio_enabled || fw.snp_inited, "enabled, and there is no SNP");
+}
+
 static void check_all(void)
 {
+    check_devices();
     MUST(forged || !bad_writes, "written to a page that is not its own");
     MUST(!rmp.lock, "the lock is held");
     check_table();
@@ -303,6 +371,16 @@ static uint32_t command(uint32_t cmd, uint64_t at)
     /* a table made anew has nothing of what was forged */
     forged &= status || cmd != SNP_INIT;
     MUST(snp_fw_status_name(status)[0] != '?', "status %x", status);
+    if (status == FW_SPDM_REQUEST) {
+        MUST(cmd == TIO_DEV_CONNECT && writes &&
+             !memcmp(old_table, rmp.entries, sizeof(old_table)),
+             "%x asks a device", cmd);
+        return status;
+    }
+    if (status == FW_SPDM_ERROR || status == FW_ERR_IN_DEV_CONN) {
+        MUST(cmd == TIO_DEV_CONNECT, "%x says what a device is like", cmd);
+        memcpy(old_fw.tio_devs, fw.tio_devs, sizeof(fw.tio_devs));
+    }
     if (status) {
         MUST(!writes || may_write(cmd, status), "%x, status %x: written to "
              "memory %u times", cmd, status, writes);
@@ -343,6 +421,9 @@ static void step_command(void)
         uint8_t off = fuzz_byte();
 
         cb[off % c->len] = fuzz_byte();
+    }
+    if (c->id == TIO_DEV_CONNECT) {
+        some_answer();
     }
     if (at == CMDBUF && c->writes && where & 1 && fw.snp_inited) {
         set_page(CMDBUF, RMP_FIRMWARE, 0, 0);
@@ -626,7 +707,13 @@ static void begin(uint8_t how)
     }
     MUST(!ktap_failed, "the set-up itself");
     fw.cfg.hiding = true;
+    fw.cfg.tio = true;
     fw.cfg.tsc_khz = 1000000;
+    if (fw.snp_inited) {
+        /* as if SNP_INIT_EX had been asked for it */
+        fw.tio_enabled = true;
+        tio_pages();
+    }
     hook();
     forged = false;
     bad_writes = 0;

@@ -6,13 +6,14 @@
  * snp_fw_command() executes one command to its end. It reaches the world
  * through SnpFwPort only; all that it remembers is in SnpFw, plain data.
  * A command that fails has changed nothing, except where the ABI says so:
- * LEN fields of buffers that are too small carry the length needed, and
- * the 32 KiB of storage that INIT_EX finds invalid (SECURE_DATA_INVALID) begin
- * anew.
+ * LEN fields of buffers that are too small carry the length needed, the 32 KiB
+ * of storage that INIT_EX finds invalid (SECURE_DATA_INVALID) begin anew, and
+ * what a device is asked is over once an answer of its is not good (SPDM_ERROR,
+ * ERR_IN_DEV_CONN). SPDM_REQUEST is no failure: the host is to ask the device.
  *
- * Commands are the rows of fw_commands.c; those without a handler there answer
- * INVALID_COMMAND. Options of a command that are not implemented (migration
- * agents, keys that SEV guests share) answer UNSUPPORTED.
+ * Commands are the rows of fw_commands.c; all else answers INVALID_COMMAND.
+ * Options of a command that are not implemented (migration agents, keys that
+ * SEV guests share) answer UNSUPPORTED.
  *
  * SNP firmware ABI (56860) 1.55; SEV API (55766) 0.24. Addresses are system
  * physical, in bytes; a C-bit in them is ignored.
@@ -66,6 +67,21 @@ enum SnpFwStatus {
     FW_RMP_INIT_FAILED = 0x26,
     FW_INVALID_KEY = 0x27,
     FW_SHUTDOWN_INCOMPLETE = 0x28,
+    FW_INCORRECT_BUFFER_LENGTH = 0x30,
+    FW_EXPAND_BUFFER_LENGTH_REQUEST = 0x31,
+    FW_SPDM_REQUEST = 0x32,
+    FW_SPDM_ERROR = 0x33,
+    FW_ERR_IN_DEV_CONN = 0x35,
+    FW_INVALID_DEV_CTX = 0x36,
+    FW_INVALID_TDI_CTX = 0x37,
+    FW_INVALID_TDI = 0x38,
+    FW_RECLAIM_REQUIRED = 0x39,
+    FW_IN_USE = 0x3a,
+    FW_INVALID_DEV_STATE = 0x3b,
+    FW_INVALID_TDI_STATE = 0x3c,
+    FW_DEV_CERT_CHANGED = 0x3d,
+    FW_RESYNC_REQ = 0x3e,
+    FW_RESPONSE_TOO_LARGE = 0x3f,
 };
 
 enum SnpFwCommand {
@@ -202,6 +218,7 @@ typedef struct SnpFwConfig {
     bool smt;
     uint32_t tsc_khz;                   /* 0: there is no secure TSC */
     bool hiding;                        /* ciphertext can be hidden */
+    bool tio;                           /* there is trusted I/O */
     uint64_t tcb;
     /* what a reset keeps of SNP_COMMIT: at most the current ones */
     uint64_t committed_tcb;
@@ -280,6 +297,29 @@ typedef struct SevFwGuest {     /* handle: index + 1 */
     uint8_t measure[SHA256_LEN];        /* from LAUNCH_MEASURE on */
 } SevFwGuest;
 
+#define FW_MAX_TIO_DEVS  16u
+#define FW_TIO_CTX_PAGES 2u
+#define FW_TIO_CONNECT_LEN 80u
+
+/* There is no session yet: nothing comes after CONNECTING. */
+typedef enum SnpTioDevState {
+    TIO_DEV_CREATED, TIO_DEV_CONNECTING
+} SnpTioDevState;
+
+/* A device that trusted I/O was told of */
+typedef struct SnpFwTioDev {
+    bool used;
+    uint8_t state;              /* SnpTioDevState */
+    uint8_t step;               /* FwSpdmStep: what answer is due */
+    uint8_t segment;
+    uint16_t device;            /* PCI's routing id */
+    uint16_t root_port;
+    uint64_t id;                /* also in its context */
+    uint64_t sla;               /* that names it */
+    uint64_t page[FW_TIO_CTX_PAGES];    /* of the context */
+    uint8_t connect[FW_TIO_CONNECT_LEN];        /* the command that goes on */
+} SnpFwTioDev;
+
 #define FW_CERT_LEN      2084u
 
 /* Who SEV's platform is, and whose; not the TCB's, not a guest's */
@@ -307,6 +347,8 @@ typedef struct SnpFw {
     bool rmp_inited;            /* since reset */
     bool alias_checked;         /* the same, and there are none */
     uint32_t hidden_asids;      /* 1 to this are SNP's; 0: nothing is hidden */
+    bool tio_enabled;           /* by SNP_INIT_EX */
+    bool tio_inited;            /* and by TIO_INIT */
     uint64_t next_id;
     uint8_t mem_key[CIPHER_KEY_LEN];    /* of the firmware's own pages */
     uint64_t mitigated;         /* of cfg.mitigations, those in force */
@@ -320,6 +362,7 @@ typedef struct SnpFw {
     bool asid_dirty[FW_MAX_ASID + 1];
     SnpFwGuest guests[FW_MAX_GUESTS];
     SevFwGuest sev_guests[FW_MAX_GUESTS];
+    SnpFwTioDev tio_devs[FW_MAX_TIO_DEVS];
     uint64_t sev_measured;      /* bytes by LAUNCH_UPDATE_*, since reset */
     /* digests of the last guests launched, since reset: at [n % length] */
     uint8_t launched[FW_LAUNCHES][SHA384_LEN];
@@ -356,7 +399,7 @@ bool snp_fw_iommu_store(const SnpFw *fw, uint64_t spa, uint64_t base,
 /* Each part of TCB version @a at most that of @b? */
 bool fw_tcb_within(uint64_t a, uint64_t b);
 
-/* NULL: no such command. Having a name does not mean being implemented. */
+/* NULL: no such command */
 const char *snp_fw_command_name(uint32_t cmd);
 const char *snp_fw_status_name(uint32_t status);
 bool snp_fw_status_by_name(const char *name, uint32_t *status);

@@ -9,7 +9,8 @@
  *
  * A command is refused with the first of these that applies:
  *
- *  no such row, or no handler           INVALID_COMMAND
+ *  no such row, or of trusted I/O, and
+ *  there is none                        INVALID_COMMAND
  *  not in one of its platform states    INVALID_PLATFORM_STATE
  *  the buffer is no memory, or crosses
  *  a page                               INVALID_ADDRESS
@@ -51,7 +52,7 @@
                       SEVG_COMING | SEVG_SENT)
 
 /* Bytes of the largest command buffer */
-#define FW_BUF_MAX   68u
+#define FW_BUF_MAX   80u
 
 typedef enum FwActive { FW_EITHER, FW_WITH_ASID, FW_WITHOUT_ASID } FwActive;
 
@@ -76,11 +77,13 @@ typedef struct FwCommand {
     uint8_t loose_state, loose_active;  /* SnpReading: these do not matter */
     uint8_t to_platform;        /* states it leaves; 0: as they were */
     uint8_t to_guest;
+    bool tio;                   /* only where there is trusted I/O */
+    uint16_t answer;            /* SnpFwStatus: what it says when it is done */
     const char *name;
     const char *layout;         /* "offset name bytes, ...", offset in hex */
     const char *effect;
     const FwError *errors;      /* its own, in the order of their checks */
-    FwHandler *run;             /* NULL: INVALID_COMMAND, always; no states */
+    FwHandler *run;
 } FwCommand;
 
 /* In the order of their ids */
