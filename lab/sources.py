@@ -37,6 +37,8 @@ ROLES = {
     "guest.busybox": ("deb", "trixie", "busybox-static"),
     "verify.go-sev-guest": ("deb", "trixie",
                             "golang-github-google-go-sev-guest-dev"),
+    "verify.go-sev-guest-sid": ("deb", "sid",
+                                "golang-github-google-go-sev-guest-dev"),
     "tests.debian-13": ("deb", "trixie", "linux-source-6.12"),
     "tests.debian-backports": ("source-of", "trixie-backports",
                                "linux-image-amd64"),

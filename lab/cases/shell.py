@@ -12,8 +12,8 @@ import socket
 import subprocess
 import time
 
-from lab import host, paths
-from lab.cases import Case, CaseFailed
+from lab import counts, host, judge, observe, paths, run
+from lab.cases import Case, CaseFailed, attest
 
 LIMIT = 300                     # seconds for all of it
 
@@ -110,10 +110,23 @@ def in_guest():
         t.wait_for(r"seen-42[\s\S]*guest# ")
         t.type("echo snp-$(dmesg | grep -c 'Features active.*SNP' | tr 1 y)")
         t.wait_for(r"snp-y\s[\s\S]*guest# ")
+        _digest()
         t.type("exit")
         ended(t, "exit")
     finally:
         t.close()
+
+
+def _digest():
+    """The firmware launched what was to be launched, here too."""
+    name, where = observe.choose("shell")
+    with observe.attach(where) as monitor:
+        side = counts.machine(monitor)
+    for what, holds, seen in judge.measured(
+            {"guests": {"snp-launched": 0}}, side,
+            attest.expected(run.Request().smp)):
+        if not holds:
+            raise CaseFailed(f"{name}: {what}: {seen}")
 
 
 def packet(text):

@@ -311,6 +311,7 @@ def _report(r, fused, certs, nonce):
             report + chip.table(dict(certs, vcek=vcek)),
             fused / "certs" / "ca.pem",
             {"report_data": nonce.hex(), "guest_policy": 0x30000,
+             "measurement": attest.expected(1).hex(),
              "minimum_tcb": chip.LOWER})
         if status != want:
             yield f"go-sev-guest: {status}, not {want}: {words}"
@@ -405,6 +406,7 @@ def _lent(report, fused, certs, nonce):
                  .read_text())
     expect = {"report_data": nonce.hex(), "guest_policy": 0x30000,
               "minimum_tcb": chip.TCB,
+              "measurement": attest.expected(1).hex(),
               "chip_id": (fused / "chip-id").read_bytes().hex()}
     bad = (attest.UNREADABLE, attest.SIGNATURE, attest.FIELD)
     tries = [("the report", report, certs, "ca-vlek", (0,)),
