@@ -132,6 +132,18 @@ def preload():
     return out
 
 
+@lock.alone
+def with_certificates():
+    """What answers KVM's requests for certificates before a VMM sees them
+    (LD_PRELOAD): lab/req_certs.c."""
+    out = TOP / "features" / "certs.so"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    say.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+             "-o", out, paths.LAB / "req_certs.c", "-ldl"],
+            "selftests-certificates-preload")
+    return out
+
+
 def _headers(tree, where, log, step=None):
     build_dir = where.with_suffix(".build")
     say.run(["make", "-C", tree, f"O={build_dir}", "headers_install",
