@@ -40,10 +40,23 @@ def firmware(stats, command):
     return stats.get("firmware", {}).get(command, {}).get("SUCCESS", 0)
 
 
+PER_2M = 512
+
+
+def _pages(stats, *to):
+    """4K pages that RMPUPDATE gave to these."""
+    return sum(stats.get(f"rmpupdate-to-{k}", 0) +
+               (PER_2M - 1) * stats.get(f"rmpupdate-2m-to-{k}", 0) for k in to)
+
+
 def to_guest(stats):
-    """RMPUPDATEs that gave a page to a guest, launch pages included."""
-    return (stats.get("rmpupdate-to-guest", 0) +
-            stats.get("rmpupdate-to-pre-guest", 0))
+    """4K pages that RMPUPDATE gave to a guest, launch pages included."""
+    return _pages(stats, "guest", "pre-guest")
+
+
+def launched(stats):
+    """4K pages that RMPUPDATE gave to a guest for the firmware to measure."""
+    return _pages(stats, "pre-guest")
 
 
 def histograms(control):

@@ -36,6 +36,14 @@ def _owner(text):
     return "rmpupdate-to-pre-guest" if fixed else "rmpupdate-to-guest"
 
 
+def _owner_2m(text):
+    """The same for one of 2M, of what the firmware is not given."""
+    owner = _owner(text)
+    if _word(text, "2M") == "0" or owner == "rmpupdate-to-firmware":
+        return None
+    return owner.replace("-to-", "-2m-to-")
+
+
 def _pvalidate(text):
     v, code, same, validate = (int(_word(text, k)) for k in
                                ("v", "code", "unchanged", "validate"))
@@ -55,6 +63,9 @@ def _one(seen, event, text):
         seen["rmpupdate", status] += 1
         if status == STATUS[0]:
             seen[_owner(text),] += 1
+            huge = _owner_2m(text)
+            if huge:
+                seen[huge,] += 1
     elif event == "snp_psmash":
         seen["psmash",] += 1
     elif event == "snp_pvalidate":
@@ -103,7 +114,9 @@ def _flat(stats, prefix=()):
 
 # What else `stats` has is counted at no event of its own.
 KEYS = ("rmpupdate", "rmpupdate-to-guest", "rmpupdate-to-pre-guest",
-        "rmpupdate-to-firmware", "rmpupdate-to-shared", "psmash",
+        "rmpupdate-to-firmware", "rmpupdate-to-shared",
+        "rmpupdate-2m-to-guest", "rmpupdate-2m-to-pre-guest",
+        "rmpupdate-2m-to-shared", "psmash",
         "pvalidate-validated", "pvalidate-rescinded", "pvalidate-unchanged",
         "pvalidate-failed", "pvalidate-faulted", "rmpadjust", "psp-commands",
         "firmware", "npf", *NPF.values(), "vc", "vmgexit", "vmgexit-msr",

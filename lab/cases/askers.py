@@ -203,6 +203,10 @@ snp_rmpupdate spa 0x1 assigned 1 asid 3 gpa 0x0 2M 0 immutable 0 -> 4
 snp_rmpupdate spa 0x1 assigned 1 asid 3 gpa 0x0 2M 0 immutable 1 -> 0
 snp_rmpupdate spa 0x1 assigned 1 asid 0 gpa 0x0 2M 0 immutable 1 -> 0
 snp_rmpupdate spa 0x1 assigned 0 asid 0 gpa 0x0 2M 0 immutable 0 -> 0
+snp_rmpupdate spa 0x2 assigned 0 asid 0 gpa 0x0 2M 1 immutable 0 -> 0
+snp_rmpupdate spa 0x2 assigned 1 asid 3 gpa 0x0 2M 1 immutable 0 -> 0
+snp_rmpupdate spa 0x2 assigned 1 asid 3 gpa 0x0 2M 1 immutable 1 -> 0
+snp_rmpupdate spa 0x2 assigned 1 asid 0 gpa 0x0 2M 1 immutable 1 -> 0
 snp_psmash spa 0x200000 -> 0
 snp_rmpadjust asid 3 gpa 0x1 spa 0x2 2M 0 rdx 0x10001 -> v 0 code 0
 snp_vc asid 3 #VC 0x72 info1 0x0
@@ -215,9 +219,11 @@ COUNTED = {
     "vc": {"0x72": 1}, "npf": 1, "npf-private": 1, "npf-rmp": 0, "npf-sizem": 0,
     "npf-vmpl": 0, "pvalidate-validated": 1, "pvalidate-faulted": 1,
     "pvalidate-rescinded": 0, "pvalidate-unchanged": 0, "pvalidate-failed": 0,
-    "rmpadjust": 1, "psmash": 1, "rmpupdate": {"fail-overlap": 1, "success": 3},
-    "rmpupdate-to-guest": 0, "rmpupdate-to-pre-guest": 1,
-    "rmpupdate-to-firmware": 1, "rmpupdate-to-shared": 1,
+    "rmpadjust": 1, "psmash": 1, "rmpupdate": {"fail-overlap": 1, "success": 7},
+    "rmpupdate-to-guest": 1, "rmpupdate-to-pre-guest": 2,
+    "rmpupdate-to-firmware": 2, "rmpupdate-to-shared": 2,
+    "rmpupdate-2m-to-guest": 1, "rmpupdate-2m-to-pre-guest": 1,
+    "rmpupdate-2m-to-shared": 1,
     "psp-commands": 1, "firmware": {"SNP_INIT": {"SUCCESS": 1}}}
 
 

@@ -205,7 +205,7 @@ SPOILED = [
     (text("control", "ghcb_gpa:         18", "ghcb_gpa:         17"),
      "counts: VMGEXITs by MSR event as KVM's"),
     (text("control", "hitcount:       100", "hitcount:       101"),
-     "counts: RMPUPDATEs to guest-owned as guest_memfd's pages"),
+     "counts: pages given to the guest as guest_memfd's"),
     (text("control", "hitcount:         44", "hitcount:         45"),
      "counts: #VMEXITs as KVM's, all of SEV-SNP"),
     (after("stats", "vmexit-snp", value=63),

@@ -28,6 +28,9 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_RMPUPDATE_PRE_GUEST] = "rmpupdate-to-pre-guest",
     [SNP_STAT_RMPUPDATE_FIRMWARE] = "rmpupdate-to-firmware",
     [SNP_STAT_RMPUPDATE_SHARED] = "rmpupdate-to-shared",
+    [SNP_STAT_RMPUPDATE_2M_GUEST] = "rmpupdate-2m-to-guest",
+    [SNP_STAT_RMPUPDATE_2M_PRE_GUEST] = "rmpupdate-2m-to-pre-guest",
+    [SNP_STAT_RMPUPDATE_2M_SHARED] = "rmpupdate-2m-to-shared",
     [SNP_STAT_PVALIDATE_VALIDATED] = "pvalidate-validated",
     [SNP_STAT_PVALIDATE_RESCINDED] = "pvalidate-rescinded",
     [SNP_STAT_PVALIDATE_UNCHANGED] = "pvalidate-unchanged",
@@ -86,6 +89,14 @@ void snp_stat_rmpupdate(int code, const RmpUpdate *u)
     qatomic_inc(&counted.rmpupdate_codes[code & 7]);
     if (code != RMP_SUCCESS) {
         return;
+    }
+    if (u->pagesize) {
+        if (!u->assigned) {
+            snp_stat(SNP_STAT_RMPUPDATE_2M_SHARED);
+        } else if (u->asid) {
+            snp_stat(u->immutable ? SNP_STAT_RMPUPDATE_2M_PRE_GUEST
+                                  : SNP_STAT_RMPUPDATE_2M_GUEST);
+        }
     }
     if (!u->assigned) {
         snp_stat(SNP_STAT_RMPUPDATE_SHARED);

@@ -103,6 +103,9 @@ typedef enum SnpStat {
     SNP_STAT_RMPUPDATE_PRE_GUEST,   /* the same, immutable, */
     SNP_STAT_RMPUPDATE_FIRMWARE,    /* to the firmware or reclaim, */
     SNP_STAT_RMPUPDATE_SHARED,      /* to the hypervisor */
+    SNP_STAT_RMPUPDATE_2M_GUEST,    /* of these, of 2M: to a guest, */
+    SNP_STAT_RMPUPDATE_2M_PRE_GUEST,
+    SNP_STAT_RMPUPDATE_2M_SHARED,
     SNP_STAT_PVALIDATE_VALIDATED,
     SNP_STAT_PVALIDATE_RESCINDED,
     SNP_STAT_PVALIDATE_UNCHANGED,
