@@ -157,9 +157,11 @@ void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot);
 /*
  * The page that backs @gfn, zeroed at first use and prepared by the
  * architecture, with a reference for the caller. *@max_order is the order of
- * the naturally aligned block around it that may be mapped at once.
+ * the naturally aligned block around it that the caller could map at once, and
+ * becomes that of what it may: 0 is the page alone, and has the architecture
+ * prepare it so that it can be mapped alone. Sleeps.
  * -EFAULT: @slot has no live guest_memfd; -EHWPOISON; -ENOMEM; or what the
- * architecture answered.
+ * architecture answered. *@pfn and *@max_order are untouched then.
  */
 int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		     kvm_pfn_t *pfn, int *max_order);
@@ -208,7 +210,11 @@ long kvm_gmem_populate(struct kvm *kvm, gfn_t gfn, void __user *src, long npages
 		       kvm_gmem_populate_cb post_populate, void *opaque);
 
 #ifdef CONFIG_HAVE_KVM_ARCH_GMEM_PREPARE
-/* Make the page at @pfn the guest's at @gfn; nothing if it is already. */
+/*
+ * Make the page at @pfn the guest's at @gfn, or, with an order, the naturally
+ * aligned block around both; nothing if it is already. With order 0 it has to
+ * be such that the page can be mapped alone. Nothing changes on an error.
+ */
 int kvm_arch_gmem_prepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 			  int max_order);
 #else

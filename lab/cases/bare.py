@@ -14,6 +14,10 @@ from lab.cases.kvm_selftests import SEV, SEV_DEBUG
 
 TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test", "snp_memory_test",
          "snp_hostile_test"]
+# What counts by our own kernel's audit.
+OURS = ["snp_huge_test"]
+# Before anything else of KVM: private memory in pages of 4K only.
+SMALL = "modprobe kvm gmem_huge=0 || exit 9"
 # Seconds of one of them, which takes a few; on a kernel that checks itself.
 LIMIT, LIMIT_DEBUG = 120, 1200
 
@@ -77,13 +81,16 @@ def stripped(*names):
     return out
 
 
-def on(name, option="", thread="single", psp=()):
-    """Runs the tests on the host of that name. thread, psp: host.Host's."""
+def on(name, option="", thread="single", psp=(), small=False):
+    """Runs the tests on the host of that name. thread, psp: host.Host's.
+    small: without blocks of 2 MiB."""
     judged()
-    files = stripped(*TESTS)
+    tests = TESTS + OURS * (name in kernels.OURS)
+    files = stripped(*tests)
     limit = LIMIT_DEBUG if kernels.OURS.get(name) else LIMIT
-    script = ["modprobe ccp", "modprobe kvm_amd || exit 9", "cd /lab"]
-    for t in [*TESTS, NONE]:
+    script = ["modprobe ccp", *[SMALL] * small, "modprobe kvm_amd || exit 9",
+              "cd /lab"]
+    for t in [*tests, NONE]:
         if t == NONE:
             script += RELOAD
         script += [f"echo '<6>lab: {t}' > /dev/kmsg", f"echo '@@ begin {t}'",
@@ -91,10 +98,10 @@ def on(name, option="", thread="single", psp=()):
                    f"echo; echo '@@ end {t}' $?"]
     h = host.Host(kernels.get(name), machine.build().binary, smp=2,
                   thread=thread, psp=psp)
-    r = h.run(f"bare-{name}", "\n".join(script) + "\n", files,
-              timeout=180 + limit * len(TESTS))
+    r = h.run(f"bare-{name}" + "-small" * small, "\n".join(script) + "\n",
+              files, timeout=180 + limit * len(tests))
     bad, lines, count = [], [], 0
-    for t in [*TESTS, NONE]:
+    for t in [*tests, NONE]:
         m = re.search(rf"^@@ begin {t}\n(.*?)\n@@ end {t} (\d+)$", r.control,
                       re.M | re.S)
         if not m:
@@ -111,16 +118,19 @@ def on(name, option="", thread="single", psp=()):
         bad += r.failure()
     if bad:
         raise CaseFailed("\n".join(bad))
-    return "\n".join([f"{count} tests of {len(TESTS)} programs"] + lines)
+    return "\n".join([f"{count} tests of {len(tests)} programs"] + lines)
 
 
-def one(name, what, order, option="", thread="single", psp=(), **kwargs):
-    return Case(f"bare.{name.replace('-debug', '.debug')}",
+def one(name, what, order, option="", thread="single", psp=(), small=False,
+        **kwargs):
+    return Case(f"bare.{name.replace('-debug', '.debug')}" + ".small" * small,
                 "our own SNP selftests (launch, GHCB by MSR and page, page "
                 "state changes, AP creation, reset hold, disagreement about "
-                "memory, hostile use of vCPUs; none without the TDP MMU) pass "
-                f"on {what}",
-                lambda: on(name, option, thread, psp), order=order, **kwargs)
+                "memory, hostile use of vCPUs; none without the TDP MMU" +
+                "; blocks of 2 MiB, each change of the RMP counted" *
+                (name in kernels.OURS) + f") pass on {what}",
+                lambda: on(name, option, thread, psp, small), order=order,
+                **kwargs)
 
 
 CASES = [
@@ -130,6 +140,8 @@ CASES = [
     one("debian-backports", "the newest stock host", 44, "--spare"),
     one("ours", "our host, every cached translation compared with the RMP",
         48, psp=["self-check=on"]),
+    one("ours", "our host with kvm.gmem_huge=0, with 512 changes of the RMP "
+        "for each 2 MiB", 48, small=True),
     one("ours-debug", "our host with a kernel that checks itself (KASAN, "
         "lockdep, sleeping while atomic), without a splat", 56, full=True),
 ]

@@ -16,6 +16,11 @@ SUITES = {
     "kvm_mem_attributes": Suite(
         "private.kunit", "virt/kvm/mem_attributes_kunit.c", "",
         "memory attributes equal their model after every change"),
+    "kvm_gmem_chunk": Suite(
+        "gmem.kunit", "virt/kvm/gmem_chunk_kunit.c", "",
+        "blocks of 2 MiB behind guest_memfd: when a chunk becomes one, what it "
+        "is made of, which hole breaks it, a failure half-way, a bad page, "
+        "memslots that are not aligned alike"),
     "kvm_snp_psc": Suite(
         "psc.kunit", "arch/x86/kvm/svm/snp_psc_kunit.c", "snp_psc_kunit",
         "batches of page state changes: every error of header and entry, "

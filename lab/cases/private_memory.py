@@ -20,18 +20,20 @@ UPSTREAM = [
 MISTAKES = "private_mem_mistakes_test"
 
 
-def on_host(name, commands, files, flavour="", pristine=False):
+def on_host(name, commands, files, flavour="", pristine=False, small=False):
     """Runs commands on our host, an ordinary computer. Returns what each
     printed with its exit status, after the host proved healthy. flavour: of
     the kernel, a key of linux.FLAVOURS. pristine: the computer is QEMU without
-    our changes, not the machine without its secure processor."""
-    lines = ["modprobe kvm_amd || exit 9", "cd /lab"]
+    our changes, not the machine without its secure processor. small: private
+    memory in pages of 4K only."""
+    lines = ["modprobe kvm gmem_huge=0 || exit 9"] * small + \
+        ["modprobe kvm_amd || exit 9", "cd /lab"]
     for n, command in enumerate(commands):
         lines += [f"echo; echo '@@ begin {n}'", f"{command} 2>&1",
                   f"echo; echo '@@ end {n}' $?"]
     m = machine.build(pristine)
     h = host.Host(linux.build(flavour), m.binary, snp=False)
-    r = h.run(name + flavour + "-unpatched" * pristine,
+    r = h.run(name + flavour + "-unpatched" * pristine + "-small" * small,
               "\n".join(lines) + "\n", files,
               timeout=3000 if flavour else 600)
     if not r.ok():
@@ -48,14 +50,14 @@ def on_host(name, commands, files, flavour="", pristine=False):
     return out
 
 
-def upstream(flavour="", pristine=False):
+def upstream(flavour="", pristine=False, small=False):
     built = selftests.build("tests.debian-13")
     names = sorted({c.split()[0] for c in UPSTREAM})
     lost = [n for n in names if not (built / n).exists()]
     if lost:
         raise CaseFailed("not built: " + " ".join(lost))
     seen = on_host("private-upstream", ["./" + c for c in UPSTREAM],
-                   {n: built / n for n in names}, flavour, pristine)
+                   {n: built / n for n in names}, flavour, pristine, small)
     bad = []
     for command, (text, status) in zip(UPSTREAM, seen):
         skips = re.findall(r"^.*skip.*$", text, re.M | re.I)
@@ -77,11 +79,11 @@ def ktap(text, least):
     return len(good)
 
 
-def mistakes(flavour="", pristine=False):
+def mistakes(flavour="", pristine=False, small=False):
     binary = selftests.ours(MISTAKES)
     [(text, status)] = on_host("private-mistakes", [f"./{MISTAKES}"],
-                               {MISTAKES: binary}, flavour, pristine)
-    n = ktap(text, 12)
+                               {MISTAKES: binary}, flavour, pristine, small)
+    n = ktap(text, 17)
     if status:
         raise CaseFailed(f"status {status}")
     return f"{n} cases"
@@ -92,11 +94,18 @@ def unpatched():
     return "\n".join([upstream(pristine=True), mistakes(pristine=True)])
 
 
+def small():
+    """The same in pages of 4K only."""
+    return "\n".join([upstream(small=True), mistakes(small=True)])
+
+
 CASES = [
     Case("private.upstream", "the unmodified selftests of 6.12 for private "
          "memory pass on our kernel, nothing skipped", upstream, order=30),
     Case("private.mistakes", "what private memory invites to get wrong is not "
          "wrong here", mistakes, order=30),
+    Case("private.small", "the same tests pass with kvm.gmem_huge=0", small,
+         order=30),
     Case("private.unpatched", "the same tests pass on QEMU without our changes: "
          "private memory needs nothing of the machine", unpatched, full=True,
          order=53, inputs=("linux",)),

@@ -9,6 +9,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
+#include "gmem_chunk.h"
 #include "guest_memfd.h"
 
 /* One page; invalidate_lock held, so that it cannot be punched meanwhile. */
@@ -16,15 +17,24 @@ static int populate_page(struct kvm *kvm, struct file *file, pgoff_t index,
 			 gfn_t gfn, struct page *src, kvm_gmem_populate_cb cb,
 			 void *opaque)
 {
+	struct gmem_chunk *chunk;
 	struct folio *folio;
 	int r;
 
 	if (!kvm_mem_is_private(kvm, gfn))
 		return -EINVAL;
 
+	chunk = kvm_gmem_lock_chunk(file_inode(file), index);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+
 	folio = kvm_gmem_get_folio(file_inode(file), index);
-	if (IS_ERR(folio))
-		return PTR_ERR(folio);
+	if (IS_ERR(folio)) {
+		r = PTR_ERR(folio);
+		goto out_chunk;
+	}
+
+	gmem_chunk_set_small(chunk);
 
 	/*
 	 * Whether the page may be the guest's already is for the callback to
@@ -37,6 +47,8 @@ static int populate_page(struct kvm *kvm, struct file *file, pgoff_t index,
 
 	folio_unlock(folio);
 	folio_put(folio);
+out_chunk:
+	gmem_chunk_unlock(chunk);
 
 	return r;
 }

@@ -8,7 +8,7 @@
  * partly truncated large folio would write to it.
  *
  * Locks, outermost first: slots_lock, the mapping's invalidate_lock, then
- * either mmu_lock or the folio lock.
+ * either mmu_lock, or a chunk's lock (gmem_chunk.h) and the folio lock.
  *
  * - A binding is made and undone under slots_lock and invalidate_lock, so
  *   either is enough to rely on it. So is mmu_lock, if it is not dropped.
@@ -30,6 +30,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
+#include "gmem_chunk.h"
 #include "guest_memfd.h"
 #include "kvm_mm.h"
 
@@ -43,6 +44,7 @@ struct gmem {
 	struct kvm *kvm;
 	/* The memslot bound to each page offset, by range. */
 	struct maple_tree bindings;
+	struct gmem_chunks chunks;
 };
 
 static struct vfsmount *gmem_mnt;
@@ -62,7 +64,8 @@ static void gmem_slot_range(struct kvm_memory_slot *slot, pgoff_t first,
 /*
  * Zap what maps pages [@first, @last]. mmu_lock held for write, with a window
  * open; @may_block lets it be dropped in between, which leaves the bindings to
- * invalidate_lock.
+ * invalidate_lock. The window is on all of the chunks at both ends: a fault on
+ * another page there could still be about to map all of the chunk.
  */
 static void gmem_zap(struct gmem *gmem, pgoff_t first, pgoff_t last,
 		     bool may_block)
@@ -73,12 +76,14 @@ static void gmem_zap(struct gmem *gmem, pgoff_t first, pgoff_t last,
 	};
 	struct kvm *kvm = gmem->kvm;
 	struct kvm_memory_slot *slot;
-	unsigned long index = first;
+	pgoff_t outer_first = gmem_chunk_first(first);
+	pgoff_t outer_last = gmem_chunk_last(last);
+	unsigned long index = outer_first;
 	bool flush = false;
 
 	/* All of it joins the window before the lock can be dropped. */
-	mt_for_each(&gmem->bindings, slot, index, last) {
-		gmem_slot_range(slot, first, last, &range);
+	mt_for_each(&gmem->bindings, slot, index, outer_last) {
+		gmem_slot_range(slot, outer_first, outer_last, &range);
 		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
 	}
 
@@ -110,6 +115,13 @@ static void gmem_invalidate_end(struct gmem *gmem)
 	KVM_MMU_LOCK(gmem->kvm);
 	kvm_mmu_invalidate_end(gmem->kvm);
 	KVM_MMU_UNLOCK(gmem->kvm);
+}
+
+struct gmem_chunk *kvm_gmem_lock_chunk(struct inode *inode, pgoff_t index)
+{
+	struct gmem *gmem = inode->i_private;
+
+	return gmem_chunk_lock(&gmem->chunks, index);
 }
 
 struct folio *kvm_gmem_get_folio(struct inode *inode, pgoff_t index)
@@ -146,6 +158,14 @@ struct folio *kvm_gmem_get_folio(struct inode *inode, pgoff_t index)
 	}
 }
 
+/* The architecture may have the block all at once: have it back so. */
+static void gmem_block_gone(struct page *page, unsigned long npages)
+{
+	kvm_pfn_t pfn = page_to_pfn(page);
+
+	kvm_arch_gmem_invalidate(pfn, pfn + npages);
+}
+
 static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -156,6 +176,7 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	filemap_invalidate_lock(mapping);
 
 	gmem_invalidate_begin(gmem, first, last);
+	gmem_chunks_break(&gmem->chunks, first, last, gmem_block_gone);
 	truncate_inode_pages_range(mapping, offset, offset + len - 1);
 	gmem_invalidate_end(gmem);
 
@@ -164,12 +185,38 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	return 0;
 }
 
+/* Add page @index, or its chunk if that begins and ends before @end. */
+static int gmem_allocate_page(struct inode *inode, pgoff_t index, pgoff_t end)
+{
+	struct gmem_chunk *chunk;
+	struct folio *folio;
+	int r = 0;
+
+	chunk = kvm_gmem_lock_chunk(inode, index);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+
+	if (gmem_chunk_first(index) == index && gmem_chunk_last(index) < end)
+		gmem_chunk_fill(inode, chunk, index);
+
+	folio = kvm_gmem_get_folio(inode, index);
+	if (IS_ERR(folio)) {
+		r = PTR_ERR(folio);
+	} else {
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+
+	gmem_chunk_unlock(chunk);
+
+	return r;
+}
+
 static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 {
 	struct address_space *mapping = inode->i_mapping;
 	pgoff_t index = offset >> PAGE_SHIFT;
 	pgoff_t end = (offset + len) >> PAGE_SHIFT;
-	struct folio *folio;
 	long r = 0;
 
 	if (offset + len > i_size_read(inode))
@@ -183,14 +230,10 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 			break;
 		}
 
-		folio = kvm_gmem_get_folio(inode, index);
-		if (IS_ERR(folio)) {
-			r = PTR_ERR(folio);
+		r = gmem_allocate_page(inode, index, end);
+		if (r)
 			break;
-		}
 
-		folio_unlock(folio);
-		folio_put(folio);
 		cond_resched();
 	}
 
@@ -238,6 +281,7 @@ static int gmem_release(struct inode *inode, struct file *file)
 	mtree_destroy(&gmem->bindings);
 
 	/* The architecture takes its pages back while there is a VM. */
+	gmem_chunks_break(&gmem->chunks, 0, ULONG_MAX, gmem_block_gone);
 	truncate_inode_pages(mapping, 0);
 	gmem_invalidate_end(gmem);
 
@@ -245,6 +289,7 @@ static int gmem_release(struct inode *inode, struct file *file)
 	mutex_unlock(&kvm->slots_lock);
 
 	inode->i_private = NULL;
+	gmem_chunks_destroy(&gmem->chunks);
 	kfree(gmem);
 	kvm_put_kvm(kvm);
 
@@ -280,6 +325,7 @@ static int gmem_error_remove_page(struct address_space *mapping,
 	 * lock also holds up gmem_release(), which has to truncate the page, and
 	 * whoever unbinds a memslot waits for mmu_lock.
 	 */
+	gmem_chunk_set_bad(&gmem->chunks, page->index);
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_begin(kvm);
 	gmem_zap(gmem, page->index, page->index, false);
@@ -423,6 +469,7 @@ int kvm_gmem_create(struct kvm *kvm, void __user *argp)
 
 	gmem->kvm = kvm;
 	mt_init_flags(&gmem->bindings, MT_FLAGS_USE_RCU);
+	gmem_chunks_init(&gmem->chunks);
 
 	fd = get_unused_fd_flags(0);
 	if (fd < 0)
@@ -543,22 +590,53 @@ struct file *kvm_gmem_get_file(struct kvm_memory_slot *slot)
 	return file;
 }
 
+/*
+ * Have the architecture prepare the block of @order at @gfn, or, if it had a
+ * page of it before, or does not want to, the page. Chunk and folio locked.
+ */
+static int gmem_prepare(struct kvm *kvm, struct gmem_chunk *chunk, gfn_t gfn,
+			kvm_pfn_t pfn, int order)
+{
+	if (order && !gmem_chunk_is_small(chunk) &&
+	    !kvm_arch_gmem_prepare(kvm, gfn, pfn, order))
+		return 0;
+
+	gmem_chunk_set_small(chunk);
+
+	return kvm_arch_gmem_prepare(kvm, gfn, pfn, 0);
+}
+
 int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		     kvm_pfn_t *pfn, int *max_order)
 {
 	pgoff_t index = gfn - slot->base_gfn + slot->gmem.pgoff;
+	struct gmem_chunk *chunk;
+	struct inode *inode;
 	struct folio *folio;
 	struct file *file;
-	int r;
+	int order, r;
 
 	file = kvm_gmem_get_file(slot);
 	if (!file)
 		return -EFAULT;
 
-	folio = kvm_gmem_get_folio(file_inode(file), index);
+	inode = file_inode(file);
+	chunk = kvm_gmem_lock_chunk(inode, index);
+	if (IS_ERR(chunk)) {
+		r = PTR_ERR(chunk);
+		goto out_file;
+	}
+
+	order = min(*max_order, gmem_chunk_slot_order(slot->gmem.pgoff,
+						      slot->npages,
+						      slot->base_gfn, index));
+	if (order)
+		gmem_chunk_fill(inode, chunk, index);
+
+	folio = kvm_gmem_get_folio(inode, index);
 	if (IS_ERR(folio)) {
 		r = PTR_ERR(folio);
-		goto out_file;
+		goto out_chunk;
 	}
 
 	if (folio_test_hwpoison(folio)) {
@@ -572,17 +650,20 @@ int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		folio_mark_uptodate(folio);
 	}
 
-	r = kvm_arch_gmem_prepare(kvm, gfn, folio_pfn(folio), 0);
+	order = gmem_chunk_order(chunk, order);
+	r = gmem_prepare(kvm, chunk, gfn, folio_pfn(folio), order);
 	if (r)
 		goto out_folio;
 
 	*pfn = folio_pfn(folio);
-	*max_order = 0;
+	*max_order = order;
 
 out_folio:
 	folio_unlock(folio);
 	if (r)
 		folio_put(folio);
+out_chunk:
+	gmem_chunk_unlock(chunk);
 out_file:
 	fput(file);
 	return r;

@@ -41,11 +41,12 @@
  * guest-invalid <-> -valid    PVALIDATE, by the guest           -
  * firmware, pre-guest -> reclaim  SNP_PAGE_RECLAIM              sev_cmd_mutex
  * reclaim, guest-* -> hypervisor  rmp_make_shared()             owner of the page
- * one 2 MiB entry -> 512 of 4 KiB psmash()                      owner of the 2 MiB
+ * one 2 MiB entry -> 512 of 4 KiB rmp_split_2m(), psmash()      owner of the 2 MiB
  *
  * "Owner of the page" is whoever allocated it: ccp under sev_cmd_mutex,
- * guest_memfd under the folio's lock. The hardware makes each change of an
- * entry atomic; the owner's lock makes sure that there is one change at a time.
+ * guest_memfd under the lock of the page's chunk, or the folio's while it leaves
+ * the file. The hardware makes each change of an entry atomic; the owner's lock
+ * makes sure that there is one change at a time.
  *
  * Lock order: sev_cmd_mutex, then the functions here, which are leaves. Changes
  * sleep (the direct map may have to be split), so no spinlock may be held, the
@@ -120,13 +121,26 @@ int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level);
  * @pfn: the first page, aligned to 2 MiB
  *
  * Contents, owner and whether the guest has validated them stay. An entry that
- * already is of 4 KiB is a success. Any context.
+ * already is of 4 KiB is a success. Any context. If one of the pages is to be
+ * the hypervisor's while others are not, see rmp_split_2m().
  *
  * Return: 0; -ENODEV; -EINVAL if @pfn is not aligned; -EAGAIN if another CPU
  * or firmware holds the entry for longer than we care to spin; -EFAULT if the
  * CPU refuses (logged). The entry is unchanged then.
  */
 int psmash(u64 pfn);
+
+/**
+ * rmp_split_2m() - Split a 2 MiB entry so that its pages may change hands
+ * @pfn: any of its pages
+ *
+ * psmash(), with the direct map split before: pages of it that become the
+ * hypervisor's must not be mapped together with others. May sleep.
+ *
+ * Return: as psmash(), and -ENOMEM if the direct map cannot be split. The entry
+ * is unchanged then.
+ */
+int rmp_split_2m(u64 pfn);
 
 /**
  * rmp_make_private() - Give a page of the hypervisor to a guest
@@ -224,6 +238,7 @@ static inline int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level)
 }
 
 static inline int psmash(u64 pfn) { return -ENODEV; }
+static inline int rmp_split_2m(u64 pfn) { return -ENODEV; }
 
 static inline int rmp_make_private(u64 pfn, u64 gpa, int level, u32 asid,
 				   bool immutable)

@@ -108,6 +108,23 @@ static u8 max_private_level(struct kvm *kvm, struct kvm_page_fault *fault,
 	return level;
 }
 
+/*
+ * The order of what could be mapped for @fault, so that no more is prepared at
+ * once than is mapped at once. Without mmu_lock: a guess, right but for races.
+ */
+static int wanted_order(struct kvm_page_fault *fault)
+{
+	if (fault->exec && fault->nx_huge_page_workaround_enabled)
+		return 0;
+
+	/* Also if not all of it is private. */
+	if (READ_ONCE(lpage_info_slot(fault->gfn, fault->slot,
+				      PG_LEVEL_2M)->disallow_lpage))
+		return 0;
+
+	return KVM_HPAGE_GFN_SHIFT(PG_LEVEL_2M);
+}
+
 int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
 	struct kvm_memory_slot *slot = fault->slot;
@@ -117,6 +134,7 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	if (!slot || !(slot->flags & KVM_MEM_GUEST_MEMFD))
 		return kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
 
+	order = wanted_order(fault);
 	r = kvm_gmem_get_pfn(vcpu->kvm, slot, fault->gfn, &fault->pfn, &order);
 	if (r == -EAGAIN)
 		return RET_PF_RETRY;

@@ -13,6 +13,30 @@ struct kvm_page_fault;
  */
 #define KVM_LPAGE_MIXED_FLAG	BIT(31)
 
+/*
+ * Whether nothing in @slot may be mapped at @level because the host's address
+ * is aligned otherwise. What lpage_info has of a memslot with a guest_memfd
+ * holds for private memory, too, which has no such address: there it is only
+ * looked at when shared memory is mapped.
+ */
+static inline bool kvm_slot_is_askew(const struct kvm_memory_slot *slot,
+				     int level)
+{
+	return (slot->base_gfn ^ (slot->userspace_addr >> PAGE_SHIFT)) &
+	       (KVM_PAGES_PER_HPAGE(level) - 1);
+}
+
+/* The level at which shared memory of @slot may be mapped, up to @level. */
+static inline int kvm_mmu_max_shared_level(const struct kvm_memory_slot *slot,
+					   int level)
+{
+	while (slot->flags & KVM_MEM_GUEST_MEMFD && level > PG_LEVEL_4K &&
+	       kvm_slot_is_askew(slot, level))
+		level--;
+
+	return level;
+}
+
 #ifdef CONFIG_KVM_PRIVATE_MEM
 /* True if VMs with private memory can be had, which takes the TDP MMU. */
 bool kvm_mmu_has_private_mem(void);

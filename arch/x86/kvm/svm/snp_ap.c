@@ -25,7 +25,7 @@ static bool switch_vmsa(struct kvm_vcpu *vcpu, gpa_t gpa)
 	struct kvm_memory_slot *slot;
 	unsigned long seq;
 	kvm_pfn_t pfn;
-	int order, ret;
+	int order = 0, ret;
 	bool stale;
 
 	control->vmsa_pa = INVALID_PAGE;

@@ -14,10 +14,15 @@
 #include "svm.h"
 #include "snp_guest.h"
 
-/* Folio lock held; nothing changes on an error. */
+#define ORDER_2M	(PMD_SHIFT - PAGE_SHIFT)
+
+/*
+ * Chunk and folio locked; nothing changes on an error. Of a block nothing is
+ * assigned, or all of it by one entry.
+ */
 int snp_gmem_prepare(struct kvm *kvm, kvm_pfn_t pfn, gfn_t gfn, int max_order)
 {
-	bool assigned;
+	bool huge = max_order >= ORDER_2M, assigned;
 	int level, ret;
 
 	if (!sev_snp_guest(kvm))
@@ -30,9 +35,18 @@ int snp_gmem_prepare(struct kvm *kvm, kvm_pfn_t pfn, gfn_t gfn, int max_order)
 		return -EINVAL;
 	}
 
-	/* The file has one owner: whoever assigned it did so for this guest. */
+	/*
+	 * The file has one owner: whoever assigned it did so for this guest. A
+	 * small mapping of a page in a large entry does nothing but fault.
+	 */
 	if (assigned)
-		return 0;
+		return huge || level == PG_LEVEL_4K ? 0 : rmp_split_2m(pfn);
+
+	if (huge)
+		return rmp_make_private(ALIGN_DOWN(pfn, PTRS_PER_PMD),
+					gfn_to_gpa(ALIGN_DOWN(gfn, PTRS_PER_PMD)),
+					PG_LEVEL_2M,
+					to_kvm_svm(kvm)->sev_info.asid, false);
 
 	ret = rmp_make_private(pfn, gfn_to_gpa(gfn), PG_LEVEL_4K,
 			       to_kvm_svm(kvm)->sev_info.asid, false);
@@ -43,6 +57,28 @@ int snp_gmem_prepare(struct kvm *kvm, kvm_pfn_t pfn, gfn_t gfn, int max_order)
 	}
 
 	return ret;
+}
+
+/* Lines of the guest's must not be written back over what comes next. */
+static void flush_lines(kvm_pfn_t pfn, unsigned int npages)
+{
+	if (!boot_cpu_has(X86_FEATURE_SME_COHERENT))
+		clflush_cache_range(pfn_to_kaddr(pfn), npages << PAGE_SHIFT);
+}
+
+/* The 2M at @pfn by one RMPUPDATE; false if that is not how they are, or fails. */
+static bool make_shared_2m(kvm_pfn_t pfn)
+{
+	bool assigned;
+	int level;
+
+	if (snp_lookup_rmpentry(pfn, &assigned, &level) || !assigned ||
+	    level != PG_LEVEL_2M)
+		return false;
+
+	flush_lines(pfn, PTRS_PER_PMD);
+
+	return !rmp_make_shared(pfn, PG_LEVEL_2M);
 }
 
 static int make_shared(kvm_pfn_t pfn)
@@ -59,13 +95,12 @@ static int make_shared(kvm_pfn_t pfn)
 		return 0;
 
 	if (level > PG_LEVEL_4K) {
-		ret = psmash(ALIGN_DOWN(pfn, PTRS_PER_PMD));
+		ret = rmp_split_2m(pfn);
 		if (ret)
 			return ret;
 	}
 
-	/* Lines of the guest's must not be written back over what comes next. */
-	clflush_cache_range(pfn_to_kaddr(pfn), PAGE_SIZE);
+	flush_lines(pfn, 1);
 
 	return rmp_make_shared(pfn, PG_LEVEL_4K);
 }
@@ -79,6 +114,12 @@ void snp_gmem_invalidate(kvm_pfn_t start, kvm_pfn_t end)
 		return;
 
 	for (pfn = start; pfn < end; pfn++) {
+		if (IS_ALIGNED(pfn, PTRS_PER_PMD) && end - pfn >= PTRS_PER_PMD &&
+		    make_shared_2m(pfn)) {
+			pfn += PTRS_PER_PMD - 1;
+			continue;
+		}
+
 		if (make_shared(pfn)) {
 			pr_err_ratelimited("SEV-SNP: pfn %#llx stays assigned, leaked\n",
 					   pfn);
@@ -130,15 +171,16 @@ int snp_private_max_mapping_level(struct kvm *kvm, kvm_pfn_t pfn)
 
 /*
  * After the MMU handled a fault with the RMP bit. What remains is that guest
- * and RMP disagree about the size: split the RMP entry, and have the 2M block
- * mapped again. All else the guest brought upon itself, and it will fault again.
+ * and RMP disagree about the size, or the mapping and the RMP do: have the page
+ * in an entry of its own, and map it again. All else the guest brought upon
+ * itself, and it will fault again.
  */
 void snp_handle_rmp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {
-	gfn_t gfn = gpa_to_gfn(gpa), first = ALIGN_DOWN(gfn, PTRS_PER_PMD);
 	struct kvm *kvm = vcpu->kvm;
 	struct kvm_memory_slot *slot;
-	int order, level, ret;
+	gfn_t gfn = gpa_to_gfn(gpa);
+	int order = 0, level, ret;
 	kvm_pfn_t pfn;
 	bool assigned;
 
@@ -149,24 +191,19 @@ void snp_handle_rmp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	if (!slot || !(slot->flags & KVM_MEM_GUEST_MEMFD))
 		return;
 
+	/* This splits an entry of 2M; one at a time, for the chunk is locked. */
 	if (kvm_gmem_get_pfn(kvm, slot, gfn, &pfn, &order))
 		return;
 
 	ret = snp_lookup_rmpentry(pfn, &assigned, &level);
-	if (ret || !assigned) {
+	if (ret || !assigned)
 		pr_warn_ratelimited("SEV-SNP: RMP fault at gpa %#llx, error %#llx, pfn %#llx not assigned\n",
 				    gpa, error_code, pfn);
-		goto out;
-	}
 
-	/* 4K already: somebody else was faster, or there is nothing to split. */
-	if (level > PG_LEVEL_4K) {
-		ret = psmash(ALIGN_DOWN(pfn, PTRS_PER_PMD));
-		if (ret && ret != -EAGAIN)
-			pr_warn_ratelimited("SEV-SNP: PSMASH of pfn %#llx: %d\n",
-					    pfn, ret);
-		kvm_zap_gfn_range(kvm, first, first + PTRS_PER_PMD);
-	}
-out:
+	/*
+	 * Whoever split it, the mapping of 2M may still be there. Smaller ones
+	 * fit what the entries are now, and stay.
+	 */
+	kvm_zap_gfn_range(kvm, gfn, gfn + 1);
 	kvm_release_pfn_clean(pfn);
 }

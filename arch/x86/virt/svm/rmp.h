@@ -119,6 +119,7 @@ void rmp_dump(const struct rmp_table *t, u64 pfn);
 
 /* rmp_ops.c: asm/rmp.h has what they do, for rmp_host */
 int rmp_psmash(const struct rmp_table *t, u64 pfn);
+int rmp_split_entry(const struct rmp_table *t, u64 pfn);
 int rmp_to_guest(const struct rmp_table *t, u64 pfn, u64 gpa, int level,
 		 u32 asid, bool immutable);
 int rmp_to_firmware(const struct rmp_table *t, u64 pfn, unsigned int npages);

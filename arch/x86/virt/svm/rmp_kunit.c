@@ -688,6 +688,38 @@ static void rmp_split(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cpu.psmashes, 4);
 }
 
+/* Split so that pages may change hands: the direct map is split before. */
+static void rmp_split_apart(struct kunit *test)
+{
+	struct rmp_test *r = test->priv;
+	struct rmp_table *t = &r->table;
+	static const u64 pfns[] = { PFN, PFN + 1, PFN + REGION - 1 };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(pfns); i++) {
+		cpu = (struct fake_cpu){};
+		KUNIT_EXPECT_EQ(test, 0, rmp_split_entry(t, pfns[i]));
+		KUNIT_EXPECT_EQ(test, cpu.splits, 1);
+		KUNIT_EXPECT_EQ(test, cpu.split_level, PG_LEVEL_4K);
+		KUNIT_EXPECT_EQ(test, cpu.psmashes, 1);
+		KUNIT_EXPECT_EQ(test, cpu.pfn, PFN);
+	}
+
+	cpu = (struct fake_cpu){ .split_error = -ENOMEM };
+	KUNIT_EXPECT_EQ(test, -ENOMEM, rmp_split_entry(t, PFN));
+	KUNIT_EXPECT_EQ(test, cpu.psmashes, 0);
+
+	cpu = (struct fake_cpu){ .result = RMP_FAIL_INUSE, .times = -1 };
+	KUNIT_EXPECT_EQ(test, -EAGAIN, rmp_split_entry(t, PFN));
+
+	cpu = (struct fake_cpu){};
+	KUNIT_EXPECT_EQ(test, -EINVAL, rmp_split_entry(t, NPAGES));
+	t->npages = 0;
+	KUNIT_EXPECT_EQ(test, -ENODEV, rmp_split_entry(t, PFN));
+	KUNIT_EXPECT_EQ(test, cpu.splits, 0);
+	KUNIT_EXPECT_EQ(test, cpu.psmashes, 0);
+}
+
 /* A leaked page is counted, listed, and never free again. */
 static void rmp_leaks(struct kunit *test)
 {
@@ -736,6 +768,7 @@ static struct kunit_case rmp_cases[] = {
 	KUNIT_CASE(rmp_refused),
 	KUNIT_CASE(rmp_results),
 	KUNIT_CASE(rmp_split),
+	KUNIT_CASE(rmp_split_apart),
 	KUNIT_CASE(rmp_leaks),
 	{}
 };

@@ -145,6 +145,31 @@ int psmash(u64 pfn)
 }
 EXPORT_SYMBOL_GPL(psmash);
 
+int rmp_split_entry(const struct rmp_table *t, u64 pfn)
+{
+	int ret;
+
+	pfn &= ~(RMP_PFNS_PER_2M - 1);
+	if (!t->npages)
+		return -ENODEV;
+	if (pfn >= t->npages)
+		return -EINVAL;
+
+	/*
+	 * First: from the moment that there are small entries, one of them may
+	 * become the hypervisor's, who then writes to it.
+	 */
+	ret = t->insns->split(pfn, PG_LEVEL_4K);
+
+	return ret ?: rmp_psmash(t, pfn);
+}
+
+int rmp_split_2m(u64 pfn)
+{
+	return rmp_split_entry(&rmp_host, pfn);
+}
+EXPORT_SYMBOL_GPL(rmp_split_2m);
+
 static int rmp_check(const struct rmp_table *t, u64 pfn, int level)
 {
 	u64 npages;

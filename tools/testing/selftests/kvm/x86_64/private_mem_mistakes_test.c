@@ -19,7 +19,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../kselftest.h"
@@ -621,6 +623,251 @@ static void races(struct vm *vm)
 		CHECK(load(vm, DATA_GPA + i * PAGE) == 0);
 }
 
+/* A statistic of the VM's, -1 if it has none of that name. */
+static long vm_stat(struct vm *vm, const char *name)
+{
+	int fd = ioctl(vm->fd, KVM_GET_STATS_FD, 0);
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *desc;
+	uint64_t value = -1;
+	size_t size;
+	uint32_t i;
+
+	if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header))
+		return -1;
+
+	size = sizeof(*desc) + header.name_size;
+	desc = malloc(size);
+	for (i = 0; i < header.num_desc; i++) {
+		if (pread(fd, desc, size, header.desc_offset + i * size) !=
+		    (ssize_t)size)
+			break;
+		if (strcmp(desc->name, name))
+			continue;
+		if (pread(fd, &value, sizeof(value), header.data_offset +
+			  desc->offset) != sizeof(value))
+			value = -1;
+		break;
+	}
+	free(desc);
+	close(fd);
+
+	return value;
+}
+
+/* Whether guests may have 2 MiB at once: 0 blocks are expected otherwise. */
+static bool have_blocks(void)
+{
+	char c = 'N';
+	int fd = open("/sys/module/kvm/parameters/gmem_huge", O_RDONLY);
+
+	if (fd >= 0 && read(fd, &c, 1) != 1)
+		c = 'N';
+	close(fd);
+
+	return c == 'Y';
+}
+
+/* A block is mapped at once, until a part of it has to be by itself. */
+static void blocks(struct vm *vm)
+{
+	const uint64_t odd = DATA_GPA + 9 * PAGE, last = DATA_GPA + 2 * MB - PAGE;
+	int n = have_blocks();
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	CHECK(store(vm, odd, 9) && store(vm, last, 10));
+	CHECK(vm_stat(vm, "pages_2m") == n);
+	CHECK(store(vm, DATA_GPA + 2 * MB, 11));
+	CHECK(vm_stat(vm, "pages_2m") == 2 * n);
+
+	/* A page that is shared for a while: all others stay as they are. */
+	*host(vm, odd) = 12;
+	CHECK(!set_shared(vm, odd, PAGE));
+	CHECK(load(vm, odd) == 12 && load(vm, last) == 10);
+	CHECK(vm_stat(vm, "pages_2m") == n);
+	CHECK(!set_private(vm, odd, PAGE));
+	CHECK(load(vm, odd) == 9 && load(vm, last) == 10);
+
+	/* A hole is for good, for as long as anything is left. */
+	CHECK(!punch(vm->memfd, odd - DATA_GPA, PAGE));
+	CHECK(load(vm, odd) == 0 && load(vm, last) == 10);
+	CHECK(load(vm, DATA_GPA + 2 * MB) == 11);
+	CHECK(vm_stat(vm, "pages_2m") == n);
+	CHECK(!punch(vm->memfd, 0, 2 * MB));
+	CHECK(load(vm, last) == 0 && load(vm, odd) == 0);
+	CHECK(load(vm, DATA_GPA + 2 * MB) == 11);
+	CHECK(vm_stat(vm, "pages_2m") == 2 * n);
+
+	/* What is allocated beforehand is mapped in the same way. */
+	CHECK(!punch(vm->memfd, 0, DATA_SIZE));
+	CHECK(!fallocate(vm->memfd, FALLOC_FL_KEEP_SIZE, PAGE, 4 * MB - PAGE));
+	CHECK(load(vm, odd) == 0 && load(vm, DATA_GPA + 2 * MB) == 0);
+	CHECK(vm_stat(vm, "pages_2m") == n);
+}
+
+/* File and guest do not agree about where 2 MiB begin. */
+static void blocks_askew(struct vm *vm)
+{
+	int memfd = create_memfd(vm, DATA_SIZE + PAGE);
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	CHECK(!fallocate(memfd, FALLOC_FL_KEEP_SIZE, 0, DATA_SIZE));
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK(!set_region2(vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, DATA_GPA,
+			   DATA_SIZE, vm->data, memfd, PAGE));
+	CHECK(store(vm, DATA_GPA, 1));
+	CHECK(store(vm, DATA_GPA + 2 * MB - PAGE, 2));
+	CHECK(store(vm, DATA_GPA + 2 * MB, 3));
+	CHECK(load(vm, DATA_GPA) == 1);
+	CHECK(load(vm, DATA_GPA + 2 * MB - PAGE) == 2);
+	CHECK(vm_stat(vm, "pages_2m") == 0);
+	close(memfd);
+}
+
+/*
+ * The host's address is not aligned as the guest's: that is no matter for
+ * private memory, and all that matters for shared.
+ */
+static void host_askew(struct vm *vm)
+{
+	uint64_t gpa;
+
+	madvise(vm->data, DATA_SIZE, MADV_HUGEPAGE);
+	for (gpa = DATA_GPA; gpa < DATA_GPA + DATA_SIZE; gpa += PAGE)
+		*host(vm, gpa) = gpa / PAGE;
+
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK(!set_region2(vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, DATA_GPA, 2 * MB,
+			   (char *)vm->data + PAGE, vm->memfd, 0));
+
+	CHECK(load(vm, DATA_GPA) == DATA_GPA / PAGE + 1);
+	CHECK(load(vm, DATA_GPA + 2 * MB - PAGE) == (DATA_GPA + 2 * MB) / PAGE);
+	CHECK(vm_stat(vm, "pages_2m") == 0);
+
+	CHECK(!set_private(vm, DATA_GPA, 2 * MB));
+	CHECK(store(vm, DATA_GPA + 5 * PAGE, 77));
+	CHECK(load(vm, DATA_GPA + 5 * PAGE) == 77);
+	CHECK(vm_stat(vm, "pages_2m") == have_blocks());
+
+	CHECK(!set_shared(vm, DATA_GPA + 5 * PAGE, PAGE));
+	CHECK(load(vm, DATA_GPA + 5 * PAGE) == DATA_GPA / PAGE + 6);
+	CHECK(!set_shared(vm, DATA_GPA, 2 * MB));
+	CHECK(load(vm, DATA_GPA + 9 * PAGE) == DATA_GPA / PAGE + 10);
+	CHECK(vm_stat(vm, "pages_2m") == 0);
+}
+
+struct beside {
+	struct vm *vm;
+	uint64_t gpa;
+	bool go, done;
+};
+
+static void *punch_beside(void *arg)
+{
+	struct beside *b = arg;
+
+	while (!__atomic_load_n(&b->go, __ATOMIC_SEQ_CST))
+		;
+	if (punch(b->vm->memfd, b->gpa - DATA_GPA, PAGE))
+		failure = "punch";
+	__atomic_store_n(&b->done, true, __ATOMIC_SEQ_CST);
+
+	return NULL;
+}
+
+/*
+ * A fault on a page beside the hole that is being punched, but in the same
+ * block, must not map the block with the old page in it.
+ */
+static void hole_beside_fault(struct vm *vm)
+{
+	struct beside b = { .vm = vm };
+	pthread_t thread;
+	int i;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+
+	for (i = 0; i < 300 && !failure; i++) {
+		CHECK(!punch(vm->memfd, 0, 2 * MB));
+		b.gpa = DATA_GPA + (i * 5 % 512) * PAGE;
+		b.go = false;
+		b.done = false;
+		CHECK(store(vm, b.gpa, 0x5ec7e7));
+
+		/* Unmapped, but whole: the next fault may map all of it. */
+		if (i & 1) {
+			CHECK(!set_shared(vm, DATA_GPA, 2 * MB));
+			CHECK(!set_private(vm, DATA_GPA, 2 * MB));
+		}
+
+		if (pthread_create(&thread, NULL, punch_beside, &b)) {
+			CHECK(false);
+			break;
+		}
+		__atomic_store_n(&b.go, true, __ATOMIC_SEQ_CST);
+		do {
+			load(vm, DATA_GPA + ((i * 5 + 256) % 512) * PAGE);
+		} while (!__atomic_load_n(&b.done, __ATOMIC_SEQ_CST));
+		pthread_join(thread, NULL);
+		CHECK(load(vm, b.gpa) == 0);
+	}
+}
+
+#define CGROUP	"/tmp/cgroup"
+
+/* The child's part: a cgroup that has room for some pages more, not for 2 MiB. */
+static int small_cgroup(void)
+{
+	char text[32];
+	struct vm vm;
+	long used;
+	int i;
+
+	snprintf(text, sizeof(text), "%d", getpid());
+	write_file(CGROUP "/small/cgroup.procs", text);
+	vm = new_vm();
+	CHECK(!set_private(&vm, DATA_GPA, DATA_SIZE));
+	/* What page tables and the like take. */
+	CHECK(load(&vm, DATA_GPA) == 0);
+	CHECK(!punch(vm.memfd, 0, DATA_SIZE));
+
+	used = read_number(CGROUP "/small/memory.current");
+	snprintf(text, sizeof(text), "%ld", used + 1024 * 1024);
+	write_file(CGROUP "/small/memory.max", text);
+
+	for (i = 0; i < 64; i++)
+		CHECK(store(&vm, DATA_GPA + i * 16 * PAGE, i));
+	for (i = 0; i < 64; i++)
+		CHECK(load(&vm, DATA_GPA + i * 16 * PAGE) == i);
+	CHECK(vm_stat(&vm, "pages_2m") == 0);
+	CHECK(read_number(CGROUP "/small/memory.current") <=
+	      used + 1024 * 1024);
+
+	return !!failure;
+}
+
+/* A cgroup without room for a block gets pages, and nobody is killed. */
+static void cgroup_limit(struct vm *vm)
+{
+	int status = -1;
+	pid_t pid;
+
+	mkdir(CGROUP, 0700);
+	if (!CHECK(!mount("none", CGROUP, "cgroup2", 0, NULL)))
+		return;
+	write_file(CGROUP "/cgroup.subtree_control", "+memory");
+	CHECK(!mkdir(CGROUP "/small", 0700));
+
+	pid = fork();
+	if (!pid)
+		_exit(small_cgroup());
+
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
+	CHECK(!rmdir(CGROUP "/small"));
+	CHECK(!umount(CGROUP));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct vm *vm);
@@ -637,6 +884,11 @@ static const struct {
 	{ "bad arguments", bad_arguments },
 	{ "pre-faulting while the memslot is deleted", prefault_and_delete },
 	{ "faults, holes and conversions at once", races },
+	{ "blocks of 2 MiB, whole and broken", blocks },
+	{ "a file that is not aligned as the guest is", blocks_askew },
+	{ "a host address that is not aligned as the guest is", host_askew },
+	{ "a fault beside a hole", hole_beside_fault },
+	{ "a cgroup without room for a block", cgroup_limit },
 };
 
 int main(void)
