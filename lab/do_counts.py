@@ -3,7 +3,7 @@
 
 import json
 
-from lab import counts, do_run, observe, say
+from lab import contract, counts, do_run, observe, say
 
 
 def options(p):
@@ -11,6 +11,8 @@ def options(p):
                    "(default: the last run)")
     p.add_argument("--run", metavar="NAME", help="all counters since its "
                    "machine's start, of a run that is live or finished")
+    p.add_argument("--beside", metavar="FILE", help="a summary of a run on "
+                   "another host: what the guest cost on each, and the ratio")
     p.add_argument("--json", action="store_true",
                    help="print JSON instead of a table")
 
@@ -32,12 +34,31 @@ def of_run(name):
 
 def do(args):
     if args.run is not None:
-        if args.file:
+        if args.file or args.beside:
             raise say.Stop("a file and --run are two requests", "give one")
         out(of_run(args.run), args.json)
         return
+    value = of_summary(args.file or do_run.LAST)
+    if args.beside is None:
+        out(value, args.json)
+        return
+    other = of_summary(args.beside)
     try:
-        with open(args.file or do_run.LAST) as f:
+        rows = list(contract.rows(value, other))
+    except (LookupError, TypeError) as e:
+        raise say.Stop("one of the runs was on another machine: it has no "
+                       f"count {e}", "run both anew") from e
+    if args.json:
+        print(json.dumps([dict(zip(("name", "ours", "other", "ratio"), r))
+                          for r in rows], indent=1))
+    else:
+        print("\n".join(contract.table(value, other)))
+
+
+def of_summary(file):
+    """The counts of a summary that run --json wrote."""
+    try:
+        with open(file) as f:
             value = json.load(f)["counts"]
         if not isinstance(value, dict):
             raise ValueError("counts")
@@ -45,7 +66,7 @@ def do(args):
             RecursionError) as e:
         raise say.Stop("there is no summary of a run to read",
                        "lab/snp run makes one") from e
-    out(value, args.json)
+    return value
 
 
 def out(value, as_json):
