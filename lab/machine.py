@@ -74,7 +74,7 @@ def lay():
     tree.Tree(unpack(), Machine().src, overlay(), SERIES).sync()
 
 
-def _env():
+def environment():
     """Debian 12's meson is too old: Debian 13's, without installing it."""
     meson = sources.unpacked("machine.meson")
     env = dict(os.environ)
@@ -96,7 +96,7 @@ def configure(name, title, src, where, options=()):
     where.mkdir(parents=True)
     with say.Step(f"configure the {title}") as step:
         say.run([src / "configure", "--python=/usr/bin/python3", *how],
-                f"machine-{name}-configure", step, cwd=where, env=_env(),
+                f"machine-{name}-configure", step, cwd=where, env=environment(),
                 hint="lab/snp build --install")
     stamp.write(f"machine.{name}.configure", key)
 
@@ -106,7 +106,7 @@ def ninja(name, title, where, *targets, more=()):
     comes of it."""
     with say.Step(f"build the {title}", quiet=3) as step:
         say.run(["ninja", *more, *targets], f"machine-{name}-build", step,
-                cwd=where, env=_env())
+                cwd=where, env=environment())
 
 
 @lock.alone

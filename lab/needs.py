@@ -24,6 +24,8 @@ PACKAGES = {
 
 # What only the cases `fuzz.*` of `check --full` use: libFuzzer comes with clang.
 FUZZER = ["clang"]
+# What only `machine.targets` uses: boards of other targets want it.
+TARGETS = ["libfdt-dev"]
 
 
 def missing(want=None):

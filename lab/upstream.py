@@ -1,9 +1,54 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The machine's series as QEMU's maintainers would try it."""
+"""The machine's series as QEMU's maintainers would try it: other targets, and
+QEMU's own tests, each against QEMU without our changes."""
 
 import re
 
-from lab import machine, paths, sources, tree
+from lab import lock, machine, needs, paths, say, sources, tree
+
+# What is built of QEMU's other targets. 32 and 64 bits of i386, and its user
+# mode, share files with what we change.
+SYSTEMS = ("aarch64", "riscv64", "s390x", "i386")
+USERS = ("x86_64",)
+BINARIES = [f"qemu-system-{x}" for x in SYSTEMS] + [f"qemu-{x}" for x in USERS]
+TARGETS = [f"{x}-softmmu" for x in SYSTEMS] + [f"{x}-linux-user" for x in USERS]
+
+TOP = machine.TOP / "targets"
+# A hook that every target compiles, and what only i386 has.
+COMMON = "accel/tcg/cputlb.c"
+FOREIGN = """
+int lab_foreign(CPUArchState *env);
+int lab_foreign(CPUArchState *env)
+{
+    return env->hflags2;
+}
+"""
+
+
+@lock.alone
+def targets():
+    """Builds TARGETS with our patches and files. Returns what the build of one
+    says if a hook in common code wants a member that only i386 has."""
+    needs.install(needs.TARGETS)
+    ours = tree.Tree(machine.unpack(), TOP / "src", machine.overlay(),
+                     machine.SERIES)
+    ours.sync()
+    title, where = "machine's other targets", TOP / "build"
+    machine.configure("targets", title, TOP / "src", where,
+                      ["--target-list=" + ",".join(TARGETS),
+                       "--enable-linux-user", "--enable-fdt=system"])
+    machine.ninja("targets", title, where, *BINARIES)
+    file = TOP / "src" / COMMON
+    with open(file, "a", encoding="utf-8") as f:
+        f.write(FOREIGN)
+    try:
+        machine.ninja("foreign", title, where, "qemu-system-s390x")
+    except say.Failed:
+        pass
+    finally:
+        ours.sync()
+    return say.log_path("machine-foreign-build").read_text(errors="replace")
+
 
 NEXT = paths.LAB / "lists/next-qemu.tsv"
 

@@ -108,6 +108,14 @@ def following():
                                 for (p, f), n in sorted(found.items())))
 
 
+def targets():
+    said = upstream.targets()
+    if not re.search(rf"{re.escape(upstream.COMMON)}.*error: .*hflags2", said):
+        raise CaseFailed("a hook in common code that only i386 can compile is "
+                         "not noticed:\n" + said[-500:])
+    return ", ".join(upstream.BINARIES)
+
+
 CASES = [
     Case("tree.checkpatch-qemu", "QEMU's checkpatch has nothing against the "
          "machine's patches and files but what stands in a list with the "
@@ -131,4 +139,8 @@ CASES = [
     Case("machine.next-qemu", "a newer QEMU takes all hooks but those that a "
          "list names, with the reason", following, full=True, order=56,
          inputs=("machine",)),
+    Case("machine.targets", "other targets of QEMU compile with the machine's "
+         "patches and files: systems of aarch64, riscv64, s390x and i386, "
+         "programs of x86_64; a hook that wants i386 in common code does not",
+         targets, full=True, order=58, inputs=("machine",)),
 ]

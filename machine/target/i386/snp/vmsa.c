@@ -93,10 +93,12 @@ static void load_syscall_state(CPUX86State *env, const SevVmsa *v)
     load_sys_seg(&env->ldt, &v->ldtr);
     load_sys_seg(&env->tr, &v->tr);
     env->star = ldq_le_p(&v->star);
+#ifdef TARGET_X86_64    /* without long mode there are no SEV guests */
     env->lstar = ldq_le_p(&v->lstar);
     env->cstar = ldq_le_p(&v->cstar);
     env->fmask = ldq_le_p(&v->sfmask);
     env->kernelgsbase = ldq_le_p(&v->kernel_gs_base);
+#endif
     env->sysenter_cs = ldq_le_p(&v->sysenter_cs);
     env->sysenter_esp = ldq_le_p(&v->sysenter_esp);
     env->sysenter_eip = ldq_le_p(&v->sysenter_eip);
@@ -109,10 +111,12 @@ static void save_syscall_state(CPUX86State *env, SevVmsa *v)
     save_seg(&v->ldtr, &env->ldt);
     save_seg(&v->tr, &env->tr);
     stq_le_p(&v->star, env->star);
+#ifdef TARGET_X86_64
     stq_le_p(&v->lstar, env->lstar);
     stq_le_p(&v->cstar, env->cstar);
     stq_le_p(&v->sfmask, env->fmask);
     stq_le_p(&v->kernel_gs_base, env->kernelgsbase);
+#endif
     stq_le_p(&v->sysenter_cs, env->sysenter_cs);
     stq_le_p(&v->sysenter_esp, env->sysenter_esp);
     stq_le_p(&v->sysenter_eip, env->sysenter_eip);
@@ -129,7 +133,7 @@ static void load_gprs(CPUX86State *env, const SevVmsa *v)
     env->regs[R_EBP] = ldq_le_p(&v->rbp);
     env->regs[R_ESI] = ldq_le_p(&v->rsi);
     env->regs[R_EDI] = ldq_le_p(&v->rdi);
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < CPU_NB_REGS - 8; i++) {
         env->regs[8 + i] = ldq_le_p(&v->r8_15[i]);
     }
 }
@@ -144,7 +148,7 @@ static void save_gprs(CPUX86State *env, SevVmsa *v)
     stq_le_p(&v->rbp, env->regs[R_EBP]);
     stq_le_p(&v->rsi, env->regs[R_ESI]);
     stq_le_p(&v->rdi, env->regs[R_EDI]);
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < CPU_NB_REGS - 8; i++) {
         stq_le_p(&v->r8_15[i], env->regs[8 + i]);
     }
 }
@@ -200,7 +204,7 @@ static void load_fpu(CPUX86State *env, const SevVmsa *v)
         env->fptags[i] = !(ftw >> i & 1);
     }
     cpu_set_mxcsr(env, ldl_le_p(&v->mxcsr));
-    for (i = 0; i < 16; i++) {
+    for (i = 0; i < CPU_NB_REGS; i++) {
         env->xmm_regs[i].ZMM_Q(0) = ldq_le_p(&v->xmm[i][0]);
         env->xmm_regs[i].ZMM_Q(1) = ldq_le_p(&v->xmm[i][1]);
         env->xmm_regs[i].ZMM_Q(2) = ldq_le_p(&v->ymm_hi[i][0]);
@@ -230,7 +234,7 @@ static void save_fpu(CPUX86State *env, SevVmsa *v)
     stw_le_p(&v->x87_ftw, ftw);
     update_mxcsr_from_sse_status(env);
     stl_le_p(&v->mxcsr, env->mxcsr);
-    for (i = 0; i < 16; i++) {
+    for (i = 0; i < CPU_NB_REGS; i++) {
         stq_le_p(&v->xmm[i][0], env->xmm_regs[i].ZMM_Q(0));
         stq_le_p(&v->xmm[i][1], env->xmm_regs[i].ZMM_Q(1));
         stq_le_p(&v->ymm_hi[i][0], env->xmm_regs[i].ZMM_Q(2));
