@@ -26,6 +26,7 @@ ROLES = {
     "machine.meson": ("deb", "trixie", "meson"),
     "machine.seabios": ("deb", "trixie", "seabios"),
     "machine.data": ("deb", "trixie", "qemu-system-data"),
+    "machine.roms": ("deb", "trixie", "ipxe-qemu"),
     "host.debian-13": ("kernel", "trixie", "linux-image-amd64"),
     "host.debian-backports": ("kernel", "trixie-backports",
                               "linux-image-amd64"),

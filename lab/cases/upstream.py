@@ -5,7 +5,8 @@ QEMU's own means, against QEMU as it is."""
 import re
 import sys
 
-from lab import cases, machine, paths, repairs, style, tree, upstream
+from lab import (cases, machine, paths, repairs, say, style, theirs, tree,
+                 upstream)
 from lab.cases import Case, CaseFailed
 from lab.cases.machine_unit import report
 
@@ -116,6 +117,37 @@ def targets():
     return ", ".join(upstream.BINARIES)
 
 
+def own_tests():
+    pristine, m = (theirs.build(x) for x in (True, False))
+    without, with_us = theirs.run(pristine), theirs.run(m)
+    again = theirs.worse(without, with_us)
+    if again:       # one that measures time may fail on a busy computer
+        with_us.update(theirs.run(m, *again))
+    where = say.log_path("upstream-tests")
+    where.write_text("\n".join(theirs.table(without, with_us)) + "\n")
+    bad = theirs.worse(without, with_us) + _worse_noticed()
+    if len(without) < LEAST:
+        bad.append(f"only {len(without)} tests were run")
+    if bad:
+        raise CaseFailed("worse than on QEMU without our changes: " +
+                         ", ".join(bad))
+    good = sum(r == "OK" for r in with_us.values())
+    return (f"{len(with_us)} tests, {good} pass, as on QEMU without our "
+            "changes, side by side in " + paths.shown(where))
+
+
+LEAST = 140             # tests of QEMU's that make a comparison
+
+
+def _worse_noticed():
+    known = {"a": "OK", "b": "SKIP", "c": "FAIL"}
+    wrong = [dict(known, a="SKIP"), dict(known, a="TIMEOUT"),
+             dict(known, b="FAIL"), {"a": "OK", "b": "SKIP"}]
+    right = [known, dict(known, c="OK"), dict(known, c="TIMEOUT", d="FAIL")]
+    return [f"misjudged: {x}" for x in wrong if not theirs.worse(known, x)] + \
+        [f"misjudged: {x}" for x in right if theirs.worse(known, x)]
+
+
 CASES = [
     Case("tree.checkpatch-qemu", "QEMU's checkpatch has nothing against the "
          "machine's patches and files but what stands in a list with the "
@@ -139,6 +171,9 @@ CASES = [
     Case("machine.next-qemu", "a newer QEMU takes all hooks but those that a "
          "list names, with the reason", following, full=True, order=56,
          inputs=("machine",)),
+    Case("machine.upstream-tests", "QEMU's own unit tests and qtests of x86_64 "
+         "do no worse than on QEMU without our changes", own_tests, full=True,
+         order=60, inputs=("machine",)),
     Case("machine.targets", "other targets of QEMU compile with the machine's "
          "patches and files: systems of aarch64, riscv64, s390x and i386, "
          "programs of x86_64; a hook that wants i386 in common code does not",
