@@ -36,7 +36,8 @@ PRESETS = {
                     ("max-asid=1006", "phys-reduction=6", "rmpread=on",
                      "opaque-rmp=on", "rmp-segment-shift=31",
                      "debug-swap=on", "secure-tsc=on",
-                     "allowed-sev-features=on", "ciphertext-hiding=on")),
+                     "allowed-sev-features=on", "ciphertext-hiding=on",
+                     "x86-shutdown=on")),
 }
 CPU = "milan"
 

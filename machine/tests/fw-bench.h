@@ -152,6 +152,12 @@ static inline void port_random_kept(void *o, void *buf, size_t len)
     }
 }
 
+static inline void port_disable(void *o)
+{
+    (void)o;
+    cpus_ready = false;
+}
+
 static inline bool port_ready(void *o, const char **why)
 {
     (void)o;
@@ -227,6 +233,7 @@ static inline void power_on(void)
         .load_key = port_load_key, .drop_keys = port_drop_keys,
         .hide = port_hide,
         .encrypt = port_encrypt, .decrypt = port_decrypt,
+        .cpus_disable = port_disable,
         .cpus_ready = port_ready, .has_cpu = port_has_cpu,
         .wbinvd_arm = port_arm,
         .wbinvd_done = port_done, .rmp_changed = port_changed,

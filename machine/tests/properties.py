@@ -59,6 +59,7 @@ NUMBERS = [                     # property, worst accepted, refused, what is sai
     ("opaque-rmp", "off", "on", "rmpread"),
     ("ciphertext-hiding", "on", "40", "ciphertext-hiding"),
     ("tio", "on", "40", "tio"),
+    ("x86-shutdown", "on", "3", "x86-shutdown"),
     ("secure-tsc", "on", "2000", "secure-tsc"),
     ("debug-swap", "off", "2", "debug-swap"),
     ("allowed-sev-features", "off", "1", "allowed-sev-features"),

@@ -1092,6 +1092,25 @@ static void test_shutdown(void)
     arg_init_ex(2);
     expect(SNP_INIT_EX, FW_INVALID_PAGE_STATE, "a page not given back");
 
+    /* SNP off in the CPUs, too, where that is announced, IOMMUs first */
+    power_on();
+    fw.cfg.x86_shutdown = true;
+    init_snp();
+    put(0, 4, 8);
+    put(4, 4, 2);
+    expect(SNP_SHUTDOWN_EX, FW_INVALID_PARAM, "CPUs, and not the IOMMUs");
+    CHECK(cpus_ready && fw.rmp_inited, "nothing happened");
+    put(0, 4, 8);
+    put(4, 4, 7);
+    expect(SNP_SHUTDOWN_EX, FW_INVALID_PARAM, "a flag that is none");
+    put(0, 4, 8);
+    put(4, 4, 3);
+    expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "CPUs and IOMMUs");
+    CHECK(!cpus_ready && !fw.rmp_inited, "SNP is off");
+    cpus_ready = true;
+    arg_init_ex(2);
+    expect(SNP_INIT_EX, FW_RMP_INIT_REQUIRED, "the RMP as it was");
+
     /* an active guest's ASID stays dirty over a shutdown */
     guest(G_RUNNING_ACTIVE);
     put(0, 4, 8);

@@ -46,6 +46,9 @@ static void test_features(void)
 {
     power_on();
     CHECK(!flags_of_status() && !features(), "there is none");
+    fw.cfg.x86_shutdown = true;
+    CHECK(flags_of_status() == 8 && features() == 2, "another one");
+    fw.cfg.x86_shutdown = false;
     fw.cfg.hiding = true;
     CHECK(flags_of_status() == 0x28 && features() == 8, "it can be hidden");
     CHECK(!init_ex(1, 0), "init");

@@ -304,6 +304,7 @@ static void psp_realize(PCIDevice *dev, Error **errp)
         .report_version = s->report_version,
         .hiding = s->hiding,
         .tio = s->tio,
+        .x86_shutdown = s->x86_shutdown,
         .mitigations = s->mitigations,
     };
     if (s->max_asid > FW_MAX_ASID || s->min_sev_asid < 1 ||
@@ -481,6 +482,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),
     DEFINE_PROP_BOOL("ciphertext-hiding", AmdPspState, hiding, false),
     DEFINE_PROP_BOOL("tio", AmdPspState, tio, false),
+    DEFINE_PROP_BOOL("x86-shutdown", AmdPspState, x86_shutdown, false),
     DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, false),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
     DEFINE_PROP_STRING("loose", AmdPspState, loose),
@@ -513,6 +515,8 @@ static const struct {
     { "dram-alias", "address from which all memory answers once more; 0: "
       "none" },
     { "ciphertext-hiding", "the firmware can hide ciphertext" },
+    { "tio", "has trusted I/O, as the IOMMU then says, too" },
+    { "x86-shutdown", "the firmware can turn SNP off in the processors" },
     { "encrypt", "memory of SNP guests is enciphered" },
     { "self-check", "cached translations are compared with the RMP" },
     { "loose", "rules to be read the looser way, separated by ':', or all" },

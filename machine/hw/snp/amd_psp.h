@@ -29,6 +29,7 @@ struct AmdPspState {
     uint8_t committed_build, report_version;
     bool hiding;            /* ciphertext can be hidden */
     bool tio;               /* there is trusted I/O */
+    bool x86_shutdown;      /* the firmware can turn SNP off in the CPUs */
     char *loose;            /* rules to be read the looser way */
     char *chip;             /* directory, or NULL: it signs nothing */
     SnpFwConfig cfg;        /* owns the VCEKs */

@@ -374,10 +374,12 @@ const FwCommand fw_commands[] = {
     COMMAND(SNP_SHUTDOWN_EX), .platform = SEV_U | SNP_I,
     BUFFER(8, "0 length 4, 4 flags 4"),
     .errors = ERRORS(E(INVALID_LEN, "SHUTDOWN-LEN"),
-                     E(INVALID_PARAM, "SHUTDOWN-RSVD"), E_SHUTDOWN),
+                     E(INVALID_PARAM, "SHUTDOWN-RSVD"),
+                     E(INVALID_PARAM, "SHUTDOWN-X86-IOMMU"), E_SHUTDOWN),
     .to_platform = SNP_U,
     .effect = "no SNP guest is left, HV-fixed pages are Hypervisor; flag 0: "
-              "the IOMMU's pages are Reclaim",
+              "the IOMMU's pages are Reclaim; flag 1, if announced: SNP is off "
+              "in the CPUs",
     .run = fw_snp_shutdown_ex,
 },
 

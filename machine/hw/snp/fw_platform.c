@@ -322,16 +322,27 @@ uint32_t fw_snp_shutdown(SnpFw *fw, FwBuf *c)
 uint32_t fw_snp_shutdown_ex(SnpFw *fw, FwBuf *c)
 {
     uint32_t flags = fw_get(c->b + 4, 4);
+    uint32_t status;
 
     /* [FW-SHUTDOWN-LEN] */
     if (fw_get(c->b, 4) != 8) {
         return FW_INVALID_LEN;
     }
     /* [FW-SHUTDOWN-RSVD] */
-    if (flags & ~1u) {
+    if (flags & ~(fw->cfg.x86_shutdown ? 3u : 1u)) {
         return FW_INVALID_PARAM;
     }
-    return snp_shutdown(fw, flags & 1);
+    /* [FW-SHUTDOWN-X86-IOMMU] */
+    if ((flags & 2) && !(flags & 1)) {
+        return FW_INVALID_PARAM;
+    }
+    status = snp_shutdown(fw, flags & 1);
+    /* [FW-SHUTDOWN-X86] nobody goes by the table any more: it is to be made */
+    if (status == FW_SUCCESS && (flags & 2)) {
+        fw->rmp_inited = false;
+        fw->port.cpus_disable(fw->port.opaque);
+    }
+    return status;
 }
 
 static uint32_t guest_count(const SnpFw *fw)

@@ -161,6 +161,11 @@ static bool port_cpus_ready(void *opaque, const char **why)
     return x86_snp_ready_for_init(why);
 }
 
+static void port_cpus_disable(void *opaque)
+{
+    x86_snp_disable();
+}
+
 static bool port_has_cpu(void *opaque, uint32_t apic_id)
 {
     return cpu_exists(apic_id);
@@ -559,6 +564,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .write = port_write,
         .random = port_random,
         .random_kept = port_random_kept,
+        .cpus_disable = port_cpus_disable,
         .cpus_ready = port_cpus_ready,
         .has_cpu = port_has_cpu,
         .wbinvd_arm = port_wbinvd_arm,

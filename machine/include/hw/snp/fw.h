@@ -174,6 +174,8 @@ typedef struct SnpFwPort {
     void (*random)(void *opaque, void *buf, size_t len);
     /* The same for what stays over a reset: it does not begin anew with it */
     void (*random_kept)(void *opaque, void *buf, size_t len);
+    /* Clears SNP_EN of all CPUs */
+    void (*cpus_disable)(void *opaque);
     /* SNP_EN and MFDM set, VM_HSAVE_PA 0, one RMP on all CPUs? */
     bool (*cpus_ready)(void *opaque, const char **why);
     /* Is there a CPU of this APIC id? */
@@ -219,6 +221,7 @@ typedef struct SnpFwConfig {
     uint32_t tsc_khz;                   /* 0: there is no secure TSC */
     bool hiding;                        /* ciphertext can be hidden */
     bool tio;                           /* there is trusted I/O */
+    bool x86_shutdown;                  /* SNP can be turned off in the CPUs */
     uint64_t tcb;
     /* what a reset keeps of SNP_COMMIT: at most the current ones */
     uint64_t committed_tcb;
