@@ -222,7 +222,7 @@ TAMPERED = [
     ("amd-psp", FW + "tio_devs[1]/used", 1, SENSE + "state of a device"),
     ("amd-psp", FW + "tio_devs[15]/state", 2, SENSE + "state of a device"),
     ("amd-psp", FW + "tio_devs[0]/step", 3, SENSE + "state of a device"),
-    ("amd-psp", FW + "tio_devs[0]/page", b"\1" + bytes(15),
+    ("amd-psp", FW + "tio_devs[0]/page", bytes(15) + b"\1",
      SENSE + "context of a device"),
     ("amd-psp", FW + "cfg/committed_tcb", 0xFF, SENSE + "TCB version"),
     ("amd-psp", FW + "cfg/tsc_khz", 5, "clock has 5 kHz .* and 0 here"),
