@@ -224,10 +224,14 @@ class Host:
         disks = {"root": hostimage.build(),
                  "modules": self.kernel.modules_image(),
                  "files": where / "files.ext4"}
+        # on the SNP machine by the IOMMU, as on real ones
+        real = self.snp and platform.has_psp(self.binary)
+        how = platform.BEHIND if real else ""
         for name, file in disks.items():
             argv += ["-drive", f"if=none,id={name},file={file},format=raw,"
                      "read-only=on,file.locking=off",
-                     "-device", f"virtio-blk-pci,drive={name},serial={name}"]
+                     "-device", f"virtio-blk-pci,drive={name},serial={name}"
+                     f"{how}"]
         argv += ["-kernel", str(self.kernel.vmlinuz.absolute()),
                  "-initrd", str(self.kernel.initramfs()),
                  "-append", f"console=ttyS0 panic=-1 {cmdline}".strip()]

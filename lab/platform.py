@@ -21,27 +21,33 @@ class Preset:
     psp: tuple = ()
 
 
+# Of SEV_FEATURES, what all of them have that the machine has.
+FEATURES = ("debug-swap=on", "secure-tsc=on", "restricted-injection=on")
+
 PRESETS = {
-    "milan": Preset("EPYC-Milan-v1,phys-bits=48,min-xlevel=0x80000021"),
+    "milan": Preset("EPYC-Milan-v1,phys-bits=48,min-xlevel=0x80000021,"
+                    "+no-nested-data-bp", FEATURES),
     # 5-level page tables are not tried yet. The microcode is one that has
     # what kernels look for.
     "genoa": Preset("EPYC-Genoa-v1,stepping=1,phys-bits=52,-la57,"
                     "min-xlevel=0x80000022,ucode-rev=0xa101154",
                     ("max-asid=1006", "phys-reduction=6", "rmpread=on",
-                     "debug-swap=on", "secure-tsc=on")),
+                     *FEATURES)),
     # QEMU has no model of one: what a Genoa has, and more of SNP.
     "turin": Preset("EPYC-Genoa-v1,family=26,model=2,stepping=1,phys-bits=52,"
                     "-la57,min-xlevel=0x80000025,ucode-rev=0xb00215a,"
                     "model-id=AMD EPYC-Turin Processor",
                     ("max-asid=1006", "phys-reduction=6", "rmpread=on",
                      "opaque-rmp=on", "rmp-segment-shift=31",
-                     "debug-swap=on", "secure-tsc=on",
-                     "allowed-sev-features=on", "ciphertext-hiding=on",
-                     "x86-shutdown=on")),
+                      *FEATURES, "allowed-sev-features=on",
+                      "ciphertext-hiding=on", "write-in-use=on",
+                      "x86-shutdown=on")),
 }
 CPU = "milan"
 
 PSP = "amd-psp"
+# Options of a virtio device whose accesses go by the IOMMU.
+BEHIND = ",disable-legacy=on,iommu_platform=on"
 
 
 def has_psp(binary):

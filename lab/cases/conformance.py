@@ -48,7 +48,8 @@ def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None,
 
 def features():
     """On a processor that has them all, and on one that has none."""
-    all_on = ("allowed-sev-features=on", "debug-swap=on", "secure-tsc=on")
+    all_on = ("allowed-sev-features=on", "debug-swap=on", "secure-tsc=on",
+              "restricted-injection=on", "write-in-use=on")
     with_all = conforms("features", "genoa", psp=("max-asid=509", *all_on),
                         log="conform-features-on")
     without = conforms("features", log="conform-features-off",
@@ -126,8 +127,9 @@ CASES = [
     Case("conform.features", "VMRUN with each bit of SEV_FEATURES, by what "
          "CPUID says there is and the VMCB allows; debug registers of guest "
          "and host, swapped and not, and their breakpoints; clocks that a "
-         "guest has of its own and by the VMCB; on a processor with all of it "
-         "and on one without", features, order=10,
+         "guest has of its own and by the VMCB; events of each type and vector "
+         "that its host injects; writes to pages in use; on a processor with "
+         "all of it and on one without", features, order=10,
          inputs=("machine",)),
     Case("conform.hiding", "every state of a page x reads by the host, its "
          "guest without the C-bit, another SNP guest and an ordinary one, with "

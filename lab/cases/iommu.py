@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 
-from lab import host, kernels, machine
+from lab import counts, host, kernels, machine
 from lab.cases import Case, CaseFailed
 
 SLOT = 0x10                     # 00:10.0, QEMU's edu: it copies 4 KiB at most
@@ -24,6 +24,7 @@ POLLS = 3000
 SCRIPT = """
 modprobe ccp && modprobe kvm_amd || exit 9
 say "snp $(cat /sys/module/kvm_amd/parameters/sev_snp)"
+dd if=/dev/vda of=/dev/null bs=1M count=4 iflag=direct
 mark up
 sleep 5
 dmesg | grep AMD-Vi | while read -r line; do say "dmesg $line"; done
@@ -63,8 +64,21 @@ class Qtest:
         return self.ask("inl 0xcfc")
 
 
-def refused_write(q, spa):
-    """The function writes to @spa, untranslated. What was there after it."""
+def copy(q, bar, spa):
+    """The function writes to @spa."""
+    for register, value in ((SOURCE, BUFFER), (TARGET, spa), (COUNT, 4),
+                            (RUN, 3)):
+        q.ask(f"writeq {bar + register:#x} {value:#x}")
+    for _ in range(POLLS):
+        if not q.word(bar + RUN) & 1:
+            return
+        time.sleep(0.01)
+    raise CaseFailed("the function does not end its transfer")
+
+
+def refused_writes(q, spa, between):
+    """The function writes to @spa, untranslated, twice. What was there before
+    and after that."""
     if q.config(0) != EDU:
         raise CaseFailed("there is no function 00:10.0 1234:11e8")
     q.config(4, q.config(4) & 0xFFFF | 6)
@@ -74,14 +88,10 @@ def refused_write(q, spa):
         raise CaseFailed("the host has no device table entry for it")
     before = q.word(spa)
     q.word(entry, 0)            # V=0: as the device says
-    for register, value in ((SOURCE, BUFFER), (TARGET, spa), (COUNT, 4),
-                            (RUN, 3)):
-        q.ask(f"writeq {bar + register:#x} {value:#x}")
-    for _ in range(POLLS):
-        if not q.word(bar + RUN) & 1:
-            return before, q.word(spa)
-        time.sleep(0.01)
-    raise CaseFailed("the function does not end its transfer")
+    copy(q, bar, spa)
+    between()
+    copy(q, bar, spa)
+    return before, q.word(spa)
 
 
 def seen(kernel):
@@ -96,7 +106,12 @@ def seen(kernel):
             # the first entries: of pages that nobody has assigned
             spa = rmp["base"] + 0x4000
             out["spa"] = spa
-            out["words"] = refused_write(Qtest(where), spa)
+            out["judged"] = counts.machine(monitor)["stats"]["dma-judged"]
+            # for the second the table cannot be read
+            out["words"] = refused_writes(
+                Qtest(where), spa, lambda: monitor.command(
+                    "qom-set", path="/machine/peripheral/psp",
+                    property="inject", value="DMA:1"))
 
         h = host.Host(kernels.get(kernel), machine.build().binary,
                       thread="single",
@@ -110,24 +125,30 @@ def seen(kernel):
     lines = [x[6:] for x in r.says if x.startswith("dmesg ")]
     events = [x for x in lines if "Event logged" in x]
     want = (r"\[RMP_PAGE_FAULT .*vmg_tag=0x0000, "
-            rf"gpa={out['spa']:#x}, flags_rmp=0x0000, flags=0x0020\]")
+            rf"gpa={out['spa']:#x}, flags_rmp=0x0000, flags=0x0020\]",
+            r"\[RMP_HW_ERROR .*vmg_tag=0x0000, "
+            rf"spa={out['spa']:#x}, flags=0x0000\]")
     bad = []
     if "snp Y" not in r.says:
         bad.append("the host has no SNP")
+    if not out["judged"]:
+        bad.append("no access of the host's own disks was asked of the RMP")
     if out["words"][0] != out["words"][1]:
         bad.append(f"the RMP changed: {out['words']}")
-    if len(events) != 1 or not re.search(want, events[0]) or \
-            "0000:00:10.0" not in events[0]:
-        bad += ["not the one event there has to be:", *events]
+    if len(events) != len(want) or not all(
+            "0000:00:10.0" in x and re.search(w, x)
+            for x, w in zip(events, want)):
+        bad += ["not the two events there have to be:", *events]
     if bad:
         raise CaseFailed("\n".join(bad))
-    return events[0][-120:]
+    return f"{events[0][-90:]}, {events[1][-64:]}"
 
 
 CASES = [
     Case(f"iommu.{kernel}", f"{kernel}'s driver reads and prints the event of "
-         "a device that wrote to the RMP after SNP_INIT, as the one event of "
-         "its boot, and the RMP is as before",
+         "a device that wrote to the RMP after SNP_INIT, and that of an RMP "
+         "that could not be read, as the only ones of its boot; the RMP is as "
+         "before; what the host's own disks do was asked of it, too",
          lambda kernel=kernel: seen(kernel), order=45, inputs=("machine",))
     for kernel in ("debian-13", "debian-backports")
 ]

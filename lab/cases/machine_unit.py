@@ -117,7 +117,8 @@ CASES = [
          lambda: script("properties"), order=10),
     Case("machine.two-cpus", "with one thread a CPU, no CPU executes code "
          "that another has modified and told it about, nor loses flags, nor "
-         "leaves its pages", lambda: script("two_cpus"), order=10),
+         "leaves its pages, nor, if SNP is on, writes to the pages that another "
+         "holds to run a guest", lambda: script("two_cpus"), order=10),
     Case("machine.outside", "what a bare host, another guest or the guest "
          "itself without the C-bit reads of an SNP guest's page is ciphertext "
          "that depends on key, address and content, and what the owner reads "

@@ -63,6 +63,8 @@ NUMBERS = [                     # property, worst accepted, refused, what is sai
     ("secure-tsc", "on", "2000", "secure-tsc"),
     ("debug-swap", "off", "2", "debug-swap"),
     ("allowed-sev-features", "off", "1", "allowed-sev-features"),
+    ("restricted-injection", "on", "3", "restricted-injection"),
+    ("write-in-use", "on", "30", "write-in-use"),
     ("phys-reduction", "8", "9", "phys-reduction"),
     ("dram-alias", "0x400000000000", "0x400000000001", "2 MiB"),
     ("dram-alias", "0x400000000000", "0x800000000000", "1 << 47"),

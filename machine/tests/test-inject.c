@@ -106,10 +106,12 @@ static void ranges(void)
         }
     }
 
-    CHECK(parse("NPF:3"), "%s", why);
+    CHECK(parse("NPF:3;DMA:5"), "%s", why);
     for (int i = 1; i <= 5; i++) {
         CHECK((snp_inject(&s, SNP_INJECT_NPF, 0).kind == SNP_INJECT_FAULT) ==
               (i == 3), "the %d.", i);
+        CHECK((snp_inject(&s, SNP_INJECT_DMA, 0).kind == SNP_INJECT_FAULT) ==
+              (i == 5), "the %d. of a device", i);
     }
 }
 

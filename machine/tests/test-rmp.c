@@ -980,6 +980,45 @@ static void test_vmsa(void)
     CHECK(!rmp_check_vmsa(&rmp, PG(R), ASID, true), "2M");
 }
 
+/* Who wants a hypervisor page to write to, and the page is in use or not */
+static void test_in_use_writes(void)
+{
+    static const struct {
+        RmpAccess a;
+        bool judged;            /* does it matter whether it is in use? */
+    } rows[] = {
+        { { .write = true, .fresh = true }, true },
+        { { .write = true, .fresh = true, .leaf_2m = true }, true },
+        { { .write = true, .fresh = true, .guest = true }, true },
+        { { .table = true, .fresh = true, .guest = true }, true },
+        { { .write = true, .fresh = true, .guest = true, .snp = true,
+            .asid = ASID }, true },
+        { { .write = true }, false },
+        { { .fresh = true }, false },
+        { { .fetch = true, .fresh = true }, false },
+        { { .fresh = true, .guest = true }, false },
+        { { .fresh = true, .guest = true, .snp = true, .asid = ASID }, false },
+    };
+
+    for (unsigned i = 0; i < 4 * sizeof(rows) / sizeof(rows[0]); i++) {
+        RmpAccess a = rows[i / 4].a;
+        bool may = i & 1, held = i & 2;
+        RmpVerdict want = rows[i / 4].judged && held && !may ? RMP_FAULT
+                                                             : RMP_ALLOW;
+
+        reset();
+        rmp.write_in_use = may;
+        rmp_set_in_use(&rmp, PG(5), held);
+        a.spa = PG(5);
+        CHECK(rmp_check(&rmp, &a) == want, "row %u, may %d, held %d", i / 4,
+              may, held);
+        a.spa = PG(6);
+        CHECK(rmp_check(&rmp, &a) == RMP_ALLOW, "row %u, beside it", i / 4);
+        a.spa = PG(NPAGES);
+        CHECK(rmp_check(&rmp, &a) == RMP_ALLOW, "row %u, beyond", i / 4);
+    }
+}
+
 static void test_in_use(void)
 {
     RmpEntry e;
@@ -1087,6 +1126,7 @@ int main(void)
         { "rmp: access check, VMPL", test_access_vmpl },
         { "rmp: VMSA pages", test_vmsa },
         { "rmp: pages in use", test_in_use },
+        { "rmp: writes to pages in use", test_in_use_writes },
         { "rmp: readers beside a writer", test_concurrent },
     };
 

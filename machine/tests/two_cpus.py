@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ROMs of two CPUs for what QEMU without our changes gets wrong of memory and
-flags: smc.S, gif.S, lock.S, x87.S, map.S, walk.S.
+flags, smc.S, gif.S, lock.S, x87.S, map.S, walk.S, and for what one CPU of an SNP
+host may do while another runs a guest, held.S.
 
     two_cpus.py QEMU-BINARY [-L DIR]...
 
@@ -16,7 +17,12 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 STALE = "stale code was executed"
-# source, its MODE, what must hold, what the exit status for WRONG means
+HELD = "it was refused, or was not"
+# An SNP host; the RMP lies in memory above 4 GiB. The last -m counts.
+SNP = ("-m", "3G", "-cpu", "EPYC-Milan-v1,phys-bits=48,min-xlevel=0x8000001f,"
+       "+svm", "-device")
+# source, its MODE, what must hold, what the exit status for WRONG means, more
+# arguments
 ROMS = (("smc.S", 0, "a store to a page of nothing else", STALE),
         ("smc.S", 1, "a store to a page of more code", STALE),
         ("smc.S", 2, "a locked instruction to a page of more code", STALE),
@@ -29,7 +35,11 @@ ROMS = (("smc.S", 0, "a store to a page of nothing else", STALE),
         ("map.S", 0, "access to a device while the memory map changes",
          "a register was not what was written to it"),
         ("walk.S", 0, "a page walk that stores to the page being translated",
-         "the instruction or the page table is wrong"))
+         "the instruction or the page table is wrong"),
+        ("held.S", 0, "writes to pages that another CPU holds", HELD, *SNP,
+         "amd-psp"),
+        ("held.S", 1, "the same with HvInUseWrAllowed", HELD, *SNP,
+         "amd-psp,write-in-use=on"))
 LIMIT = 300                     # seconds; it takes about five
 
 
@@ -42,12 +52,12 @@ def rom(source, mode, where):
     return image
 
 
-def boot(binary, dirs, image, bad):
+def boot(binary, dirs, image, bad, *more):
     """None, or what went wrong."""
     argv = [binary, *dirs, "-machine", "q35", "-accel", "tcg,thread=multi",
             "-smp", "2", "-m", "64M", "-nodefaults", "-display", "none",
             "-no-reboot", "-bios", image,
-            "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=1", *more]
     try:
         done = subprocess.run(argv, timeout=LIMIT, capture_output=True,
                               text=True)
@@ -65,8 +75,8 @@ def main(binary, *dirs):
     print(f"1..{len(ROMS)}")
     bad = 0
     with tempfile.TemporaryDirectory() as where:
-        for i, (source, mode, title, what) in enumerate(ROMS):
-            wrong = boot(binary, dirs, rom(source, mode, where), what)
+        for i, (source, mode, title, *how) in enumerate(ROMS):
+            wrong = boot(binary, dirs, rom(source, mode, where), *how)
             bad += wrong is not None
             print(f"{'not ' * (wrong is not None)}ok {i + 1} {title}" +
                   (f" # {wrong}" if wrong else ""), flush=True)

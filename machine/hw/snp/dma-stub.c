@@ -20,6 +20,11 @@ bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit)
 
 /* What is asked only while snp_dma_checked() */
 
+bool snp_dma_hw_error(void)
+{
+    g_assert_not_reached();
+}
+
 bool snp_dma_may_write(hwaddr spa, hwaddr size)
 {
     g_assert_not_reached();

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "exec/address-spaces.h"
 #include "hw/snp/dma.h"
+#include "hw/snp/trace.h"
 #include "target/i386/snp/snp.h"
 
 static AddressSpace outside;
@@ -17,8 +18,21 @@ void snp_dma_init(void)
     }
 }
 
+bool snp_dma_hw_error(void)
+{
+    SnpInjectAction a = snp_inject(&snp_platform()->inject, SNP_INJECT_DMA, 0);
+
+    if (likely(a.kind != SNP_INJECT_FAULT)) {
+        return false;
+    }
+    trace_snp_inject("DMA", a.kind, a.value);
+    snp_stat_injected(SNP_INJECT_DMA);
+    return true;
+}
+
 bool snp_dma_may_write(hwaddr spa, hwaddr size)
 {
+    snp_stat(SNP_STAT_DMA_JUDGED);
     return rmp_check_device_write(&snp_platform()->rmp, spa,
                                   size >= RMP_2M_SIZE);
 }

@@ -224,7 +224,8 @@ static bool parse_command(const Parse *p, SnpInjectRule *r, const char *s)
         }
     }
     return refuse(p, "neither a firmware command, nor any, RMPUPDATE[-GUEST, "
-                  "-FIRMWARE, -SHARED], PSMASH, NPF or GHCB[-0xEVENT]");
+                  "-FIRMWARE, -SHARED], PSMASH, NPF, DMA or "
+                  "GHCB[-0xEVENT]");
 }
 
 static bool parse_rule(const Parse *p, SnpInjectRule *r)
@@ -240,6 +241,7 @@ static bool parse_rule(const Parse *p, SnpInjectRule *r)
         { "RMPUPDATE-SHARED", SNP_INJECT_RMPUPDATE, SNP_INJECT_TO_SHARED },
         { "PSMASH", SNP_INJECT_PSMASH, 0 },
         { "NPF", SNP_INJECT_NPF, 0 },
+        { "DMA", SNP_INJECT_DMA, 0 },
     };
     char text[sizeof(p->rule)];
     char *part[PARTS_MAX] = { text };
@@ -282,8 +284,9 @@ static bool parse_rule(const Parse *p, SnpInjectRule *r)
     case SNP_INJECT_FIRMWARE:
         return parse_answer(p, r, part[2]);
     case SNP_INJECT_NPF:
+    case SNP_INJECT_DMA:
         r->action.kind = SNP_INJECT_FAULT;
-        return n == 2 || refuse(p, "there is one kind of spurious #NPF only");
+        return n == 2 || refuse(p, "there is one kind of these only");
     default:
         return parse_code(p, r, part[2]);
     }

@@ -597,6 +597,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         return false;
     }
     p->rmp.opaque = p->opaque_rmp;
+    p->rmp.write_in_use = p->write_in_use;
     p->rmp.max_asid = cfg->max_asid;
     p->rmp.nvmpls = RMP_VMPLS;
     p->rmp.loose = cfg->loose;

@@ -724,6 +724,18 @@ static bool hv_owned(const Rmp *r, uint64_t spa, bool all_2m)
     return region_unassigned(r, base_of(pfn));
 }
 
+/*
+ * Not asked of what is cached: VMRUN takes the page without a flush, so that
+ * who could write to it before goes on until the translation is gone.
+ */
+static bool refused_in_use(const Rmp *r, const RmpAccess *a)
+{
+    uint64_t pfn = a->spa / RMP_PAGE_SIZE;
+
+    return a->fresh && !r->write_in_use && covered_pfn(r, pfn) &&
+           (load_hi(r, pfn) & HI_IN_USE);
+}
+
 static bool vmpl_permits(const Rmp *r, const RmpEntry *e, const RmpAccess *a)
 {
     uint8_t need = RMP_PERM_R;
@@ -787,7 +799,8 @@ RmpVerdict rmp_check(const Rmp *r, const RmpAccess *a)
                   !snp_loose(r->loose, RMP_CHECK_HV_2M))) {
         return RMP_FAULT;
     }
-    return RMP_ALLOW;
+    /* [RMP-CHECK-INUSE] */
+    return hv_only && refused_in_use(r, a) ? RMP_FAULT : RMP_ALLOW;
 }
 
 bool rmp_check_device_write(const Rmp *r, uint64_t spa, bool leaf_2m)

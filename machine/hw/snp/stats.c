@@ -42,6 +42,7 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_NPF_SIZEM] = "npf-sizem",
     [SNP_STAT_NPF_VMPL] = "npf-vmpl",
     [SNP_STAT_PSP_COMMANDS] = "psp-commands",
+    [SNP_STAT_DMA_JUDGED] = "dma-judged",
     [SNP_STAT_RACE_DONE] = "race-done",
     [SNP_STAT_RACE_REFUSED] = "race-refused",
     [SNP_STAT_GHCB_LOADS] = "ghcb-loads",
@@ -287,6 +288,7 @@ static QDict *inject_dict(SnpInject *inject)
         [SNP_INJECT_PSMASH] = "psmash",
         [SNP_INJECT_NPF] = "npf",
         [SNP_INJECT_GHCB] = "ghcb",
+        [SNP_INJECT_DMA] = "dma",
     };
     g_autofree SnpInject *now = g_new(SnpInject, 1);
     QDict *d = qdict_new(), *rules = qdict_new();

@@ -8,6 +8,7 @@
  * feature's CPUID bit refuses it; then only that is tried.
  */
 #include "vm.h"
+#include "features.h"
 
 #define EXIT_INVALID  (~0ul)            /* VMEXIT_INVALID, -1 */
 #define FEATURES      0x3b0             /* in the VMSA */
@@ -70,7 +71,7 @@ static void spoil_features(uint8_t *v, uint8_t *save)
 /* Fn8000_001F EAX has a bit for it; 0: there is none of ours */
 static unsigned cpuid_bit(unsigned feature)
 {
-    return feature == 5 ? 14 : feature == 9 ? 8 : 0;
+    return feature == 3 ? 12 : feature == 5 ? 14 : feature == 9 ? 8 : 0;
 }
 
 static bool available(uint64_t f)
@@ -145,8 +146,8 @@ static void suite_es(void)
 
     ktap_begin();
     for (unsigned i = 1; i < 64; i++) {
-        /* VMRUN-SECURE-TSC: clocks are of SNP guests */
-        bool good = available(1ul << i) && i != 9;
+        /* VMRUN-SECURE-TSC, VMRUN-RESTRICTED: they are SNP guests' */
+        bool good = available(1ul << i) && i != 9 && i != 3;
 
         vm_fill_vmsa(page, i_pause);
         put64(page, FEATURES, 1ul << i);
@@ -516,7 +517,7 @@ void suite_features(void)
 {
     uint32_t r[4];
 
-    ktap_plan(7);
+    ktap_plan(9);
     cpuid(0x8000001f, 0, r);
     announced = r[0];
     suite_nested();
@@ -526,4 +527,6 @@ void suite_features(void)
     suite_es();
     suite_debug();
     suite_clock();
+    suite_injected(announced);
+    suite_held(announced);
 }

@@ -26,6 +26,9 @@ static inline bool snp_dma_checked(void)
     return snp_platform() && qatomic_read(&snp_platform()->fw.iommu_snp);
 }
 
+/* For this access the RMP cannot be read: it was asked for to fail */
+bool snp_dma_hw_error(void);
+
 /* @size: of the IOMMU's mapping around @spa */
 bool snp_dma_may_write(hwaddr spa, hwaddr size);
 

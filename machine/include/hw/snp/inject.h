@@ -12,6 +12,7 @@
  *         | "RMPUPDATE" [ to ] ":" count ":" code
  *         | "PSMASH" ":" count ":" code
  *         | "NPF" ":" count                    a spurious RMP fault
+ *         | "DMA" ":" count                    an RMP that cannot be read
  *         | "GHCB" [ "-" EVENT ] ":" count ":" field "=" VALUE ":" K
  *                                             a GHCB that changes
  *  count  = N | N "-" M                        the N-th, N-th to M-th; from 1
@@ -30,7 +31,8 @@
  * carried out at once; the answer comes with the K-th read of the mailbox
  * after it, or the K-th interrupt that CPUs take. COMMAND "any" stands for each
  * that there is, invalid ones included; events of NPF are private accesses of
- * SNP guests that miss the TLB and are allowed.
+ * SNP guests that miss the TLB and are allowed; those of DMA are accesses of
+ * devices that an IOMMU asks the RMP about.
  *
  * SNP_INIT and SNP_INIT_EX are carried out all the same while another CPU makes
  * the page at SPA one of the guest of ASID 1, by a plain store to its entry or
@@ -63,6 +65,7 @@ typedef enum SnpInjectSite {
     SNP_INJECT_PSMASH,
     SNP_INJECT_NPF,
     SNP_INJECT_GHCB,
+    SNP_INJECT_DMA,
     SNP_INJECT_NSITES
 } SnpInjectSite;
 

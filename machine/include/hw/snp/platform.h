@@ -26,6 +26,8 @@ typedef struct SnpPlatform {
     bool allowed_features;      /* VMCBs say what SEV_FEATURES there may be */
     bool secure_tsc;            /* guests may have clocks of their own */
     bool debug_swap;            /* and debug registers */
+    bool restricted;            /* and take no events but #HV */
+    bool write_in_use;          /* see Rmp.write_in_use */
     uint8_t segment_shift;      /* log2 of a segment's bytes; 0: one table */
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
@@ -117,6 +119,7 @@ typedef enum SnpStat {
     SNP_STAT_NPF_SIZEM,             /* bit 35, */
     SNP_STAT_NPF_VMPL,              /* bit 36 */
     SNP_STAT_PSP_COMMANDS,
+    SNP_STAT_DMA_JUDGED,            /* translations for devices, by the RMP */
     SNP_STAT_RACE_DONE,             /* writes to an RMP that is being made: */
     SNP_STAT_RACE_REFUSED,          /* injected, done or refused */
     SNP_STAT_GHCB_LOADS,            /* by the host's kernel, of a field that */

@@ -135,6 +135,7 @@ typedef struct Rmp {
      * for processors with RMPREAD, whose layout nobody documents.
      */
     bool opaque;
+    bool write_in_use;  /* software may write to pages that a CPU holds */
     uint32_t max_asid;
     unsigned nvmpls;    /* at most RMP_VMPLS */
     SnpReadings loose;  /* fixed before the first access */
@@ -264,6 +265,7 @@ typedef struct RmpAccess {
     bool write, fetch, user;
     bool table;         /* of a page table walk; write: it sets A or D */
     bool leaf_2m;       /* mapped by a leaf of 2M or 1G (guest: nested) */
+    bool fresh;         /* pages that a CPU holds are judged, too */
 } RmpAccess;
 
 RmpVerdict rmp_check(const Rmp *r, const RmpAccess *a);

@@ -139,7 +139,7 @@ static bool host_is_stale(CPUX86State *env, const X86SnpFill *fill, int prot,
         }
         f.page_size = RMP_PAGE_SIZE;
     }
-    return x86_snp_check_host(env, &f, MMU_DATA_LOAD) || f.prot != prot ||
+    return x86_snp_judge_host(env, &f, MMU_DATA_LOAD) || f.prot != prot ||
            f.outside != outside;
 }
 

@@ -99,6 +99,7 @@ uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,
         .cbit = fill->cbit,
         .user = guest->user,
         .leaf_2m = fill->page_size >= 0x200000,
+        .fresh = fill->fresh,
     };
     uint64_t refused;
 
@@ -121,8 +122,10 @@ uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
         .kind = env->snp.guest,
         .user = (env->hflags & HF_CPL_MASK) == 3,
     };
-    uint64_t refused = x86_snp_judge_nested(env, &guest, fill, access);
+    uint64_t refused;
 
+    fill->fresh = true;
+    refused = x86_snp_judge_nested(env, &guest, fill, access);
     if (!refused && fill->cbit && x86_snp_enabled(env) &&
         (env->snp.guest & SNP_GUEST_SNP)) {
         refused = x86_snp_spurious_fault();
@@ -130,17 +133,25 @@ uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
     return refused;
 }
 
-uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
+uint64_t x86_snp_judge_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access)
 {
     RmpAccess a = {
         .spa = fill->spa & ~0xfffULL,
         .leaf_2m = fill->page_size >= 0x200000,
+        .fresh = fill->fresh,
     };
 
     /* [MEM-HOST-READ] */
     fill->outside = x86_snp_is_outside(env, a.spa) || x86_snp_watched(a.spa);
     return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
+}
+
+uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
+                            MMUAccessType access)
+{
+    fill->fresh = true;
+    return x86_snp_judge_host(env, fill, access);
 }
 
 bool x86_snp_is_outside(CPUX86State *env, hwaddr spa)

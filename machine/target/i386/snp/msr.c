@@ -187,9 +187,10 @@ bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
            1u << 11;
     /* RMPREAD, segmented RMP */
     *eax |= p->rmpread << 21 | !!p->rmp.segment_shift << 23;
-    /* secure TSC, debug swap, VMCB's ALLOWED_SEV_FEATURES */
-    *eax |= p->secure_tsc << 8 | p->debug_swap << 14 |
-            p->allowed_features << 27;
+    /* secure TSC, restricted injection, debug swap */
+    *eax |= p->secure_tsc << 8 | p->restricted << 12 | p->debug_swap << 14;
+    /* VMCB's ALLOWED_SEV_FEATURES, writes to pages in use */
+    *eax |= p->allowed_features << 27 | p->write_in_use << 30;
     *ebx = SNP_C_BIT | p->phys_reduction << 6 | p->rmp.nvmpls << 12 |
            1u << 31;
     *ecx = snp_platform_max_asid();

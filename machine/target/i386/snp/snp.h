@@ -47,6 +47,7 @@
 
 /* SEV_FEATURES, X86SnpState.sev_features */
 #define SEV_FEAT_SNP_ACTIVE   (1ULL << 0)
+#define SEV_FEAT_RESTRICTED   (1ULL << 3)
 #define SEV_FEAT_DEBUG_SWAP   (1ULL << 5)
 #define SEV_FEAT_SECURE_TSC   (1ULL << 9)
 
@@ -68,6 +69,7 @@
 #define SVM_EXIT_NOT_VALIDATED    0x404
 #define SVM_EXIT_BUSY             (-2)
 
+#define EXCP1C_HV             28
 #define EXCP1D_VC             29
 
 /* msr.c */
@@ -101,6 +103,7 @@ typedef struct X86SnpFill {
     bool cbit;
     int prot;                 /* in: by the page tables; out: less the RMP's */
     bool outside;             /* out: who reads has not the page's key */
+    bool fresh;               /* see RmpAccess; x86_snp_check_*() set it */
 } X86SnpFill;
 /*
  * The RMP checks of a translation about to be cached. Returns 0, or the bits
@@ -122,6 +125,8 @@ typedef struct X86SnpGuest {
 uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,
                               X86SnpFill *fill, MMUAccessType access);
 uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
+                            MMUAccessType access);
+uint64_t x86_snp_judge_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access);
 /* Would the host, or a page walk, see ciphertext there? */
 bool x86_snp_is_outside(CPUX86State *env, hwaddr spa);
@@ -190,6 +195,16 @@ bool x86_snp_vmexit_save(CPUX86State *env);
 void x86_snp_abandon_guest(CPUX86State *env);
 /* #VMEXIT: the host state that only SEV-ES swaps; ends the guest's identity */
 void x86_snp_vmexit_restore(CPUX86State *env);
+
+/* event.c */
+
+/*
+ * VMRUN, with the guest loaded: may the host have it take that event, which is
+ * the VMCB's EVENTINJ with its bit 31 set? False: VMEXIT_INVALID.
+ */
+bool x86_snp_may_inject(const CPUX86State *env, uint32_t event);
+/* Does the guest that is loaded take virtual interrupts of the VMCB's? */
+bool x86_snp_takes_virq(const CPUX86State *env);
 
 /* vmstate.c: a subsection of the CPU's */
 extern const VMStateDescription vmstate_x86_snp;
@@ -279,7 +294,7 @@ void x86_snp_check_flush(X86SnpFlush stage);
 void x86_snp_rmp_begin(void);
 void x86_snp_rmp_end(bool stricter, const char *what);
 
-static inline bool x86_snp_is_es(CPUX86State *env)
+static inline bool x86_snp_is_es(const CPUX86State *env)
 {
     return unlikely(env->snp.guest & SNP_GUEST_ES);
 }

@@ -271,9 +271,10 @@ static bool features_good(CPUX86State *env)
     uint64_t allowed;
 
     supported |= p->debug_swap ? SEV_FEAT_DEBUG_SWAP : 0;
-    /* [VMRUN-SECURE-TSC] of SNP guests only */
+    /* [VMRUN-SECURE-TSC] [VMRUN-RESTRICTED] of SNP guests only */
     if (env->snp.sev_features & SEV_FEAT_SNP_ACTIVE) {
         supported |= p->secure_tsc ? SEV_FEAT_SECURE_TSC : 0;
+        supported |= p->restricted ? SEV_FEAT_RESTRICTED : 0;
     }
     if (p->allowed_features) {
         /* [VMRUN-GUEST-FEATURES] for the host to see why VMRUN failed */
