@@ -39,9 +39,9 @@ PRESETS = {
                     "model-id=AMD EPYC-Turin Processor",
                     ("max-asid=1006", "phys-reduction=6", "rmpread=on",
                      "opaque-rmp=on", "rmp-segment-shift=31",
-                      *FEATURES, "allowed-sev-features=on",
-                      "ciphertext-hiding=on", "write-in-use=on",
-                      "x86-shutdown=on")),
+                     *FEATURES, "allowed-sev-features=on",
+                     "ciphertext-hiding=on", "write-in-use=on",
+                     "x86-shutdown=on")),
 }
 CPU = "milan"
 

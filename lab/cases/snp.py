@@ -67,10 +67,6 @@ ENDS = {"panic": ("echo 1 > /proc/sys/kernel/sysrq; "
         "power-off": ("exit 0", 0)}
 
 
-# Where a panic that was asked for begins: what follows is no splat.
-CRASH = "sysrq: Trigger a crash"
-
-
 def ours_ends(on="ours", binary=None):
     """However our kernel ends, it takes SNP down: a crash kernel, or whatever
     comes next, finds memory that it can write to."""
@@ -92,7 +88,7 @@ def ours_ends(on="ours", binary=None):
             raise CaseFailed("\n".join([f"{how}: the machine was asked "
                                         f"{sorted(sides)}", *r.failure()]))
         splats = [x.strip() for x in
-                  r.console.partition(CRASH)[0].splitlines()
+                  r.console.partition(host.CRASH)[0].splitlines()
                   if host.BAD_LINES.search(x)] + r.lockdep_off()
         if splats:
             raise CaseFailed("\n".join([f"{how}:", *splats[:3]]))

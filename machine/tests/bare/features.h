@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/* events.c: what a host may have its guests take */
+/* injected.c: what a host may have its guests take */
 void suite_injected(uint32_t announced);
 /* held.c: writes to pages that the CPU holds while a guest runs */
 void suite_held(uint32_t announced);
