@@ -29,6 +29,15 @@ def first(result, key, default=""):
 ENABLED = {"snp": "SEV-SNP", "sev-es": "SEV-ES", "sev": "SEV"}
 
 
+def tainted(result):
+    """What the host says of its kernel's taint, if it is an oops or a warning,
+    or it says nothing; else "". Tests that a kernel has built in taint it, too."""
+    text = first(result, "tainted", "-1")
+    taint = int(text) if text.lstrip("-").isdigit() else -1
+    bad = taint < 0 or taint & (1 << 7 | 1 << 9)
+    return f"taint {taint}" if bad else ""
+
+
 def host_lines(result, kind):
     kinds = {kind, "snp"} if kind in ENABLED else set()
     for name, pattern in (
@@ -43,10 +52,8 @@ def host_lines(result, kind):
             yield name, bool(m), m.group() if m else "not printed"
     bad = result.bad_lines()
     yield "host: no warning", not bad, bad[0] if bad else "none"
-    text = first(result, "tainted", "-1")
-    taint = int(text) if text.lstrip("-").isdigit() else -1
-    yield ("host: not tainted", taint >= 0 and not taint & (1 << 7 | 1 << 9),
-           f"taint {taint}")
+    yield ("host: not tainted", not tainted(result),
+           "taint " + first(result, "tainted", "-1"))
 
 
 def guest_lines(stream, smp, disk, kind):

@@ -187,6 +187,16 @@ struct sev_data_snp_feature_info {
 
 static_assert(sizeof(struct sev_data_snp_feature_info) == 16);
 
+/* What SNP_FEATURE_INFO stores: CPUID Fn8000_0024 of the firmware */
+struct snp_feature_info {
+	u32 eax;
+	u32 ebx;
+	u32 ecx;
+	u32 edx;
+} __packed;
+
+static_assert(sizeof(struct snp_feature_info) == 16);
+
 /* How to bring the platform up, and how it went */
 struct sev_platform_init_args {
 	/* Status of the firmware, SEV_RET_NO_FW_CALL if it was not asked */
@@ -196,6 +206,11 @@ struct sev_platform_init_args {
 	 * parameter psp_init_on_probe says so. False when SEV is needed.
 	 */
 	bool probe;
+	/*
+	 * Hide ciphertext, and have ASIDs up to this one for SNP guests only; 0
+	 * not to. Counts if SNP is not initialised yet.
+	 */
+	unsigned int max_snp_asid;
 };
 
 #ifdef CONFIG_CRYPTO_DEV_SP_PSP
@@ -236,6 +251,28 @@ void sev_platform_shutdown(void);
  * Only sev_platform_init() and sev_platform_shutdown() change it.
  */
 bool snp_is_initialized(void);
+
+/**
+ * sev_is_snp_ciphertext_hiding_supported() - Can DRAM's ciphertext be hidden?
+ *
+ * By firmware, and as the BIOS has it. Known from the driver's probe on.
+ */
+bool sev_is_snp_ciphertext_hiding_supported(void);
+
+/**
+ * sev_get_snp_policy_bits() - Which bits may a guest's policy have?
+ *
+ * Known from the driver's probe on. 0 on a host without SNP.
+ */
+u64 sev_get_snp_policy_bits(void);
+
+/**
+ * sev_firmware_allows_es() - Does firmware still have SEV-ES?
+ *
+ * False without a device, and while SNP is up if firmware is of a security
+ * version that withdrew SEV-ES beside it (AMD-SB-3023).
+ */
+bool sev_firmware_allows_es(void);
 
 /**
  * sev_do_cmd() - Issue a command of SEV or SNP
@@ -323,6 +360,14 @@ static inline int snp_reclaim_pages(unsigned long paddr, unsigned int npages,
 }
 
 static inline bool snp_dev_is_dead(void) { return false; }
+
+static inline bool sev_is_snp_ciphertext_hiding_supported(void)
+{
+	return false;
+}
+
+static inline u64 sev_get_snp_policy_bits(void) { return 0; }
+static inline bool sev_firmware_allows_es(void) { return false; }
 
 #endif /* CONFIG_CRYPTO_DEV_SP_PSP */
 

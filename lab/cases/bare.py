@@ -13,7 +13,7 @@ from lab.cases import Case, CaseFailed
 from lab.cases.kvm_selftests import SEV, SEV_DEBUG
 
 TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test", "snp_memory_test",
-         "snp_hostile_test"]
+         "snp_hostile_test", "snp_request_test"]
 # What counts by our own kernel's audit.
 OURS = ["snp_huge_test"]
 # Before anything else of KVM: private memory in pages of 4K only.

@@ -36,6 +36,10 @@ VMSA_FEATURES=%s timeout 600 /lab/features 2>&1 ||
     { say "features $?"; exit 8; }
 mark featured
 """
+# of our host
+AUDIT = """
+audit after
+"""
 HIDE_TEST = SMT + """
 timeout 600 /lab/smoke 2>&1 || { say "status $?"; exit 8; }
 mark tested
@@ -113,18 +117,21 @@ def features(r, sides, allowed):
                  sum(after["sev-features"].values()) if allowed else 0))
 
 
-def used(cpu, model, segmented):
-    """The newest stock host on this processor: SNP on, RMPREAD used, all three
-    kinds of guest tested."""
-    r, sides = boot(f"cpu.{cpu}", NEWEST, cpu,
-                    SCRIPT + TEST % hex(FEATURES), tests())
+def used(cpu, model, segmented, kernel=NEWEST):
+    """A host on this processor: SNP on, RMPREAD used, all three kinds of guest
+    tested."""
+    ours = kernel in kernels.OURS
+    r, sides = boot(f"cpu.{cpu}" + ".ours" * ours, kernel, cpu,
+                    SCRIPT + TEST % hex(FEATURES) + AUDIT * ours, tests())
+    if ours:
+        differences(audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
     summary = sides["up"]["rmp-summary"]
     reads = sides["tested"]["stats"]["rmpread"]
     features(r, sides, segmented)
     differences(
         model=(judge.first(r, "model"), model),
         snp=(judge.first(r, "snp"), "Y"),
-        enabled=(sorted(re.findall(r"kvm_amd: (SEV[-A-Z]*) enabled \(ASIDs",
+        enabled=(sorted(re.findall(r"\b(SEV[-A-Z]*) enabled \(ASIDs",
                                    r.console)),
                  sorted(judge.ENABLED.values())),
         opaque=(summary["opaque"], segmented),
@@ -147,12 +154,13 @@ def used(cpu, model, segmented):
     return f"{reads} RMPREADs" + f", {len(said)} segments" * segmented
 
 
-def hides():
-    """The newest stock host told to hide ciphertext: it has read that the
-    firmware can, splits the ASIDs, and its guests get them so."""
+def hides(kernel=NEWEST):
+    """A host told to hide ciphertext: it has read that the firmware can, splits
+    the ASIDs, and its guests get them so."""
+    name = "cpu.turin.hides" + ".ours" * (kernel in kernels.OURS)
     script = SCRIPT.replace("modprobe kvm_amd", "modprobe kvm_amd "
                             f"ciphertext_hiding_asids={HIDDEN}") + HIDE_TEST
-    r, sides = boot("cpu.turin.hides", NEWEST, "turin", script, tests())
+    r, sides = boot(name, kernel, "turin", script, tests())
     stats = sides["tested"]["stats"]
     asids = {int(a, 0) for a in stats["vmexit-asid"]}
     differences(
@@ -244,4 +252,14 @@ CASES = [
          "clock, and all of snp.* holds", featured, order=46,
          inputs=("machine",)),
     guest("genoa", True), guest("turin", False),
+    Case("cpu.genoa.ours", "our host on Genoa reads the RMP by RMPREAD, passes "
+         "the newest kernel's own test of SEV, SEV-ES and SNP guests, with "
+         "debug swap and a secure TSC too, and its audit is balanced",
+         lambda: used("genoa", "25 17", False, "ours"), order=48),
+    Case("cpu.turin.ours", "our host on Turin finds each segment of the RMP "
+         "where the machine has put it, reads entries by RMPREAD, passes the "
+         "same tests, and its audit is balanced",
+         lambda: used("turin", "26 2", True, "ours"), order=48),
+    Case("cpu.turin.hides.ours", "our host on Turin, told to hide ciphertext, "
+         "does as the newest stock host", lambda: hides("ours"), order=48),
 ]

@@ -132,9 +132,8 @@ def problems(row, seen):
     return bad
 
 
-def boot(name):
+def boot(name, what, on):
     """Returns [Seen] of the rows."""
-    what = inject.BOOTS[name]
     rows, test = what.rows, what.test
     built = selftests.build("tests.debian-backports",
                             [f"x86/{t}" for t in kvm.SEV + kvm.SEV_DEBUG])
@@ -161,7 +160,7 @@ def boot(name):
     def on_end(monitor):
         if what.dies:
             look("off", len(rows) - 1, monitor)
-    h = host.Host(kernels.get(NEWEST), machine.build().binary, smp=2,
+    h = host.Host(kernels.get(on), machine.build().binary, smp=2,
                   thread="multi", psp=what.psp)
     r = h.run(f"inject-{name}", script(rows, test), files,
               timeout=600 + LIMIT * 2 * len(rows), on_mark=on_mark,
@@ -212,8 +211,10 @@ def told(rows, seen):
     return lines
 
 
-def judged(name):
-    lines = told(inject.BOOTS[name].rows, boot(name))
+def judged(name, on=NEWEST):
+    ours = on in kernels.OURS
+    what = inject.ours(name) if ours else inject.BOOTS[name]
+    lines = told(what.rows, boot(name + "-ours" * ours, what, on))
     if any(x.startswith("not ok") for x in lines):
         raise CaseFailed("\n".join(lines))
     return "\n".join(lines)
@@ -306,4 +307,8 @@ CASES = [
     *(Case(f"inject.{name}", b.proves, lambda name=name: judged(name),
            order=46, inputs=("machine",))
       for name, b in inject.BOOTS.items()),
+    *(Case(f"inject.{name}.ours", "our host under the same failures as "
+           f"inject.{name}: no splat, and it goes on",
+           lambda name=name: judged(name, "ours"), order=48)
+      for name in inject.OURS),
 ]

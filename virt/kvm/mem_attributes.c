@@ -16,6 +16,8 @@
 #include <linux/maple_tree.h>
 #include <linux/uaccess.h>
 
+#include <trace/events/kvm.h>
+
 #include "kvm_mm.h"
 
 static_assert(sizeof(struct kvm_memory_attributes) == 32);
@@ -182,6 +184,8 @@ int kvm_vm_set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 
 	if (kvm_range_has_memory_attributes(kvm, start, end, ~0ul, attrs))
 		goto out;
+
+	trace_kvm_vm_set_mem_attributes(start, end, attrs);
 
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_begin(kvm);

@@ -9,16 +9,21 @@
  * Specification: SEV API 55766, SNP firmware ABI 56860 section "Legacy SEV
  * commands while SNP is enabled".
  */
+#include <linux/bits.h>
 #include <linux/gfp.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <asm/mem_encrypt.h>
+#include <asm/processor.h>
 #include <asm/rmp.h>
 
 #include "psp-dev.h"
 #include "sev-dev.h"
 #include "snp-dev.h"
+
+#define CPUID_SEV	0x8000001f
+#define CPUID_SEV_C_BIT	GENMASK(5, 0)		/* EBX */
 
 /* A buffer given by address and length, which are fields of the command */
 struct snp_out_desc {
@@ -122,6 +127,16 @@ int snp_cmd_len(int cmd)
 	return desc ? desc->len : 0;
 }
 
+/*
+ * An address as a command has it, without the C-bit. KVM sets that in guests'
+ * addresses whether the host's own memory is encrypted or not, so that
+ * __sme_clr(), which knows the latter only, is not enough.
+ */
+static u64 snp_clear_c_bit(u64 paddr)
+{
+	return paddr & ~BIT_ULL(cpuid_ebx(CPUID_SEV) & CPUID_SEV_C_BIT);
+}
+
 static int snp_out_begin(struct snp_cmd_ctx *ctx, const struct snp_out_desc *d)
 {
 	struct snp_cmd_out *out = &ctx->out[ctx->nr_out];
@@ -138,7 +153,7 @@ static int snp_out_begin(struct snp_cmd_ctx *ctx, const struct snp_out_desc *d)
 
 	*out = (struct snp_cmd_out) {
 		.paddr_field = field,
-		.paddr = __sme_clr(paddr),
+		.paddr = snp_clear_c_bit(paddr),
 		.len = len,
 	};
 

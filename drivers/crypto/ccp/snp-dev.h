@@ -48,8 +48,14 @@ void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order);
 void snp_free_firmware_pages(void *addr, unsigned int order);
 
 /* snp-init.c */
-int snp_init_locked(struct sev_device *sev, int *error);
+int snp_init_locked(struct sev_device *sev, unsigned int max_snp_asid,
+		    int *error);
 int snp_shutdown_locked(struct sev_device *sev, bool panic);
+
+/* snp-features.c */
+void snp_ask_features(struct sev_device *sev);
+/* Whether SNP_SHUTDOWN_EX turns SNP off in the CPUs, too. */
+bool snp_can_shut_x86_down(struct sev_device *sev);
 
 /* snp-ioctl.c */
 int snp_ioctl(struct sev_device *sev, struct sev_issue_cmd *argp, bool writable);

@@ -6,13 +6,10 @@
  */
 #include <linux/amd-iommu.h>
 #include <linux/cc_platform.h>
-#include <linux/cpu.h>
-#include <linux/cpumask.h>
-#include <linux/crash_dump.h>
 #include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/smp.h>
-#include <asm/msr.h>
+#include <asm/rmp.h>
 #include <asm/smp.h>
 #include <asm/special_insns.h>
 
@@ -22,11 +19,6 @@
 
 #define SNP_MAX_RANGES ((PAGE_SIZE - sizeof(struct sev_data_range_list)) / \
 			sizeof(struct sev_data_range))
-
-static void snp_clear_hsave(void *unused)
-{
-	wrmsrl(MSR_VM_HSAVE_PA, 0);
-}
 
 static int snp_add_range(struct resource *res, void *arg)
 {
@@ -75,13 +67,17 @@ static struct sev_data_range_list *snp_hv_fixed_ranges(int *ret)
 	return list;
 }
 
-static int snp_do_init(struct sev_device *sev, int *error)
+static int snp_do_init(struct sev_device *sev, unsigned int max_snp_asid,
+		       int *error)
 {
 	struct sev_data_snp_init_ex data = { .init_rmp = 1 };
 	struct sev_data_range_list *list;
 	int ret;
 
 	if (!sev_version_greater_or_equal(1, 52)) {
+		/* This command has no options. */
+		if (max_snp_asid)
+			return -EOPNOTSUPP;
 		wbinvd_on_all_cpus();
 		return __sev_do_cmd_locked(SEV_CMD_SNP_INIT, NULL, error);
 	}
@@ -94,6 +90,10 @@ static int snp_do_init(struct sev_device *sev, int *error)
 
 	data.list_paddr_en = 1;
 	data.list_paddr = __psp_pa(list);
+	if (max_snp_asid) {
+		data.ciphertext_hiding_en = 1;
+		data.max_snp_asid = max_snp_asid;
+	}
 
 	wbinvd_on_all_cpus();
 	ret = __sev_do_cmd_locked(SEV_CMD_SNP_INIT_EX, &data, error);
@@ -104,12 +104,15 @@ static int snp_do_init(struct sev_device *sev, int *error)
 /**
  * snp_init_locked() - Bring SNP up
  * @sev:	the device; SEV is not initialised yet
+ * @max_snp_asid: up to this ASID guests are SNP's, and their ciphertext hidden;
+ *		0: nothing is hidden. Only if it can be
  * @error:	status of the firmware
  *
  * Return: 0, also if it is up; -ENODEV if host or firmware are without SNP, so
  * that SEV may go on alone; else the error, and SNP is down.
  */
-int snp_init_locked(struct sev_device *sev, int *error)
+int snp_init_locked(struct sev_device *sev, unsigned int max_snp_asid,
+		    int *error)
 {
 	int ret;
 
@@ -120,22 +123,17 @@ int snp_init_locked(struct sev_device *sev, int *error)
 		return 0;
 
 	if (!sev_version_greater_or_equal(SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR)) {
-		dev_info(sev->dev, "SEV-SNP support requires firmware version >= %d:%d\n",
-			 SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR);
+		dev_info(sev->dev, "SEV-SNP support requires firmware version >= %d:%d, this is %d:%d: update the BIOS, or put an image into amd/\n",
+			 SNP_MIN_API_MAJOR, SNP_MIN_API_MINOR,
+			 sev->api_major, sev->api_minor);
 		return -ENODEV;
 	}
 
-	/* Firmware asks every CPU. */
-	cpus_read_lock();
-	if (!cpumask_equal(cpu_online_mask, cpu_present_mask)) {
-		cpus_read_unlock();
-		dev_err(sev->dev, "SEV-SNP: not all present CPUs are online\n");
-		return -EOPNOTSUPP;
-	}
+	ret = snp_prepare();
+	if (ret)
+		return ret;
 
-	on_each_cpu(snp_clear_hsave, NULL, 1);
-	ret = snp_do_init(sev, error);
-	cpus_read_unlock();
+	ret = snp_do_init(sev, max_snp_asid, error);
 	if (ret) {
 		dev_err(sev->dev, "SEV-SNP: INIT failed %d, error %#x\n", ret, *error);
 		return ret;
@@ -172,6 +170,7 @@ int snp_shutdown_locked(struct sev_device *sev, bool panic)
 	struct sev_data_snp_shutdown_ex data = {
 		.len = sizeof(data),
 		.iommu_snp_shutdown = 1,
+		.x86_snp_shutdown = snp_can_shut_x86_down(sev),
 	};
 	int ret, error = SEV_RET_NO_FW_CALL;
 
@@ -197,6 +196,16 @@ int snp_shutdown_locked(struct sev_device *sev, bool panic)
 	}
 
 	sev->snp_initialized = false;
+
+	/*
+	 * With SNP off in the CPUs the RMP is void, and with it who had the
+	 * IOMMU's buffers. A crash kernel clears it itself.
+	 */
+	if (data.x86_snp_shutdown) {
+		if (!panic)
+			snp_shutdown();
+		return 0;
+	}
 
 	ret = amd_iommu_snp_disable();
 	if (ret)

@@ -90,15 +90,44 @@ void snp_host_bsp_detect(struct cpuinfo_x86 *c);
 void snp_fixup_e820_tables(void);
 
 /**
- * snp_rmptable_init() - Clear the RMP and make all CPUs check it
+ * snp_host_refuse() - Do without SNP, as the kernel's command line says
  *
- * During boot with all CPUs online, from the IOMMU driver when it is known that
- * the IOMMU can do SNP. If SNP is on already (kexec), the RMP is kept.
+ * While it is parsed, before the RMP is set up.
+ *
+ * Return: false in a guest, for which that option is none.
+ */
+bool snp_host_refuse(void);
+
+/**
+ * snp_rmptable_init() - Map the RMP, and see that it covers memory
+ *
+ * During boot, from the IOMMU driver when it is known that the IOMMU can do SNP.
+ * If CPUs check the RMP already (kexec), CPU hotplug is forbidden from here on.
  *
  * Return: 0; -ENODEV if the host has no SNP; -EINVAL if the RMP does not cover
- * memory; -EOPNOTSUPP if a CPU is offline; -ENOMEM. No CPU was changed then.
+ * memory, or cannot be mapped; -ENOMEM. There is no RMP then.
  */
 int snp_rmptable_init(void);
+
+/**
+ * snp_prepare() - Make all CPUs check the RMP, for SNP_INIT
+ *
+ * Clears the RMP, unless it is in use since before kexec, and VM_HSAVE_PA of all
+ * CPUs. From success on CPUs neither come nor go (-EBUSY), until snp_shutdown().
+ * May be called again. Sleeps.
+ *
+ * Return: 0; -ENODEV without an RMP; -EOPNOTSUPP if a CPU that is present is
+ * offline; -EBUSY if one has SVM on, that is, if a VM could run. No CPU was
+ * changed then.
+ */
+int snp_prepare(void);
+
+/**
+ * snp_shutdown() - Undo snp_prepare() after SNP_SHUTDOWN_EX with X86_SNP_SHUTDOWN
+ *
+ * Does nothing if the CPUs still check the RMP. Sleeps.
+ */
+void snp_shutdown(void);
 
 /**
  * snp_lookup_rmpentry() - Look up the state of a page
@@ -111,7 +140,7 @@ int snp_rmptable_init(void);
  * Any context. The answer may be old when it arrives unless the caller owns
  * the page.
  *
- * Return: 0; -ENODEV without an RMP; -ENXIO if the RMP does not cover @pfn.
+ * Return: 0; -ENODEV without an RMP, or if CPUs do not check it; -ENXIO if the RMP does not cover @pfn.
  * @assigned and @level are untouched then.
  */
 int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level);
@@ -230,7 +259,10 @@ void kdump_sev_callback(void);
 
 static inline void snp_host_bsp_detect(struct cpuinfo_x86 *c) { }
 static inline void snp_fixup_e820_tables(void) { }
+static inline bool snp_host_refuse(void) { return false; }
 static inline int snp_rmptable_init(void) { return -ENODEV; }
+static inline int snp_prepare(void) { return -ENODEV; }
+static inline void snp_shutdown(void) { }
 
 static inline int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level)
 {

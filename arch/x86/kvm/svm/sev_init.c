@@ -3,16 +3,122 @@
  * VM types of SEV, and KVM_SEV_INIT2, which makes a VM of such a type what its
  * type says. VMs of the default type keep KVM_SEV_INIT and KVM_SEV_ES_INIT.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/kvm_host.h>
+#include <linux/minmax.h>
+#include <linux/moduleparam.h>
+#include <linux/psp-snp.h>
 #include <linux/uaccess.h>
+
+#include <asm/cpufeature.h>
+#include <asm/tsc.h>
 
 #include "mmu.h"
 #include "svm.h"
 #include "x86.h"
 #include "snp_guest.h"
 
-/* What INIT2 takes: nothing yet that the guest could have or not have. */
-#define VMSA_FEATURES_OPTIONAL	0ULL
+/* SEV_FEATURES that INIT2 takes, as user space wants them */
+static u64 optional_features __ro_after_init;
+
+/* Hide ciphertext of SNP guests, and have so many ASIDs for them alone. */
+static unsigned int ciphertext_hiding_asids;
+module_param(ciphertext_hiding_asids, uint, 0444);
+
+/* Those below min_sev_asid; empty if the first is above the last. */
+struct asids {
+	unsigned int min, max;
+};
+
+static struct asids es_asids __ro_after_init;
+static struct asids snp_asids __ro_after_init;
+
+/* What platform and kernel know of a guest's policy; 0 without SNP */
+static u64 policy_bits __ro_after_init;
+
+/* Is there KVM_SEV_SNP_ENABLE_REQ_CERTS? */
+static bool req_certs __ro_after_init;
+
+unsigned int __init sev_asids_to_hide(bool snp, unsigned int min_sev_asid)
+{
+	/* Without, nothing here may need the ccp driver. */
+	if (!IS_ENABLED(CONFIG_KVM_AMD_SEV))
+		return 0;
+
+	if (!snp || !sev_is_snp_ciphertext_hiding_supported())
+		ciphertext_hiding_asids = 0;
+	else if (min_sev_asid)
+		ciphertext_hiding_asids = min(ciphertext_hiding_asids,
+					      min_sev_asid - 1);
+
+	return ciphertext_hiding_asids;
+}
+
+void __init sev_asids_setup(unsigned int min_sev_asid, unsigned int hidden)
+{
+	unsigned int last = min_sev_asid ? min_sev_asid - 1 : 0;
+
+	if (!IS_ENABLED(CONFIG_KVM_AMD_SEV) || !snp_is_initialized())
+		hidden = 0;
+
+	ciphertext_hiding_asids = hidden;
+	snp_asids = (struct asids) { last ? 1 : 0, hidden ?: last };
+	es_asids = (struct asids) { last ? hidden + 1 : 0, last };
+	if (hidden)
+		pr_info("SEV-SNP ciphertext hiding enabled\n");
+}
+
+bool __init sev_es_usable(void)
+{
+	return IS_ENABLED(CONFIG_KVM_AMD_SEV) &&
+	       es_asids.min <= es_asids.max &&
+	       (!snp_is_initialized() || sev_firmware_allows_es());
+}
+
+static const char * __init state(bool supported, bool usable)
+{
+	if (!supported)
+		return "disabled";
+	return usable ? "enabled" : "unusable";
+}
+
+void __init sev_init_report(bool es, bool snp)
+{
+	if (boot_cpu_has(X86_FEATURE_SEV_ES))
+		pr_info("SEV-ES %s (ASIDs %u - %u)\n",
+			state(es, sev_es_usable()), es_asids.min, es_asids.max);
+	if (boot_cpu_has(X86_FEATURE_SEV_SNP))
+		pr_info("SEV-SNP %s (ASIDs %u - %u)\n", state(snp, true),
+			snp_asids.min, snp_asids.max);
+
+	if (es && boot_cpu_has(X86_FEATURE_DEBUG_SWAP) &&
+	    boot_cpu_has(X86_FEATURE_NO_NESTED_DATA_BP))
+		optional_features |= SEV_FEAT_DEBUG_SWAP;
+	if (!snp || !IS_ENABLED(CONFIG_KVM_AMD_SNP))
+		return;
+
+	policy_bits = sev_get_snp_policy_bits() & SNP_POLICY_KNOWN;
+	req_certs = true;
+	/* Firmware has to be told how fast the guest's clock is. */
+	if (tsc_khz && boot_cpu_has(X86_FEATURE_SNP_SECURE_TSC))
+		optional_features |= SEV_FEAT_SECURE_TSC;
+}
+
+void sev_es_asids(struct kvm_sev_info *sev, unsigned int *min,
+		  unsigned int *max)
+{
+	struct kvm_svm *kvm_svm = container_of(sev, struct kvm_svm, sev_info);
+	bool snp = kvm_svm->kvm.arch.vm_type == KVM_X86_SNP_VM;
+
+	*min = snp ? snp_asids.min : es_asids.min;
+	*max = snp ? snp_asids.max : es_asids.max;
+}
+
+u64 snp_policy_bits(void)
+{
+	return policy_bits;
+}
 
 static bool type_is_es(u8 type)
 {
@@ -44,7 +150,10 @@ int sev_guest_init2(struct kvm *kvm, struct kvm_sev_cmd *argp)
 	if (copy_from_user(&data, u64_to_user_ptr(argp->data), sizeof(data)))
 		return -EFAULT;
 
-	if (data.flags || data.vmsa_features & ~VMSA_FEATURES_OPTIONAL ||
+	features = optional_features;
+	if (type != KVM_X86_SNP_VM)
+		features &= ~SEV_FEAT_SECURE_TSC;
+	if (data.flags || data.vmsa_features & ~features ||
 	    data.ghcb_version > SNP_GHCB_VERSION)
 		return -EINVAL;
 	/* Without encrypted state there is neither VMSA nor GHCB. */
@@ -69,7 +178,13 @@ int sev_dev_get_attr(u64 attr, u64 *val)
 {
 	switch (attr) {
 	case KVM_X86_SEV_VMSA_FEATURES:
-		*val = VMSA_FEATURES_OPTIONAL;
+		*val = optional_features;
+		return 0;
+	case KVM_X86_SNP_POLICY_BITS:
+		*val = policy_bits;
+		return 0;
+	case KVM_X86_SEV_SNP_REQ_CERTS:
+		*val = req_certs;
 		return 0;
 	default:
 		return -ENXIO;

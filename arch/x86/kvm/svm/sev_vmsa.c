@@ -123,6 +123,32 @@ void sev_es_save_host_debug(struct sev_es_save_area *hostsa)
 	rdmsrl(MSR_F16H_DR3_ADDR_MASK, hostsa->dr3_addr_mask);
 }
 
+void sev_es_init_features(struct vcpu_svm *svm)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	struct kvm_vcpu *vcpu = &svm->vcpu;
+	u64 features = to_kvm_svm(vcpu->kvm)->sev_info.vmsa_features;
+
+	/* More than these the guest cannot give itself in a VMSA of its own. */
+	if (cpu_feature_enabled(X86_FEATURE_ALLOWED_SEV_FEATURES))
+		control->allowed_sev_features = features |
+						ALLOWED_SEV_FEATURES_VALID;
+
+	/*
+	 * The debug registers are the guest's, all of them. #DB need not be
+	 * intercepted: INIT2 takes this only if the CPU has no data breakpoints
+	 * that hit while #DB is delivered.
+	 */
+	if (features & SEV_FEAT_DEBUG_SWAP) {
+		control->intercepts[INTERCEPT_DR] = 0;
+		clr_exception_intercept(svm, DB_VECTOR);
+	}
+
+	/* How fast the clock is that firmware gave the guest. */
+	set_msr_interception(vcpu, svm->msrpm, MSR_AMD64_GUEST_TSC_FREQ,
+			     !!(features & SEV_FEAT_SECURE_TSC), 0);
+}
+
 /* A VMRUN of theirs is not for KVM to see, nor to go on with. */
 bool sev_nested_flags_valid(struct kvm *kvm, u16 flags)
 {

@@ -160,9 +160,9 @@ int snp_handle_vmgexit(struct vcpu_svm *svm, u64 exit_code)
 			return ghcb_error(svm, GHCB_ERR_INVALID_INPUT);
 		return 1;
 	case SVM_VMGEXIT_GUEST_REQUEST:
+		return snp_guest_request(svm);
 	case SVM_VMGEXIT_EXT_GUEST_REQUEST:
-		/* Not there yet, and said so. */
-		return ghcb_error(svm, GHCB_ERR_INVALID_EVENT);
+		return snp_ext_guest_request(svm);
 	default:
 		return ghcb_error(svm, GHCB_ERR_INVALID_EVENT);
 	}

@@ -13,6 +13,7 @@
 #include "mmu.h"
 #include "svm.h"
 #include "snp_guest.h"
+#include "trace.h"
 
 #define ORDER_2M	(PMD_SHIFT - PAGE_SHIFT)
 
@@ -199,6 +200,8 @@ void snp_handle_rmp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	if (ret || !assigned)
 		pr_warn_ratelimited("SEV-SNP: RMP fault at gpa %#llx, error %#llx, pfn %#llx not assigned\n",
 				    gpa, error_code, pfn);
+
+	trace_kvm_rmp_fault(vcpu, gpa, pfn, error_code, level, ret);
 
 	/*
 	 * Whoever split it, the mapping of 2M may still be there. Smaller ones

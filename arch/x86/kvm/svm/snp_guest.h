@@ -21,13 +21,30 @@ struct sev_es_save_area;
 
 /* SEV_FEATURES in the VMSA. */
 #define SEV_FEAT_SNP_ACTIVE	BIT_ULL(0)
+#define SEV_FEAT_DEBUG_SWAP	BIT_ULL(5)
+#define SEV_FEAT_SECURE_TSC	BIT_ULL(9)
 /* VMCB 138h: the rest of the field is meant. */
 #define ALLOWED_SEV_FEATURES_VALID	BIT_ULL(63)
 
-/* Under kvm->lock. @context is firmware-owned, and NULL before LAUNCH_START. */
+/*
+ * Bits of a guest's policy that KVM knows what to do about; bit 18 is for
+ * migration agents, which it does not have.
+ */
+#define SNP_POLICY_KNOWN	(GENMASK_ULL(17, 0) | GENMASK_ULL(25, 19))
+#define SNP_POLICY_MUST_BE_ONE	BIT_ULL(17)
+
+/*
+ * Under kvm->lock. @context is firmware-owned, and NULL before LAUNCH_START.
+ * @request_mutex: the two pages behind it, which are there as long as @context
+ * is; guests' messages go through them.
+ */
 struct kvm_snp_info {
 	void *context;
 	bool launched;
+	bool req_certs;		/* set before the first vCPU is made */
+	struct mutex request_mutex;
+	void *request;		/* what firmware reads */
+	void *response;		/* what it writes, and owns */
 };
 
 enum snp_reset_hold { SNP_HOLD_NONE, SNP_HOLD_NAE, SNP_HOLD_MSR };
@@ -51,11 +68,16 @@ struct vcpu_snp_state {
 	void *psc_buf;			/* where it came from, in the GHCB */
 };
 
+/* sev_init.c: what a guest's policy may have on this platform */
+u64 snp_policy_bits(void);
+
 /* sev_vmsa.c */
 bool sev_vmsa_is_lost(struct kvm_vcpu *vcpu);
 void sev_es_sync_fpu(struct kvm_vcpu *vcpu, struct sev_es_save_area *save);
 /* What VMEXIT of a guest that has the debug registers swapped restores. */
 void sev_es_save_host_debug(struct sev_es_save_area *hostsa);
+/* The VMCB's part of the SEV_FEATURES that the VM has. */
+void sev_es_init_features(struct vcpu_svm *svm);
 /* KVM_SET_NESTED_STATE's flags; one with encrypted state has no L2. */
 bool sev_nested_flags_valid(struct kvm *kvm, u16 flags);
 
@@ -119,6 +141,14 @@ bool snp_vmgexit_input_valid(struct vcpu_svm *svm, u64 exit_code, u64 *reason);
 /* Whether @ghcb_gpa is what the guest registered. */
 bool snp_ghcb_registered(struct vcpu_svm *svm, gpa_t ghcb_gpa);
 void snp_deliver_sipi(struct vcpu_svm *svm);
+
+/* snp_request.c: both as exit handlers; what they need of a VM */
+int snp_guest_request(struct vcpu_svm *svm);
+int snp_ext_guest_request(struct vcpu_svm *svm);
+int snp_requests_init(struct kvm_snp_info *snp);
+void snp_requests_free(struct kvm_snp_info *snp);
+/* KVM_SEV_SNP_ENABLE_REQ_CERTS, under kvm->lock: not once there are vCPUs. */
+int snp_enable_req_certs(struct kvm *kvm);
 
 /* snp_ghcb_psc.c */
 int snp_begin_psc_msr(struct vcpu_svm *svm, u64 ghcb_msr);

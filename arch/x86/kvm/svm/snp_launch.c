@@ -19,14 +19,6 @@
 #include "svm.h"
 #include "snp_guest.h"
 
-#define POLICY_API		GENMASK_ULL(15, 0)
-#define POLICY_SMT		BIT_ULL(16)
-#define POLICY_MUST_BE_ONE	BIT_ULL(17)
-#define POLICY_DEBUG		BIT_ULL(19)
-#define POLICY_SINGLE_SOCKET	BIT_ULL(20)
-#define POLICY_KNOWN		(POLICY_API | POLICY_SMT | POLICY_MUST_BE_ONE | \
-				 POLICY_DEBUG | POLICY_SINGLE_SOCKET)
-
 #define PAGE_TYPE_VMSA		2
 
 /* The gpa that the firmware measures a VMSA at. */
@@ -67,24 +59,34 @@ int snp_launch_start(struct kvm *kvm, struct kvm_sev_cmd *argp)
 
 	if (sev->snp.context || params.flags)
 		return -EINVAL;
-	if (params.policy & ~POLICY_KNOWN ||
-	    !(params.policy & POLICY_MUST_BE_ONE))
+	if (params.policy & ~snp_policy_bits() ||
+	    !(params.policy & SNP_POLICY_MUST_BE_ONE))
 		return -EINVAL;
 
-	context = snp_alloc_firmware_page(GFP_KERNEL_ACCOUNT);
-	if (!context)
-		return snp_dev_is_dead() ? -EBUSY : -ENOMEM;
+	ret = snp_requests_init(&sev->snp);
+	if (ret)
+		return snp_dev_is_dead() ? -EBUSY : ret;
 
+	context = snp_alloc_firmware_page(GFP_KERNEL_ACCOUNT);
+	if (!context) {
+		ret = snp_dev_is_dead() ? -EBUSY : -ENOMEM;
+		goto err_requests;
+	}
+
+	/* Whatever the reason: what user space gets elsewhere if there is none. */
 	create.address = __sme_pa(context);
 	ret = __sev_issue_cmd(argp->sev_fd, SEV_CMD_SNP_GCTX_CREATE, &create,
 			      &argp->error);
 	if (ret) {
 		snp_free_firmware_page(context);
-		return ret;
+		ret = -ENOTTY;
+		goto err_requests;
 	}
 
 	start.gctx_paddr = __sme_pa(context);
 	start.policy = params.policy;
+	if (sev->vmsa_features & SEV_FEAT_SECURE_TSC)
+		start.desired_tsc_khz = READ_ONCE(kvm->arch.default_tsc_khz);
 	memcpy(start.gosvw, params.gosvw, sizeof(start.gosvw));
 	ret = __sev_issue_cmd(argp->sev_fd, SEV_CMD_SNP_LAUNCH_START, &start,
 			      &argp->error);
@@ -105,6 +107,8 @@ int snp_launch_start(struct kvm *kvm, struct kvm_sev_cmd *argp)
 
 err_drop:
 	drop_context(context);
+err_requests:
+	snp_requests_free(&sev->snp);
 	return ret;
 }
 

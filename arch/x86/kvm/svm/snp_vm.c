@@ -65,6 +65,9 @@ void snp_vcpu_init(struct vcpu_svm *svm)
 	mutex_init(&svm->snp.vmsa_mutex);
 	svm->snp.vmsa_gpa = INVALID_PAGE;
 	svm->snp.ghcb_gpa = INVALID_PAGE;
+	svm->vcpu.arch.guest_tsc_protected =
+		to_kvm_svm(svm->vcpu.kvm)->sev_info.vmsa_features &
+		SEV_FEAT_SECURE_TSC;
 }
 
 void snp_vcpu_hand_over(struct vcpu_svm *svm)
@@ -103,6 +106,7 @@ bool snp_vm_destroy(struct kvm *kvm)
 	if (!snp->context)
 		return true;
 
+	snp_requests_free(snp);
 	data.address = __sme_pa(snp->context);
 
 	/* DECOMMISSION clears the need for a flush, as DEACTIVATE does. */

@@ -6,6 +6,7 @@
 #include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/build_bug.h>
+#include <linux/compiler.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
 #include <asm/rmp.h>
@@ -14,8 +15,8 @@
 #define RMP_PFNS_PER_2M		512UL
 
 /*
- * An entry as it lies in memory on family 19h (the PPR calls it the RMP entry
- * format). Other families must be asked with RMPREAD.
+ * An entry as it lies in memory. What is in it is known of family 19h (the PPR
+ * calls it the RMP entry format); other families must be asked with RMPREAD.
  */
 struct rmp_raw {
 	u64 lo;
@@ -43,10 +44,26 @@ enum rmp_page_state {
 	RMP_PRE_GUEST,
 	RMP_GUEST_INVALID,
 	RMP_GUEST_VALID,
+	RMP_GUEST,		/* either: RMPREAD does not say whether valid */
 	RMP_NR_STATES,
 };
 
-/* The operand of RMPUPDATE */
+/*
+ * An entry, wherever it was read. RMPREAD does not tell @validated and @vmsa:
+ * @brief, and both are false.
+ */
+struct rmp_entry {
+	u64 gpa;		/* bytes */
+	u32 asid;
+	bool assigned, huge, immutable;
+	bool validated, vmsa;
+	bool brief;
+};
+
+/*
+ * The operand of RMPUPDATE, and what RMPREAD stores: there, of each byte, bit 0
+ * is the field, and the others say something else.
+ */
 struct rmp_update {
 	u64 gpa;
 	u8 assigned;
@@ -66,58 +83,111 @@ static_assert(sizeof(struct rmp_update) == 16);
 #define RMP_MAX_SPINS		1000
 
 /**
- * struct rmp_insns - What changes a table, and the direct map before it
+ * struct rmp_insns - What changes a table and reads it, and the direct map
  * @update:	RMPUPDATE; its result
  * @psmash:	PSMASH; its result
+ * @read:	RMPREAD; its result, or -ENODEV if the CPU does not do it. NULL:
+ *		entries are read in memory
  * @split:	make sure that the direct map does not map a page together with
  *		others that are not part of an entry of @level; 0 or -ENOMEM
  */
 struct rmp_insns {
 	int (*update)(u64 pfn, const struct rmp_update *state);
 	int (*psmash)(u64 pfn);
+	int (*read)(u64 pfn, struct rmp_update *state);
 	int (*split)(u64 pfn, int level);
 };
 
-/* @list has the pages that were given away and not had back. */
+/*
+ * @on: CPUs check the table. @list has the pages that were given away and not
+ * had back.
+ */
 struct rmp_stats {
+	bool on;
 	atomic_long_t leaked, updates, psmash;
 	struct xarray list;
 };
 
+/* Entries of successive pages */
+struct rmp_segment {
+	struct rmp_raw *entries;	/* NULL: there are none */
+	u64 npages;
+};
+
 /**
  * struct rmp_table - A reverse map table
- * @entries:	the first one is that of page 0; NULL without SNP
- * @npages:	number of 4 KiB pages that have an entry; 0 without SNP
+ * @segments:	the first has the entries from page 0 on, each later one those
+ *		of the next 1 << @shift pages, or of the first of them
+ * @nr_segments: 0 without SNP
+ * @shift:	see @segments; a table that is not segmented has one segment
  * @insns:	what changes it
  * @stats:	what was done to it
  *
  * All but the setup works on any table, so that tests can have their own.
  */
 struct rmp_table {
-	const struct rmp_raw *entries;
-	u64 npages;
+	const struct rmp_segment *segments;
+	unsigned int nr_segments;
+	unsigned int shift;
 	const struct rmp_insns *insns;
 	struct rmp_stats *stats;
 };
 
-/* What the processor has; without entries until SNP is on. */
-extern struct rmp_table rmp_host;
+/* Without, its instructions are none, and what is in memory is void. */
+static inline bool rmp_is_on(const struct rmp_table *t)
+{
+	return t->nr_segments && READ_ONCE(t->stats->on);
+}
 
-/* rmp_boot.c */
+/* log2 of more pages than there are: all are the first segment's */
+#define RMP_ONE_SEGMENT		40
+
+/* Where the entries of a segment lie, and of which pages they are */
+struct rmp_span {
+	u64 base;		/* bytes */
+	u64 size;		/* bytes */
+	u64 pfn;
+	u64 npages;
+};
+
+/* What the processor has; without segments if it has none. */
+extern struct rmp_table rmp_host;
+/* RMPREAD */
+int rmp_cpu_read(u64 pfn, struct rmp_update *state);
+
+/* rmp_boot.c: the first RMP_BOOKKEEPING_SIZE bytes, mapped */
+extern void *rmp_bookkeeping;
+
+/* rmp_switch.c: once rmp_host is set up */
+void rmp_switch_init(void);
+
+/* rmp_segment.c */
 bool rmp_range_valid(u64 base, u64 end);
 u64 rmp_size_for(u64 npages);
 u64 rmp_pages_in(u64 size);
+bool rmp_shift_valid(unsigned int shift, u32 cpuid_eax);
+unsigned int rmp_max_segments(u32 cpuid_ebx);
+bool rmp_span_of(u64 word, unsigned int index, unsigned int shift,
+		 struct rmp_span *span);
+const struct rmp_segment *rmp_segment_of(const struct rmp_table *t, u64 pfn,
+					 u64 *index);
+bool rmp_covers(const struct rmp_table *t, u64 pfn, u64 npages);
+u64 rmp_first_uncovered(const struct rmp_table *t, u64 pfn, u64 end);
 
 /* rmp_entry.c */
-enum rmp_page_state rmp_state_of(struct rmp_raw e);
-int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *e);
-int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_raw *e,
+void rmp_decode(const struct rmp_raw *raw, struct rmp_entry *e);
+enum rmp_page_state rmp_state_of(const struct rmp_entry *e);
+int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *raw);
+int rmp_read_one(const struct rmp_table *t, u64 pfn, struct rmp_entry *e);
+int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_entry *e,
 		   int *level);
 int rmp_lookup(const struct rmp_table *t, u64 pfn, bool *assigned, int *level);
 bool rmp_is_foreign(const struct rmp_table *t, u64 pfn);
 void rmp_dump(const struct rmp_table *t, u64 pfn);
 
 /* rmp_ops.c: asm/rmp.h has what they do, for rmp_host */
+void rmp_host_set_up(const struct rmp_segment *segments, unsigned int nr,
+		     unsigned int shift);
 int rmp_psmash(const struct rmp_table *t, u64 pfn);
 int rmp_split_entry(const struct rmp_table *t, u64 pfn);
 int rmp_to_guest(const struct rmp_table *t, u64 pfn, u64 gpa, int level,

@@ -5,8 +5,10 @@
  * sev-snp/audit walks all entries. BALANCED means that no page belongs to a
  * guest, is on its way to or from one, or is leaked: what is assigned is
  * firmware's. That is the state after the last guest is gone.
+ *
+ * Where entries are read by RMPREAD, guests' pages are in state "guest", and
+ * their contexts cannot be told from other pages of firmware's.
  */
-#include <linux/bitfield.h>
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/sched.h>
@@ -25,30 +27,44 @@ static const char * const rmp_state_names[RMP_NR_STATES] = {
 	[RMP_PRE_GUEST]		= "pre-guest",
 	[RMP_GUEST_INVALID]	= "guest-invalid",
 	[RMP_GUEST_VALID]	= "guest-valid",
+	[RMP_GUEST]		= "guest",
 };
+
+static void count_segment(const struct rmp_table *t, u64 pfn, u64 end,
+			  struct rmp_census *c)
+{
+	struct rmp_entry e;
+	int level;
+	u64 n;
+
+	for (; pfn < end; pfn += n) {
+		n = 1;
+		if (rmp_read_entry(t, pfn, &e, &level))
+			return;
+		if (level == PG_LEVEL_2M && !(pfn & (RMP_PFNS_PER_2M - 1))) {
+			n = min_t(u64, RMP_PFNS_PER_2M, end - pfn);
+			c->huge++;
+		}
+		c->pages[rmp_state_of(&e)] += n;
+		if (e.assigned && e.asid < RMP_NR_ASIDS)
+			c->asid[e.asid] += n;
+		if (!(pfn & 0xffff))
+			cond_resched();
+	}
+}
 
 /* Add what all entries say to @c. They may change meanwhile. Sleeps. */
 void rmp_count(const struct rmp_table *t, struct rmp_census *c)
 {
-	struct rmp_raw e;
-	u64 pfn, n;
-	int level;
+	unsigned int i;
+	u64 pfn;
 
 	c->leaked += atomic_long_read(&t->stats->leaked);
 
-	for (pfn = 0; pfn < t->npages; pfn += n) {
-		n = 1;
-		if (rmp_read_entry(t, pfn, &e, &level))
-			break;
-		if (level == PG_LEVEL_2M && !(pfn & (RMP_PFNS_PER_2M - 1))) {
-			n = min_t(u64, RMP_PFNS_PER_2M, t->npages - pfn);
-			c->huge++;
-		}
-		c->pages[rmp_state_of(e)] += n;
-		if (e.lo & RMP_RAW_ASSIGNED)
-			c->asid[FIELD_GET(RMP_RAW_ASID, e.lo)] += n;
-		if (!(pfn & 0xffff))
-			cond_resched();
+	for (i = 0; i < t->nr_segments; i++) {
+		pfn = (u64)i << t->shift;
+		if (t->segments[i].entries)
+			count_segment(t, pfn, pfn + t->segments[i].npages, c);
 	}
 }
 
@@ -56,7 +72,8 @@ bool rmp_balanced(const struct rmp_census *c)
 {
 	return !c->leaked && !c->pages[RMP_RECLAIM] &&
 	       !c->pages[RMP_CONTEXT] && !c->pages[RMP_PRE_GUEST] &&
-	       !c->pages[RMP_GUEST_INVALID] && !c->pages[RMP_GUEST_VALID];
+	       !c->pages[RMP_GUEST_INVALID] && !c->pages[RMP_GUEST_VALID] &&
+	       !c->pages[RMP_GUEST];
 }
 
 static int audit_show(struct seq_file *m, void *v)
@@ -103,7 +120,7 @@ static int __init rmp_audit_init(void)
 {
 	struct dentry *dir;
 
-	if (!rmp_host.npages)
+	if (!rmp_host.nr_segments)
 		return 0;
 
 	dir = debugfs_create_dir("sev-snp", NULL);

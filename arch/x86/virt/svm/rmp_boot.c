@@ -1,53 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Finding the reverse map table, and making all CPUs check it. */
+/* Finding the reverse map table at boot. */
 #define pr_fmt(fmt) "SEV-SNP: " fmt
 
 #include <linux/cc_platform.h>
 #include <linux/cpu.h>
-#include <linux/cpumask.h>
 #include <linux/io.h>
 #include <linux/memblock.h>
 #include <linux/panic.h>
 #include <linux/printk.h>
 #include <linux/sizes.h>
-#include <linux/smp.h>
+#include <linux/slab.h>
 #include <asm/coco.h>
 #include <asm/cpufeature.h>
 #include <asm/e820/api.h>
+#include <asm/io.h>
 #include <asm/msr.h>
-#include <asm/smp.h>
 
 #include "rmp.h"
 
 #define RMP_ADDR_MASK	GENMASK_ULL(51, 13)
 
+#define CPUID_RMP	0x80000025
+
 static u64 rmp_base __ro_after_init;
-static u64 rmp_size __ro_after_init;	/* bytes, with the bookkeeping area */
+/* Bytes, with the bookkeeping area; not of a segmented one */
+static u64 rmp_size __ro_after_init;
+/* log2 of a segment's bytes, 0 if the table is in one piece */
+static unsigned int rmp_shift __ro_after_init;
+/* Words of the segment table that count */
+static unsigned int rmp_words __ro_after_init;
 
-/* Is there a table between the values of RMP_BASE and RMP_END? */
-bool rmp_range_valid(u64 base, u64 end)
-{
-	return (base & RMP_ADDR_MASK) && (end & RMP_ADDR_MASK) && base <= end &&
-	       end - base >= RMP_BOOKKEEPING_SIZE;
-}
+void *rmp_bookkeeping __ro_after_init;
 
-/* Bytes of a table that has entries for the first @npages pages. */
-u64 rmp_size_for(u64 npages)
-{
-	return RMP_BOOKKEEPING_SIZE + npages * sizeof(struct rmp_raw);
-}
-
-/* Pages that have an entry in a table of @size bytes, which is valid. */
-u64 rmp_pages_in(u64 size)
-{
-	return (size - RMP_BOOKKEEPING_SIZE) / sizeof(struct rmp_raw);
-}
-
-/*
- * Firmware reserved the table and locked its place in two registers; the same
- * in all CPUs, which it checks itself. [APM vol 2, "Initializing the RMP"]
- */
-static bool snp_probe_rmptable_info(void)
+static bool probe_one_piece(void)
 {
 	u64 base, end;
 
@@ -72,18 +57,67 @@ static bool snp_probe_rmptable_info(void)
 	return true;
 }
 
+static bool probe_segments(u64 cfg)
+{
+	unsigned int shift = MSR_AMD64_RMP_SEGMENT_SHIFT(cfg);
+	u64 base;
+	u32 eax;
+
+	rdmsrl(MSR_AMD64_RMP_BASE, base);
+	if (!(base & RMP_ADDR_MASK)) {
+		pr_err("Memory for the RMP table has not been reserved by BIOS\n");
+		return false;
+	}
+
+	if (boot_cpu_data.extended_cpuid_level < CPUID_RMP) {
+		pr_err("RMP is segmented, and CPUID does not say how\n");
+		return false;
+	}
+
+	eax = cpuid_eax(CPUID_RMP);
+	if (!rmp_shift_valid(shift, eax)) {
+		pr_err("RMP segment size (%u) is not within advertised bounds (CPUID %#x)\n",
+		       shift, eax);
+		return false;
+	}
+
+	rmp_base = base;
+	rmp_shift = shift;
+	rmp_words = rmp_max_segments(cpuid_ebx(CPUID_RMP));
+
+	pr_info("Segmented RMP base table physical range [0x%016llx - 0x%016llx]\n",
+		base, base + RMP_BOOKKEEPING_SIZE + SZ_4K - 1);
+	return true;
+}
+
+/*
+ * Firmware reserved the table and locked its place in registers; the same in all
+ * CPUs, which it checks itself. [APM vol 2, "Initializing the RMP"]
+ */
+static bool snp_probe_rmptable_info(struct cpuinfo_x86 *c)
+{
+	u64 cfg = 0;
+
+	if (cpu_has(c, X86_FEATURE_SEGMENTED_RMP))
+		rdmsrl(MSR_AMD64_RMP_CFG, cfg);
+
+	return cfg & MSR_AMD64_SEG_RMP_ENABLED ? probe_segments(cfg) :
+						 probe_one_piece();
+}
+
 void snp_host_bsp_detect(struct cpuinfo_x86 *c)
 {
 	if (!cpu_has(c, X86_FEATURE_SEV_SNP))
 		return;
 
 	/*
-	 * Guests have SNP in another way. Entries are read in the format of
-	 * family 19h; other families have RMPREAD, which is not done yet.
+	 * Guests have SNP in another way. What is in an entry is known of family
+	 * 19h; others tell it by RMPREAD.
 	 */
-	if (cpu_has(c, X86_FEATURE_HYPERVISOR) || c->x86 != 0x19 ||
+	if (cpu_has(c, X86_FEATURE_HYPERVISOR) ||
+	    (c->x86 != 0x19 && !cpu_has(c, X86_FEATURE_RMPREAD)) ||
 	    (cc_vendor != CC_VENDOR_NONE && cc_vendor != CC_VENDOR_AMD) ||
-	    !snp_probe_rmptable_info()) {
+	    !snp_probe_rmptable_info(c)) {
 		setup_clear_cpu_cap(X86_FEATURE_SEV_SNP);
 		return;
 	}
@@ -93,7 +127,19 @@ void snp_host_bsp_detect(struct cpuinfo_x86 *c)
 	cc_platform_set(CC_ATTR_HOST_SEV_SNP);
 }
 
-static void __init snp_reserve_edge(u64 pa, const char *which)
+bool __init snp_host_refuse(void)
+{
+	if (boot_cpu_has(X86_FEATURE_HYPERVISOR))
+		return false;
+
+	if (cc_platform_has(CC_ATTR_HOST_SEV_SNP))
+		pr_info("off by sev=nosnp\n");
+	setup_clear_cpu_cap(X86_FEATURE_SEV_SNP);
+	cc_platform_clear(CC_ATTR_HOST_SEV_SNP);
+	return true;
+}
+
+static void __init snp_reserve_edge(u64 pa)
 {
 	u64 block = ALIGN_DOWN(pa, PMD_SIZE);
 
@@ -101,8 +147,8 @@ static void __init snp_reserve_edge(u64 pa, const char *which)
 	    !e820__mapped_any(block, block + PMD_SIZE, E820_TYPE_RAM))
 		return;
 
-	pr_info("Reserving %s of RMP table on a 2MB boundary [0x%016llx]\n",
-		which, block);
+	pr_info("Reserving start/end of RMP table on a 2MB boundary [0x%016llx]\n",
+		block);
 	e820__range_update(block, PMD_SIZE, E820_TYPE_RAM, E820_TYPE_RESERVED);
 	e820__range_update_kexec(block, PMD_SIZE, E820_TYPE_RAM,
 				 E820_TYPE_RESERVED);
@@ -111,88 +157,176 @@ static void __init snp_reserve_edge(u64 pa, const char *which)
 		memblock_reserve(block, PMD_SIZE);
 }
 
+static void __init snp_reserve_edges(u64 pa, u64 size)
+{
+	snp_reserve_edge(pa);
+	snp_reserve_edge(pa + size);
+}
+
 void __init snp_fixup_e820_tables(void)
 {
+	u64 words = rmp_base + RMP_BOOKKEEPING_SIZE;
+	struct rmp_span span;
+	unsigned int i;
+	u64 *rst;
+
 	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP))
 		return;
 
-	snp_reserve_edge(rmp_base, "start");
-	snp_reserve_edge(rmp_base + rmp_size, "end");
+	if (!rmp_shift) {
+		snp_reserve_edges(rmp_base, rmp_size);
+		return;
+	}
+
+	snp_reserve_edges(rmp_base, RMP_BOOKKEEPING_SIZE + SZ_4K);
+	rst = early_memremap(words, SZ_4K);
+	if (!rst) {
+		/* Nobody may run SNP with edges that are in use. */
+		pr_err("cannot read the RMP segment table\n");
+		cc_platform_clear(CC_ATTR_HOST_SEV_SNP);
+		return;
+	}
+	for (i = 0; i < rmp_words; i++)
+		if (rmp_span_of(rst[i], i, rmp_shift, &span))
+			snp_reserve_edges(span.base, span.size);
+	early_memunmap(rst, SZ_4K);
 }
 
-static void snp_set_mfdm(void *unused)
+static struct rmp_segment * __init map_one_piece(void)
 {
-	u64 syscfg;
+	u64 last = max_t(u64, max_pfn, PFN_UP(rmp_base + rmp_size));
+	struct rmp_segment *segment;
 
-	rdmsrl(MSR_AMD64_SYSCFG, syscfg);
-	wrmsrl(MSR_AMD64_SYSCFG, syscfg | MSR_AMD64_SYSCFG_MFDM);
+	if (rmp_pages_in(rmp_size) < last) {
+		pr_err("Memory reserved for the RMP table does not cover full system RAM (expected 0x%llx got 0x%llx)\n",
+		       rmp_size_for(last), rmp_size);
+		return NULL;
+	}
+
+	segment = kzalloc(sizeof(*segment), GFP_KERNEL);
+	if (!segment)
+		return NULL;
+
+	segment->npages = rmp_pages_in(rmp_size);
+	segment->entries = memremap(rmp_base + RMP_BOOKKEEPING_SIZE,
+				    rmp_size - RMP_BOOKKEEPING_SIZE,
+				    MEMREMAP_WB);
+	if (!segment->entries) {
+		pr_err("Failed to map RMP table\n");
+		kfree(segment);
+		return NULL;
+	}
+
+	return segment;
 }
 
-static void snp_set_enable(void *unused)
+static void __init unmap(struct rmp_segment *segments, unsigned int nr)
 {
-	u64 syscfg;
-
-	rdmsrl(MSR_AMD64_SYSCFG, syscfg);
-	wrmsrl(MSR_AMD64_SYSCFG, syscfg | MSR_AMD64_SYSCFG_SNP_EN |
-	       MSR_AMD64_SYSCFG_SNP_VMPL_EN);
+	while (nr--)
+		if (segments[nr].entries)
+			memunmap(segments[nr].entries);
+	kfree(segments);
 }
 
-/* A CPU that does not check the RMP could write to guests' pages. */
-static int snp_cpu_online(unsigned int cpu)
+static bool __init map_segment(struct rmp_segment *segment, unsigned int i,
+			       u64 word)
 {
-	u64 syscfg;
+	struct rmp_span span;
 
-	rdmsrl(MSR_AMD64_SYSCFG, syscfg);
-	if (syscfg & MSR_AMD64_SYSCFG_SNP_EN)
-		return 0;
+	if (!rmp_span_of(word, i, rmp_shift, &span))
+		return true;
 
-	pr_err("CPU %u came too late to check the RMP, keeping it offline\n", cpu);
-	return -EBUSY;
+	segment->npages = span.npages;
+	segment->entries = memremap(span.base, span.size, MEMREMAP_WB);
+	if (!segment->entries) {
+		pr_err("Failed to map RMP segment addr 0x%llx size 0x%llx\n",
+		       span.base, span.size);
+		return false;
+	}
+
+	pr_info("RMP segment %u physical address [0x%llx - 0x%llx] covering [0x%llx - 0x%llx]\n",
+		i, span.base, span.base + span.size - 1, PFN_PHYS(span.pfn),
+		PFN_PHYS(span.pfn + span.npages) - 1);
+	return true;
+}
+
+/* All memory, not its highest address only: segments may be missing between. */
+static bool __init segments_cover_ram(const struct rmp_table *t)
+{
+	unsigned long start, end;
+	u64 pfn;
+	int i;
+
+	for_each_mem_pfn_range(i, MAX_NUMNODES, &start, &end, NULL) {
+		pfn = rmp_first_uncovered(t, start, end);
+		if (pfn < end) {
+			pr_err("Segmented RMP does not cover full system RAM (nothing for 0x%llx)\n",
+			       PFN_PHYS(pfn));
+			return false;
+		}
+	}
+
+	return true;
+}
+
+static struct rmp_segment * __init map_segments(void)
+{
+	struct rmp_table t = { .shift = rmp_shift - PAGE_SHIFT };
+	struct rmp_segment *segments;
+	unsigned int i;
+	u64 *rst;
+
+	rst = memremap(rmp_base + RMP_BOOKKEEPING_SIZE, SZ_4K, MEMREMAP_WB);
+	segments = kcalloc(rmp_words, sizeof(*segments), GFP_KERNEL);
+	if (!rst || !segments) {
+		pr_err("Failed to map RMP segment table\n");
+		goto fail;
+	}
+
+	pr_info("Segmented RMP using %lluGB segments\n",
+		1ULL << (rmp_shift - 30));
+	for (i = 0; i < rmp_words; i++)
+		if (!map_segment(&segments[i], i, rst[i]))
+			goto fail;
+
+	t.segments = segments;
+	t.nr_segments = rmp_words;
+	if (!segments_cover_ram(&t))
+		goto fail;
+
+	memunmap(rst);
+	return segments;
+
+fail:
+	if (rst)
+		memunmap(rst);
+	if (segments)
+		unmap(segments, rmp_words);
+	return NULL;
 }
 
 int __init snp_rmptable_init(void)
 {
-	u64 last, need, syscfg;
-	void *table;
+	unsigned int nr = rmp_shift ? rmp_words : 1;
+	struct rmp_segment *segments;
 
 	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP))
 		return -ENODEV;
 
-	last = max_t(u64, max_pfn, PFN_UP(rmp_base + rmp_size));
-	need = rmp_size_for(last);
-	if (rmp_pages_in(rmp_size) < last) {
-		pr_err("Memory reserved for the RMP table does not cover full system RAM (expected 0x%llx got 0x%llx)\n",
-		       need, rmp_size);
+	segments = rmp_shift ? map_segments() : map_one_piece();
+	if (!segments)
 		return -EINVAL;
-	}
 
-	if (!cpumask_equal(cpu_online_mask, cpu_present_mask)) {
-		pr_err("not all present CPUs are online\n");
-		return -EOPNOTSUPP;
-	}
-
-	table = memremap(rmp_base, rmp_size, MEMREMAP_WB);
-	if (!table) {
-		pr_err("Failed to map RMP table\n");
+	rmp_bookkeeping = memremap(rmp_base, RMP_BOOKKEEPING_SIZE, MEMREMAP_WB);
+	if (!rmp_bookkeeping) {
+		pr_err("Failed to map RMP bookkeeping area\n");
+		unmap(segments, nr);
 		return -ENOMEM;
 	}
 
-	/* After kexec the table is in use, and has the truth. */
-	rdmsrl(MSR_AMD64_SYSCFG, syscfg);
-	if (!(syscfg & MSR_AMD64_SYSCFG_SNP_EN)) {
-		memset(table, 0, rmp_size);
-		wbinvd_on_all_cpus();
-		/* MtrrFixDramModEn first, and in a write of its own. */
-		on_each_cpu(snp_set_mfdm, NULL, 1);
-		on_each_cpu(snp_set_enable, NULL, 1);
-	}
-
-	rmp_host.npages = rmp_pages_in(rmp_size);
-	rmp_host.entries = table + RMP_BOOKKEEPING_SIZE;
-
-	if (cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/snp:online",
-			      snp_cpu_online, NULL) < 0)
-		pr_warn("cannot watch CPUs that come online\n");
+	rmp_host_set_up(segments, nr, rmp_shift ? rmp_shift - PAGE_SHIFT :
+						  RMP_ONE_SEGMENT);
+	rmp_switch_init();
 
 	/* The notifier that shuts SNP down must run before a crash kernel. */
 	crash_kexec_post_notifiers = true;

@@ -5,67 +5,129 @@
 #include <linux/bitfield.h>
 #include <linux/export.h>
 #include <linux/mm.h>
-#include <linux/nospec.h>
 #include <linux/printk.h>
 #include <asm/pgtable_types.h>
 
 #include "rmp.h"
 
-/* The state that a raw entry stands for; see the table in asm/rmp.h. */
-enum rmp_page_state rmp_state_of(struct rmp_raw e)
+/* What is in an entry of family 19h. */
+void rmp_decode(const struct rmp_raw *raw, struct rmp_entry *e)
 {
-	bool immutable = e.lo & RMP_RAW_IMMUTABLE;
-
-	if (!(e.lo & RMP_RAW_ASSIGNED))
-		return immutable ? RMP_HV_FIXED : RMP_HYPERVISOR;
-
-	if (!(e.lo & RMP_RAW_ASID)) {
-		if (!immutable)
-			return RMP_RECLAIM;
-		return e.lo & RMP_RAW_VMSA ? RMP_CONTEXT : RMP_FIRMWARE;
-	}
-
-	if (immutable)
-		return RMP_PRE_GUEST;
-	return e.lo & RMP_RAW_VALIDATED ? RMP_GUEST_VALID : RMP_GUEST_INVALID;
+	*e = (struct rmp_entry) {
+		.gpa = raw->lo & RMP_RAW_GPA,
+		.asid = FIELD_GET(RMP_RAW_ASID, raw->lo),
+		.assigned = raw->lo & RMP_RAW_ASSIGNED,
+		.huge = raw->lo & RMP_RAW_2M,
+		.immutable = raw->lo & RMP_RAW_IMMUTABLE,
+		.validated = raw->lo & RMP_RAW_VALIDATED,
+		.vmsa = raw->lo & RMP_RAW_VMSA,
+	};
 }
 
-/* The 16 bytes of @pfn. -ENODEV without a table, -ENXIO if not covered. */
-int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *e)
+/*
+ * The state that an entry stands for; see the table in asm/rmp.h. Where RMPREAD
+ * is too brief a context is firmware's, and a guest's page just that.
+ */
+enum rmp_page_state rmp_state_of(const struct rmp_entry *e)
 {
-	if (!t->entries)
+	if (!e->assigned)
+		return e->immutable ? RMP_HV_FIXED : RMP_HYPERVISOR;
+
+	if (!e->asid) {
+		if (!e->immutable)
+			return RMP_RECLAIM;
+		return e->vmsa ? RMP_CONTEXT : RMP_FIRMWARE;
+	}
+
+	if (e->immutable)
+		return RMP_PRE_GUEST;
+	if (e->brief)
+		return RMP_GUEST;
+	return e->validated ? RMP_GUEST_VALID : RMP_GUEST_INVALID;
+}
+
+/*
+ * The 16 bytes of @pfn, which mean something on family 19h only. -ENODEV
+ * without a table, -ENXIO if not covered; @raw is untouched then.
+ */
+int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *raw)
+{
+	const struct rmp_segment *s;
+	u64 i;
+
+	if (!t->nr_segments)
 		return -ENODEV;
 
-	if (pfn >= t->npages)
+	s = rmp_segment_of(t, pfn, &i);
+	if (!s)
 		return -ENXIO;
 
-	pfn = array_index_nospec(pfn, t->npages);
-	e->lo = READ_ONCE(t->entries[pfn].lo);
-	e->hi = READ_ONCE(t->entries[pfn].hi);
+	raw->lo = READ_ONCE(s->entries[i].lo);
+	raw->hi = READ_ONCE(s->entries[i].hi);
+	return 0;
+}
+
+/*
+ * The entry of @pfn itself. -ENODEV without a table, or if the CPUs do not check
+ * it; -ENXIO if not covered; @e is untouched then.
+ */
+int rmp_read_one(const struct rmp_table *t, u64 pfn, struct rmp_entry *e)
+{
+	struct rmp_update answer = {};
+	struct rmp_raw raw;
+	int ret;
+
+	/* Without SNP the instruction is none, and what is in memory is void. */
+	if (!rmp_is_on(t))
+		return -ENODEV;
+
+	if (!t->insns->read) {
+		ret = rmp_read_raw(t, pfn, &raw);
+		if (!ret)
+			rmp_decode(&raw, e);
+		return ret;
+	}
+
+	if (!rmp_covers(t, pfn, 1))
+		return -ENXIO;
+
+	ret = t->insns->read(pfn, &answer);
+	if (ret)
+		return ret < 0 ? ret : -ENXIO;
+
+	*e = (struct rmp_entry) {
+		.gpa = answer.gpa,
+		.asid = answer.asid,
+		.assigned = answer.assigned & 1,
+		/* Bit 1 says that another page of the 2 MiB is assigned. */
+		.huge = answer.pagesize & 1,
+		.immutable = answer.immutable & 1,
+		.brief = true,
+	};
 	return 0;
 }
 
 /*
  * The entry that holds for @pfn, and its level. The size is in the first entry
  * of the 2 MiB and counts only if that is assigned; then it holds for all of
- * them, whatever the others have. -ENODEV or -ENXIO as rmp_read_raw(), and
- * nothing is written then.
+ * them, whatever the others have. Errors as of rmp_read_one(), and nothing is
+ * written then.
  */
-int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_raw *e,
+int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_entry *e,
 		   int *level)
 {
-	struct rmp_raw head, own;
+	struct rmp_entry head, own;
 	int ret;
 
-	ret = rmp_read_raw(t, pfn, &own);
+	ret = rmp_read_one(t, pfn, &own);
 	if (ret)
 		return ret;
 
-	ret = rmp_read_raw(t, pfn & ~(RMP_PFNS_PER_2M - 1), &head);
+	ret = rmp_read_one(t, pfn & ~(RMP_PFNS_PER_2M - 1), &head);
 	if (ret)
 		return ret;
 
-	if ((head.lo & RMP_RAW_ASSIGNED) && (head.lo & RMP_RAW_2M)) {
+	if (head.assigned && head.huge) {
 		*e = head;
 		*level = PG_LEVEL_2M;
 	} else {
@@ -79,12 +141,12 @@ int rmp_read_entry(const struct rmp_table *t, u64 pfn, struct rmp_raw *e,
 /* See snp_lookup_rmpentry(). */
 int rmp_lookup(const struct rmp_table *t, u64 pfn, bool *assigned, int *level)
 {
-	struct rmp_raw e;
+	struct rmp_entry e;
 	int ret;
 
 	ret = rmp_read_entry(t, pfn, &e, level);
 	if (!ret)
-		*assigned = e.lo & RMP_RAW_ASSIGNED;
+		*assigned = e.assigned;
 	return ret;
 }
 
@@ -100,16 +162,17 @@ EXPORT_SYMBOL_GPL(snp_lookup_rmpentry);
  */
 bool rmp_is_foreign(const struct rmp_table *t, u64 pfn)
 {
-	struct rmp_raw e;
+	struct rmp_entry e;
 	int level;
 
 	if (rmp_read_entry(t, pfn, &e, &level))
 		return false;
 
-	switch (rmp_state_of(e)) {
+	switch (rmp_state_of(&e)) {
 	case RMP_PRE_GUEST:
 	case RMP_GUEST_INVALID:
 	case RMP_GUEST_VALID:
+	case RMP_GUEST:
 	case RMP_CONTEXT:
 		return true;
 	default:
@@ -117,29 +180,35 @@ bool rmp_is_foreign(const struct rmp_table *t, u64 pfn)
 	}
 }
 
-/* Print the entry of @pfn; if unassigned, a neighbour that is not. Limited. */
+/*
+ * Print the entry of @pfn; if unassigned, a neighbour that is not. Limited. The
+ * bytes in memory are printed too, whatever they mean.
+ */
 void rmp_dump(const struct rmp_table *t, u64 pfn)
 {
 	u64 first = pfn & ~(RMP_PFNS_PER_2M - 1), i;
-	struct rmp_raw e;
+	struct rmp_raw raw = {};
+	struct rmp_entry e;
+	int ret;
 
-	if (rmp_read_raw(t, pfn, &e)) {
-		pr_warn_ratelimited("PFN 0x%llx has no RMP entry\n", pfn);
+	ret = rmp_read_one(t, pfn, &e);
+	if (ret) {
+		pr_warn_ratelimited("PFN 0x%llx: no RMP entry (%d)\n", pfn, ret);
 		return;
 	}
 
-	pr_warn_ratelimited("PFN 0x%llx, RMP entry: [0x%016llx - 0x%016llx] state %d asid %llu gpa 0x%llx\n",
-			    pfn, e.lo, e.hi, rmp_state_of(e),
-			    FIELD_GET(RMP_RAW_ASID, e.lo), e.lo & RMP_RAW_GPA);
-	if (e.lo & RMP_RAW_ASSIGNED)
+	rmp_read_raw(t, pfn, &raw);
+	pr_warn_ratelimited("PFN 0x%llx, RMP entry: [0x%016llx - 0x%016llx] state %d asid %u gpa 0x%llx\n",
+			    pfn, raw.lo, raw.hi, rmp_state_of(&e), e.asid, e.gpa);
+	if (e.assigned)
 		return;
 
 	/* Then a mapping of 2 MiB collided with one of these. */
 	for (i = first; i < first + RMP_PFNS_PER_2M; i++) {
-		if (rmp_read_raw(t, i, &e) || !(e.lo & RMP_RAW_ASSIGNED))
+		if (rmp_read_one(t, i, &e) || !e.assigned)
 			continue;
-		pr_warn_ratelimited("PFN 0x%llx in the same 2 MiB: [0x%016llx - 0x%016llx]\n",
-				    i, e.lo, e.hi);
+		pr_warn_ratelimited("PFN 0x%llx in the same 2 MiB: state %d asid %u gpa 0x%llx\n",
+				    i, rmp_state_of(&e), e.asid, e.gpa);
 		break;
 	}
 }

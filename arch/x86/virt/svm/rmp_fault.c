@@ -44,7 +44,7 @@ void snp_dump_hva_rmpentry(unsigned long hva)
 	unsigned int level;
 	u64 pfn;
 
-	if (!rmp_host.npages)
+	if (!rmp_host.nr_segments)
 		return;
 
 	if (rmp_walk(__va(read_cr3_pa()), hva, &pfn, &level))

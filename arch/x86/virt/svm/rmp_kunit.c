@@ -40,6 +40,7 @@ static struct fake_cpu cpu;
 
 struct rmp_test {
 	struct rmp_raw entries[NPAGES + GUARDS];
+	struct rmp_segment segment;
 	struct rmp_stats stats;
 	struct rmp_table table;
 	struct rmp_census census;
@@ -94,9 +95,13 @@ static int rmp_test_init(struct kunit *test)
 	for (i = NPAGES; i < NPAGES + GUARDS; i++)
 		r->entries[i].lo = ~0ULL;
 	xa_init(&r->stats.list);
+	r->stats.on = true;
+	r->segment.entries = r->entries;
+	r->segment.npages = NPAGES;
 	r->table = (struct rmp_table){
-		.entries = r->entries,
-		.npages = NPAGES,
+		.segments = &r->segment,
+		.nr_segments = 1,
+		.shift = RMP_ONE_SEGMENT,
 		.insns = &fake_insns,
 		.stats = &r->stats,
 	};
@@ -121,8 +126,11 @@ static u64 asid_bits(u64 asid)
 	return asid << 51;
 }
 
+/* Those that entries in memory can have. */
+#define RAW_STATES	RMP_GUEST
+
 /* One entry of each state, by the numbers of the format. */
-static const u64 state_lo[RMP_NR_STATES] = {
+static const u64 state_lo[RAW_STATES] = {
 	[RMP_HYPERVISOR]	= 0,
 	[RMP_HV_FIXED]		= 0x4,
 	[RMP_RECLAIM]		= 0x1,
@@ -132,6 +140,15 @@ static const u64 state_lo[RMP_NR_STATES] = {
 	[RMP_GUEST_INVALID]	= 0x0008000000000001,
 	[RMP_GUEST_VALID]	= 0x4008000000000001,
 };
+
+static enum rmp_page_state state_of(u64 lo)
+{
+	struct rmp_raw raw = { .lo = lo, .hi = ~0ULL };
+	struct rmp_entry e;
+
+	rmp_decode(&raw, &e);
+	return rmp_state_of(&e);
+}
 
 /* The table of states in asm/rmp.h. */
 static enum rmp_page_state want_state(bool assigned, bool asid, bool immutable,
@@ -163,7 +180,6 @@ static void rmp_states(struct kunit *test)
 		0, 0x2, 0xff8, GENMASK_ULL(50, 12), BIT_ULL(12), BIT_ULL(50),
 		BIT_ULL(63), 0x8007fffffffffffa & ~0x4ULL,
 	};
-	struct rmp_raw e;
 	int bits, i, j, s;
 	u64 lo;
 
@@ -175,8 +191,7 @@ static void rmp_states(struct kunit *test)
 				lo |= bits & 2 ? 0x4 : 0;
 				lo |= bits & 4 ? BIT_ULL(62) : 0;
 				lo |= bits & 8 ? BIT_ULL(61) : 0;
-				e = (struct rmp_raw){ .lo = lo, .hi = ~0ULL };
-				KUNIT_ASSERT_EQ_MSG(test, rmp_state_of(e),
+				KUNIT_ASSERT_EQ_MSG(test, state_of(lo),
 						    want_state(bits & 1, asids[i],
 							       bits & 2, bits & 4,
 							       bits & 8),
@@ -185,46 +200,50 @@ static void rmp_states(struct kunit *test)
 		}
 	}
 
-	for (s = 0; s < RMP_NR_STATES; s++) {
-		e = (struct rmp_raw){ .lo = state_lo[s] };
-		KUNIT_EXPECT_EQ(test, rmp_state_of(e), s);
-	}
+	for (s = 0; s < RAW_STATES; s++)
+		KUNIT_EXPECT_EQ(test, state_of(state_lo[s]), s);
 }
 
 /* Each bit of an assigned entry alone: the fields end where they should. */
 static void rmp_field_ends(struct kunit *test)
 {
-	struct rmp_raw e;
 	int bit, want;
 
 	for (bit = 1; bit < 64; bit++) {
-		e = (struct rmp_raw){ .lo = 1 | BIT_ULL(bit) };
 		want = RMP_RECLAIM;
 		if (bit == 2)
 			want = RMP_FIRMWARE;
 		else if (bit >= 51 && bit <= 60)
 			want = RMP_GUEST_INVALID;
-		KUNIT_EXPECT_EQ_MSG(test, rmp_state_of(e), want, "bit %d", bit);
+		KUNIT_EXPECT_EQ_MSG(test, state_of(1 | BIT_ULL(bit)), want,
+				    "bit %d", bit);
 
-		e.lo |= 4;
 		want = RMP_FIRMWARE;
 		if (bit == 61)
 			want = RMP_CONTEXT;
 		else if (bit >= 51 && bit <= 60)
 			want = RMP_PRE_GUEST;
-		KUNIT_EXPECT_EQ_MSG(test, rmp_state_of(e), want, "bit %d", bit);
+		KUNIT_EXPECT_EQ_MSG(test, state_of(5 | BIT_ULL(bit)), want,
+				    "bit %d", bit);
 	}
 }
 
 static void expect_entry(struct kunit *test, u64 pfn, u64 lo, int want_level)
 {
 	struct rmp_test *r = test->priv;
+	struct rmp_raw raw = { .lo = lo };
 	bool assigned = !(lo & 1);
-	struct rmp_raw e;
+	struct rmp_entry e, want;
 	int level = -1;
 
+	memset(&e, 0, sizeof(e));
+	memset(&want, 0, sizeof(want));
+	rmp_decode(&raw, &want);
 	KUNIT_ASSERT_EQ(test, rmp_read_entry(&r->table, pfn, &e, &level), 0);
-	KUNIT_EXPECT_EQ_MSG(test, e.lo, lo, "pfn 0x%llx", pfn);
+	KUNIT_EXPECT_EQ_MSG(test, e.gpa, want.gpa, "pfn 0x%llx", pfn);
+	KUNIT_EXPECT_EQ_MSG(test, e.asid, want.asid, "pfn 0x%llx", pfn);
+	KUNIT_EXPECT_EQ_MSG(test, rmp_state_of(&e), rmp_state_of(&want),
+			    "pfn 0x%llx", pfn);
 	KUNIT_EXPECT_EQ_MSG(test, level, want_level, "pfn 0x%llx", pfn);
 
 	level = -1;
@@ -277,13 +296,14 @@ static void rmp_coverage(struct kunit *test)
 	static const u64 beyond[] = { 0, 1, 510, 511, 512 };
 	struct rmp_test *r = test->priv;
 	u64 magic = 0x5555555555555555, n;
-	struct rmp_raw e;
+	struct rmp_entry e = { .gpa = magic };
+	struct rmp_raw raw;
 	bool assigned;
 	int i, j, level;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		n = sizes[i];
-		r->table.npages = n;
+		r->segment.npages = n;
 		memset(r->entries, 0, sizeof(r->entries));
 		r->entries[n - 1].lo = state_lo[RMP_GUEST_VALID];
 		expect_entry(test, n - 1, state_lo[RMP_GUEST_VALID],
@@ -294,34 +314,42 @@ static void rmp_coverage(struct kunit *test)
 		for (j = 0; j <= ARRAY_SIZE(beyond); j++) {
 			u64 pfn = j < ARRAY_SIZE(beyond) ? n + beyond[j] : ~0ULL;
 
-			e.lo = magic;
+			raw.lo = magic;
 			level = 77;
 			assigned = j & 1;
 			KUNIT_EXPECT_EQ(test, -ENXIO,
-					rmp_read_raw(&r->table, pfn, &e));
+					rmp_read_raw(&r->table, pfn, &raw));
 			KUNIT_EXPECT_EQ(test, -ENXIO,
 					rmp_read_entry(&r->table, pfn, &e,
 						       &level));
 			KUNIT_EXPECT_EQ(test, -ENXIO,
 					rmp_lookup(&r->table, pfn, &assigned,
 						   &level));
-			KUNIT_EXPECT_EQ(test, e.lo, magic);
+			KUNIT_EXPECT_EQ(test, raw.lo, magic);
+			KUNIT_EXPECT_EQ(test, e.gpa, magic);
 			KUNIT_EXPECT_EQ(test, level, 77);
 			KUNIT_EXPECT_EQ(test, assigned, j & 1);
 		}
 	}
 
 	/* No table at all. */
-	r->table.entries = NULL;
+	r->table.nr_segments = 0;
 	assigned = true;
-	KUNIT_EXPECT_EQ(test, -ENODEV, rmp_read_raw(&r->table, 0, &e));
+	KUNIT_EXPECT_EQ(test, -ENODEV, rmp_read_raw(&r->table, 0, &raw));
 	KUNIT_EXPECT_EQ(test, -ENODEV,
 			rmp_read_entry(&r->table, 0, &e, &level));
 	KUNIT_EXPECT_EQ(test, -ENODEV,
 			rmp_lookup(&r->table, 0, &assigned, &level));
-	KUNIT_EXPECT_EQ(test, e.lo, magic);
+	KUNIT_EXPECT_EQ(test, e.gpa, magic);
 	KUNIT_EXPECT_EQ(test, level, 77);
 	KUNIT_EXPECT_TRUE(test, assigned);
+
+	/* One that no CPU checks. */
+	r->table.nr_segments = 1;
+	r->stats.on = false;
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			rmp_lookup(&r->table, 0, &assigned, &level));
+	KUNIT_EXPECT_EQ(test, level, 77);
 }
 
 /* Where a table can lie, and how many pages one of a size covers. */
@@ -364,7 +392,7 @@ static struct rmp_census *census(struct kunit *test)
 /* What the audit calls balanced, by state. */
 static void rmp_audit(struct kunit *test)
 {
-	static const bool balanced[RMP_NR_STATES] = {
+	static const bool balanced[RAW_STATES] = {
 		[RMP_HYPERVISOR] = true,
 		[RMP_HV_FIXED] = true,
 		[RMP_FIRMWARE] = true,
@@ -378,7 +406,7 @@ static void rmp_audit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->pages[RMP_HYPERVISOR], NPAGES);
 	KUNIT_EXPECT_TRUE(test, rmp_balanced(c));
 
-	for (s = 1; s < RMP_NR_STATES; s++) {
+	for (s = 1; s < RAW_STATES; s++) {
 		for (i = 0; i < ARRAY_SIZE(places); i++) {
 			r->entries[places[i]].lo = state_lo[s];
 			c = census(test);
@@ -431,7 +459,7 @@ static void rmp_audit_counts(struct kunit *test)
 	/* 2 MiB that the table does not cover to their end. */
 	memset(r->entries, 0, sizeof(r->entries));
 	r->entries[PFN].lo = lo | 2;
-	r->table.npages = PFN + 3;
+	r->segment.npages = PFN + 3;
 	c = census(test);
 	KUNIT_EXPECT_EQ(test, c->asid[MAX_ASID], 3);
 	KUNIT_EXPECT_EQ(test, c->pages[RMP_HYPERVISOR], PFN);
@@ -441,7 +469,7 @@ static void rmp_audit_counts(struct kunit *test)
 /* At which pages a user's access must fail, and where it may be repeated. */
 static void rmp_foreign(struct kunit *test)
 {
-	static const bool foreign[RMP_NR_STATES] = {
+	static const bool foreign[RAW_STATES] = {
 		[RMP_CONTEXT] = true,
 		[RMP_PRE_GUEST] = true,
 		[RMP_GUEST_INVALID] = true,
@@ -450,7 +478,7 @@ static void rmp_foreign(struct kunit *test)
 	struct rmp_test *r = test->priv;
 	int s;
 
-	for (s = 0; s < RMP_NR_STATES; s++) {
+	for (s = 0; s < RAW_STATES; s++) {
 		r->entries[PFN].lo = state_lo[s];
 		KUNIT_EXPECT_EQ_MSG(test, rmp_is_foreign(&r->table, PFN),
 				    foreign[s], "state %d", s);
@@ -468,7 +496,7 @@ static void rmp_foreign(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rmp_is_foreign(&r->table, PFN + 1));
 
 	KUNIT_EXPECT_FALSE(test, rmp_is_foreign(&r->table, NPAGES));
-	r->table.entries = NULL;
+	r->table.nr_segments = 0;
 	KUNIT_EXPECT_FALSE(test, rmp_is_foreign(&r->table, PFN));
 }
 
@@ -592,22 +620,30 @@ static void rmp_refused(struct kunit *test)
 	expect_refused(test, -EINVAL, rmp_to_hypervisor(t, ~0ULL, PG_LEVEL_4K));
 	expect_refused(test, -EINVAL,
 		       rmp_to_hypervisor(t, ~(REGION - 1ULL), PG_LEVEL_2M));
-	t->npages = NPAGES - 1;
+	r->segment.npages = NPAGES - 1;
 	expect_refused(test, -EINVAL,
 		       rmp_to_hypervisor(t, NPAGES - REGION, PG_LEVEL_2M));
-	t->npages = 511;
+	r->segment.npages = 511;
 	expect_refused(test, -EINVAL, rmp_to_hypervisor(t, 0, PG_LEVEL_2M));
 
 	/* An entry, but no memory. */
-	t->npages = BIT_ULL(40);
+	r->segment.npages = BIT_ULL(40);
 	expect_refused(test, -EINVAL,
 		       rmp_to_hypervisor(t, BIT_ULL(40) - 1, PG_LEVEL_4K));
 
 	/* No table at all. */
-	t->npages = 0;
+	r->table.nr_segments = 0;
 	expect_refused(test, -ENODEV,
 		       rmp_to_guest(t, PFN, 0, PG_LEVEL_4K, 1, false));
 	expect_refused(test, -ENODEV, rmp_to_firmware(t, PFN, 1));
+	expect_refused(test, -ENODEV, rmp_to_hypervisor(t, PFN, PG_LEVEL_4K));
+	expect_refused(test, -ENODEV, rmp_psmash(t, PFN));
+
+	/* One that no CPU checks: the instructions would be none. */
+	r->table.nr_segments = 1;
+	r->stats.on = false;
+	expect_refused(test, -ENODEV,
+		       rmp_to_guest(t, PFN, 0, PG_LEVEL_4K, 1, false));
 	expect_refused(test, -ENODEV, rmp_to_hypervisor(t, PFN, PG_LEVEL_4K));
 	expect_refused(test, -ENODEV, rmp_psmash(t, PFN));
 }
@@ -755,6 +791,237 @@ static void rmp_leaks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&r->stats.leaked), 3);
 }
 
+/* What RMPREAD says: an entry in memory that is another would not count. */
+static struct rmp_update answers[2];
+
+static int fake_read(u64 pfn, struct rmp_update *state)
+{
+	cpu.pfn = pfn;
+	*state = answers[!(pfn & (REGION - 1))];
+	return fake_result();
+}
+
+static const struct rmp_insns fake_insns_read = {
+	.update	= fake_update,
+	.psmash	= fake_psmash,
+	.read	= fake_read,
+	.split	= fake_split,
+};
+
+static void rmp_read_by_insn(struct kunit *test)
+{
+	static const struct {
+		struct rmp_update answer;
+		enum rmp_page_state state;
+	} answered[] = {
+		{ {}, RMP_HYPERVISOR },
+		{ { .immutable = 1 }, RMP_HV_FIXED },
+		{ { .assigned = 1 }, RMP_RECLAIM },
+		{ { .assigned = 1, .immutable = 1 }, RMP_FIRMWARE },
+		{ { .assigned = 1, .immutable = 1, .asid = 7 }, RMP_PRE_GUEST },
+		{ { .assigned = 1, .asid = 7 }, RMP_GUEST },
+		/* Bits beside the fields are something else. */
+		{ { .assigned = 0xfe, .immutable = 0xfe, .pagesize = 0xfe },
+		  RMP_HYPERVISOR },
+		{ { .assigned = 0xff, .asid = ~0U }, RMP_GUEST },
+	};
+	struct rmp_test *r = test->priv;
+	struct rmp_entry e = { .gpa = 5 };
+	int i, level = 77;
+	bool assigned;
+
+	r->table.insns = &fake_insns_read;
+	memset(r->entries, 0xff, NPAGES * sizeof(r->entries[0]));
+
+	for (i = 0; i < ARRAY_SIZE(answered); i++) {
+		cpu = (struct fake_cpu){};
+		answers[0] = answered[i].answer;
+		answers[1] = (struct rmp_update){};
+		KUNIT_ASSERT_EQ(test, 0,
+				rmp_read_entry(&r->table, PFN + 1, &e, &level));
+		KUNIT_EXPECT_EQ_MSG(test, rmp_state_of(&e), answered[i].state,
+				    "answer %d", i);
+		KUNIT_EXPECT_EQ(test, level, PG_LEVEL_4K);
+		KUNIT_EXPECT_EQ(test, e.asid, answered[i].answer.asid);
+		KUNIT_ASSERT_EQ(test, 0, rmp_lookup(&r->table, PFN + 1,
+						    &assigned, &level));
+		KUNIT_EXPECT_EQ(test, assigned, answered[i].answer.assigned & 1);
+	}
+
+	/* 2 MiB: the first entry holds for all, if it is assigned. */
+	answers[0] = (struct rmp_update){ .assigned = 1, .asid = 3 };
+	answers[1] = (struct rmp_update){ .assigned = 1, .pagesize = 1,
+					  .asid = 9, .gpa = SZ_2M };
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_entry(&r->table, PFN + 1, &e, &level));
+	KUNIT_EXPECT_EQ(test, level, PG_LEVEL_2M);
+	KUNIT_EXPECT_EQ(test, e.asid, 9);
+	KUNIT_EXPECT_EQ(test, e.gpa, SZ_2M);
+	answers[1].assigned = 0;
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_entry(&r->table, PFN + 1, &e, &level));
+	KUNIT_EXPECT_EQ(test, level, PG_LEVEL_4K);
+	KUNIT_EXPECT_EQ(test, e.asid, 3);
+
+	/* Bit 1 of the size's byte: another page there is assigned. */
+	answers[1].assigned = 1;
+	answers[1].pagesize = 2;
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_entry(&r->table, PFN, &e, &level));
+	KUNIT_EXPECT_EQ(test, level, PG_LEVEL_4K);
+
+	/* Guests' pages, of which nobody knows whether they are valid. */
+	KUNIT_EXPECT_TRUE(test, rmp_is_foreign(&r->table, PFN));
+	KUNIT_EXPECT_FALSE(test, rmp_balanced(census(test)));
+	KUNIT_EXPECT_EQ(test, r->census.pages[RMP_GUEST], NPAGES);
+	KUNIT_EXPECT_EQ(test, r->census.asid[3], NPAGES - NPAGES / REGION);
+	KUNIT_EXPECT_EQ(test, r->census.asid[9], NPAGES / REGION);
+
+	/* An ASID that the audit has no place for. */
+	answers[0].asid = RMP_NR_ASIDS;
+	answers[1].asid = RMP_NR_ASIDS;
+	KUNIT_EXPECT_EQ(test, census(test)->pages[RMP_GUEST], NPAGES);
+
+	/* Refused, not there, or never asked. */
+	e.gpa = 77;
+	level = 77;
+	cpu = (struct fake_cpu){ .result = 1, .times = -1 };
+	KUNIT_EXPECT_EQ(test, -ENXIO,
+			rmp_read_entry(&r->table, PFN, &e, &level));
+	cpu = (struct fake_cpu){ .result = -ENODEV, .times = -1 };
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			rmp_read_entry(&r->table, PFN, &e, &level));
+	cpu = (struct fake_cpu){ .pfn = 1 };
+	KUNIT_EXPECT_EQ(test, -ENXIO,
+			rmp_read_entry(&r->table, NPAGES, &e, &level));
+	r->stats.on = false;
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			rmp_read_entry(&r->table, PFN, &e, &level));
+	KUNIT_EXPECT_EQ(test, cpu.pfn, 1);
+	KUNIT_EXPECT_EQ(test, e.gpa, 77);
+	KUNIT_EXPECT_EQ(test, level, 77);
+}
+
+/* Tests run before SNP is on: the CPU does not know the instruction, or yet. */
+static void rmp_read_unknown(struct kunit *test)
+{
+	struct rmp_update state;
+
+	if (rmp_is_on(&rmp_host))
+		kunit_skip(test, "SNP is on since before kexec");
+	KUNIT_EXPECT_EQ(test, -ENODEV, rmp_cpu_read(PFN, &state));
+}
+
+/* Words of the segment table, and what CPUID says of them. */
+static void rmp_segment_words(struct kunit *test)
+{
+	struct rmp_span span = { .pfn = 77 };
+
+	KUNIT_EXPECT_FALSE(test, rmp_shift_valid(29, 0xfff));
+	KUNIT_EXPECT_FALSE(test, rmp_shift_valid(31, 32 | 40 << 6));
+	KUNIT_EXPECT_TRUE(test, rmp_shift_valid(32, 32 | 40 << 6));
+	KUNIT_EXPECT_TRUE(test, rmp_shift_valid(40, 32 | 40 << 6));
+	KUNIT_EXPECT_FALSE(test, rmp_shift_valid(41, 32 | 40 << 6));
+	KUNIT_EXPECT_TRUE(test, rmp_shift_valid(30, 63 << 6));
+	KUNIT_EXPECT_FALSE(test, rmp_shift_valid(29, 63 << 6));
+	KUNIT_EXPECT_TRUE(test, rmp_shift_valid(51, 63 << 6));
+	KUNIT_EXPECT_FALSE(test, rmp_shift_valid(52, 63 << 6));
+
+	/* A limit counts if it is one, and is no more than there is room for. */
+	KUNIT_EXPECT_EQ(test, rmp_max_segments(7), 512);
+	KUNIT_EXPECT_EQ(test, rmp_max_segments(BIT(10) | 7), 7);
+	KUNIT_EXPECT_EQ(test, rmp_max_segments(BIT(10) | 512), 512);
+	KUNIT_EXPECT_EQ(test, rmp_max_segments(BIT(10) | 1023), 512);
+	KUNIT_EXPECT_EQ(test, rmp_max_segments(BIT(10)), 0);
+
+	/* Without a size there is nothing, whatever the base. */
+	KUNIT_EXPECT_FALSE(test, rmp_span_of(GENMASK_ULL(63, 20), 3, 31, &span));
+	KUNIT_EXPECT_EQ(test, span.pfn, 77);
+
+	KUNIT_ASSERT_TRUE(test, rmp_span_of(~0ULL, 3, 31, &span));
+	KUNIT_EXPECT_EQ(test, span.base, GENMASK_ULL(51, 20));
+	KUNIT_EXPECT_EQ(test, span.pfn, 3ULL << 19);
+	/* No more than a segment covers. */
+	KUNIT_EXPECT_EQ(test, span.npages, 1ULL << 19);
+	KUNIT_EXPECT_EQ(test, span.size, 16ULL << 19);
+
+	KUNIT_ASSERT_TRUE(test, rmp_span_of(SZ_1G | 1, 0, 31, &span));
+	KUNIT_EXPECT_EQ(test, span.base, SZ_1G);
+	KUNIT_EXPECT_EQ(test, span.pfn, 0);
+	KUNIT_EXPECT_EQ(test, span.npages, 1ULL << 18);
+	KUNIT_EXPECT_EQ(test, span.size, 16ULL << 18);
+
+	KUNIT_ASSERT_TRUE(test, rmp_span_of(2, 511, 42, &span));
+	KUNIT_EXPECT_EQ(test, span.base, 0);
+	KUNIT_EXPECT_EQ(test, span.pfn, 511ULL << 30);
+	KUNIT_EXPECT_EQ(test, span.npages, 2ULL << 18);
+}
+
+/*
+ * Three segments of 1024 pages each: a whole one, none, one of 512 pages. The
+ * entries of the last lie first.
+ */
+static void rmp_in_segments(struct kunit *test)
+{
+	static const u64 uncovered[] = {
+		1024, 1025, 2047, 2560, 3071, 3072, 4096, ~0ULL, 1ULL << 52,
+	};
+	struct rmp_test *r = test->priv;
+	struct rmp_segment segments[] = {
+		{ &r->entries[512], 1024 }, {}, { &r->entries[0], 512 },
+	};
+	struct rmp_census *c;
+	struct rmp_entry e;
+	int i, level;
+
+	r->table.segments = segments;
+	r->table.nr_segments = 3;
+	r->table.shift = 10;
+	for (i = 0; i < NPAGES; i++)
+		r->entries[i].lo = 1 | (u64)i << 12;
+
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_one(&r->table, 0, &e));
+	KUNIT_EXPECT_EQ(test, e.gpa, 512ULL << 12);
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_one(&r->table, 1023, &e));
+	KUNIT_EXPECT_EQ(test, e.gpa, 1535ULL << 12);
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_one(&r->table, 2048, &e));
+	KUNIT_EXPECT_EQ(test, e.gpa, 0);
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_one(&r->table, 2559, &e));
+	KUNIT_EXPECT_EQ(test, e.gpa, 511ULL << 12);
+	for (i = 0; i < ARRAY_SIZE(uncovered); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, -ENXIO,
+				    rmp_read_one(&r->table, uncovered[i], &e),
+				    "pfn 0x%llx", uncovered[i]);
+		expect_refused(test, -EINVAL,
+			       rmp_to_hypervisor(&r->table, uncovered[i],
+						 PG_LEVEL_4K));
+	}
+
+	KUNIT_EXPECT_TRUE(test, rmp_covers(&r->table, 512, 512));
+	KUNIT_EXPECT_FALSE(test, rmp_covers(&r->table, 1024, 512));
+	KUNIT_EXPECT_TRUE(test, rmp_covers(&r->table, 2048, 512));
+	KUNIT_EXPECT_FALSE(test, rmp_covers(&r->table, 2560, 512));
+	KUNIT_EXPECT_FALSE(test, rmp_covers(&r->table, ~0ULL, 1));
+
+	KUNIT_EXPECT_EQ(test, rmp_first_uncovered(&r->table, 0, 1024), 1024);
+	KUNIT_EXPECT_EQ(test, rmp_first_uncovered(&r->table, 5, 1025), 1024);
+	KUNIT_EXPECT_EQ(test, rmp_first_uncovered(&r->table, 1500, 2600), 1500);
+	KUNIT_EXPECT_EQ(test, rmp_first_uncovered(&r->table, 2048, 2600), 2560);
+	KUNIT_EXPECT_EQ(test, rmp_first_uncovered(&r->table, 2100, 2560), 2560);
+
+	/* A 2 MiB entry holds in its own segment. */
+	r->entries[0].lo = state_lo[RMP_GUEST_VALID] | 2;
+	KUNIT_ASSERT_EQ(test, 0,
+			rmp_read_entry(&r->table, 2100, &e, &level));
+	KUNIT_EXPECT_EQ(test, level, PG_LEVEL_2M);
+	KUNIT_ASSERT_EQ(test, 0, rmp_read_entry(&r->table, 52, &e, &level));
+	KUNIT_EXPECT_EQ(test, level, PG_LEVEL_4K);
+
+	c = census(test);
+	KUNIT_EXPECT_EQ(test, c->pages[RMP_GUEST_VALID], 512);
+	KUNIT_EXPECT_EQ(test, c->pages[RMP_RECLAIM], 1024);
+	KUNIT_EXPECT_EQ(test, c->huge, 1);
+
+	r->table.segments = &r->segment;
+}
+
 static struct kunit_case rmp_cases[] = {
 	KUNIT_CASE(rmp_states),
 	KUNIT_CASE(rmp_field_ends),
@@ -770,6 +1037,10 @@ static struct kunit_case rmp_cases[] = {
 	KUNIT_CASE(rmp_split),
 	KUNIT_CASE(rmp_split_apart),
 	KUNIT_CASE(rmp_leaks),
+	KUNIT_CASE(rmp_read_by_insn),
+	KUNIT_CASE(rmp_read_unknown),
+	KUNIT_CASE(rmp_segment_words),
+	KUNIT_CASE(rmp_in_segments),
 	{}
 };
 

@@ -6,6 +6,8 @@
 #include <linux/mm.h>
 #include <linux/printk.h>
 #include <linux/xarray.h>
+#include <asm/asm.h>
+#include <asm/cpufeature.h>
 #include <asm/pgtable.h>
 #include <asm/processor.h>
 #include <asm/set_memory.h>
@@ -41,6 +43,27 @@ static int cpu_psmash(u64 pfn)
 }
 
 /*
+ * RMPREAD: its result. A CPU on which SNP was turned off meanwhile does not know
+ * the instruction: -ENODEV.
+ */
+int rmp_cpu_read(u64 pfn, struct rmp_update *state)
+{
+	unsigned long paddr = pfn << PAGE_SHIFT;
+	int ret, unknown = 1;
+
+	/* rmpread; binutils know it from 2.44 on */
+	asm volatile("1: .byte 0xf2, 0x0f, 0x01, 0xfd\n\t"
+		     "xorl %1, %1\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : "=a" (ret), "+r" (unknown)
+		     : "a" (paddr), "c" ((unsigned long)state)
+		     : "memory", "cc");
+
+	return unknown ? -ENODEV : ret;
+}
+
+/*
  * A write through a large mapping of the direct map faults if any page under
  * it is not the hypervisor's. So the page gets a mapping of its own first. It
  * stays split. A 2 MiB entry needs no split below 2 MiB.
@@ -65,6 +88,13 @@ static const struct rmp_insns cpu_insns = {
 	.split	= split_direct_map,
 };
 
+static const struct rmp_insns cpu_insns_read = {
+	.update	= cpu_update,
+	.psmash	= cpu_psmash,
+	.read	= rmp_cpu_read,
+	.split	= split_direct_map,
+};
+
 static struct rmp_stats host_stats = {
 	.list = XARRAY_INIT(host_stats.list, 0),
 };
@@ -73,6 +103,16 @@ struct rmp_table rmp_host __ro_after_init = {
 	.insns	= &cpu_insns,
 	.stats	= &host_stats,
 };
+
+void __init rmp_host_set_up(const struct rmp_segment *segments,
+			    unsigned int nr, unsigned int shift)
+{
+	rmp_host.segments = segments;
+	rmp_host.shift = shift;
+	if (boot_cpu_has(X86_FEATURE_RMPREAD))
+		rmp_host.insns = &cpu_insns_read;
+	rmp_host.nr_segments = nr;
+}
 
 static int rmpupdate(const struct rmp_table *t, u64 pfn,
 		     const struct rmp_update *state)
@@ -107,10 +147,10 @@ static int rmpupdate(const struct rmp_table *t, u64 pfn,
 
 int rmp_psmash(const struct rmp_table *t, u64 pfn)
 {
-	struct rmp_raw e;
+	struct rmp_entry e;
 	int ret, i, level;
 
-	if (!t->npages)
+	if (!rmp_is_on(t))
 		return -ENODEV;
 	if (pfn & (RMP_PFNS_PER_2M - 1))
 		return -EINVAL;
@@ -131,7 +171,7 @@ int rmp_psmash(const struct rmp_table *t, u64 pfn)
 
 	/* Somebody else was faster? */
 	if (!rmp_read_entry(t, pfn, &e, &level) &&
-	    (e.lo & RMP_RAW_ASSIGNED) && level == PG_LEVEL_4K)
+	    e.assigned && level == PG_LEVEL_4K)
 		return 0;
 
 	pr_err_ratelimited("PSMASH failed, result %d, PFN 0x%llx\n", ret, pfn);
@@ -174,14 +214,14 @@ static int rmp_check(const struct rmp_table *t, u64 pfn, int level)
 {
 	u64 npages;
 
-	if (!t->npages)
+	if (!rmp_is_on(t))
 		return -ENODEV;
 
 	if (level != PG_LEVEL_4K && level != PG_LEVEL_2M)
 		return -EINVAL;
 
 	npages = level == PG_LEVEL_2M ? RMP_PFNS_PER_2M : 1;
-	if (pfn & (npages - 1) || npages > t->npages || pfn > t->npages - npages)
+	if (pfn & (npages - 1) || !rmp_covers(t, pfn, npages))
 		return -EINVAL;
 
 	return pfn_valid(pfn) ? 0 : -EINVAL;

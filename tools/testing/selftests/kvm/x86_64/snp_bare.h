@@ -346,6 +346,9 @@ static inline u64 bare_policy(void)
 	return SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT;
 }
 
+/* What a VM is to have before it has vCPUs, if not NULL. */
+static void (*bare_before_vcpus)(struct kvm_vm *vm);
+
 /* A VM that waits for its launch, with @nr vCPUs, a pool, and no exits on. */
 static inline struct bare *bare_create(int nr)
 {
@@ -359,7 +362,12 @@ static inline struct bare *bare_create(int nr)
 
 	TEST_ASSERT(b, "no memory");
 	b->nr_vcpus = nr;
-	b->vm = __vm_create_with_vcpus(shape, nr, 0, guest_main, b->vcpu);
+	b->vm = __vm_create(shape, nr, 0);
+	if (bare_before_vcpus)
+		bare_before_vcpus(b->vm);
+	for (n = 0; n < nr; n++)
+		b->vcpu[n] = vm_vcpu_add(b->vm, n, guest_main);
+	kvm_arch_vm_finalize_vcpus(b->vm);
 
 	bare_set_vc_handler(b->vm);
 

@@ -163,7 +163,7 @@ static void test_page(void)
 	info1 = ghcb_call(b, 0);
 	info2 = ghcb_get(b->ghcb[0], GHCB_INFO2);
 	CHECK(info1 == G_MALFORMED && info2, "a request is answered: %u", info1);
-	if (info2 != G_INVALID_EVENT)
+	if (info2 != G_INVALID_INPUT)
 		ksft_print_msg("differs: a guest request: 0x%lx\n",
 			       (unsigned long)info2);
 	for (fields = 0; fields < 3; fields++) {

@@ -143,6 +143,18 @@ static void set_pool(struct bare *b, bool there)
 	TEST_ASSERT(!ret, "memslot: %s", strerror(errno));
 }
 
+/*
+ * How long the AP is waited for: in turns of the other vCPU, not in seconds. A
+ * computer that is busy keeps both waiting.
+ */
+#define PATIENCE	5000
+
+static void turn(struct bare *b)
+{
+	bare_do(b, 0, DO_RDMSR, MSR_AMD64_SEV, 0, 0);
+	usleep(200);
+}
+
 /* The AP begins with an order, and is in the guest from then on. */
 static void in_guest(struct running *r, struct ap *ap)
 {
@@ -151,11 +163,11 @@ static void in_guest(struct running *r, struct ap *ap)
 
 	bare_order(ap->b, 1, DO_SPIN, 0, 0, 0);
 	begin(r, ap);
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		if (__atomic_load_n(&ap->b->box[1]->seen, __ATOMIC_SEQ_CST) !=
 		    seen)
 			return;
-		usleep(2000);
+		turn(ap->b);
 	}
 	TEST_FAIL("the AP does not begin");
 }
@@ -166,10 +178,10 @@ static bool came_back(struct running *r)
 	bool done;
 	int i;
 
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		if (__atomic_load_n(&r->done, __ATOMIC_SEQ_CST))
 			break;
-		usleep(2000);
+		turn(r->ap->b);
 	}
 	done = __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
 	stop(r);

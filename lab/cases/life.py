@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves when our host has SNP and when it does not: what the command line says,
+CPUs that are missing when SNP is to come up, and CPUs that come and go while it
+is."""
+
+from lab import counts, host, judge, kernels, machine
+from lab.cases import Case, CaseFailed
+
+SNP = "/sys/module/kvm_amd/parameters/sev_snp"
+CPU = "/sys/devices/system/cpu/cpu1/online"
+
+OFF = f"""
+modprobe ccp && modprobe kvm_amd || exit 9
+say "snp $(cat {SNP})"
+say "flag $(grep -c -w sev_snp /proc/cpuinfo)"
+say "sev $(cat /sys/module/kvm_amd/parameters/sev_es)"
+mark up
+"""
+# $? of a write that is refused is 1
+HOTPLUG = f"""
+set_cpu() {{ echo $1 > {CPU} 2> /tmp/error; say "$2 $? $(cat {CPU}) $(cat {SNP})"; }}
+modprobe ccp || exit 9
+echo 0 > {CPU} || exit 8
+modprobe kvm_amd || exit 7
+say "missing $(cat {SNP})"
+mark missing
+echo 1 > {CPU} || exit 6
+say "busy $(perl -e 'open(K, "+<", "/dev/kvm") && ioctl(K, 0xae01, 0) or die;
+    open(S, "+<", "/dev/sev") or die;  # PDH_CERT_EXPORT brings SEV up
+    $data = "\\0" x 32; $cmd = pack("LPL", 5, $data, 0);
+    print ioctl(S, 0xc0105300, $cmd) ? "up" : $!')"
+mark busy
+modprobe -r kvm_amd && modprobe kvm_amd || exit 6
+say "there $(cat {SNP})"
+set_cpu 0 down
+say "why $(cat /tmp/error | tail -n 1)"
+modprobe -r kvm_amd || exit 5
+echo 0 > {CPU}; say "after $? $(cat {CPU})"
+modprobe kvm_amd || exit 4
+say "again $(cat {SNP})"
+audit after
+mark up
+"""
+
+
+def boot(name, script, cmdline=""):
+    sides = {}
+
+    def on_mark(mark, _text, monitor):
+        sides[mark] = counts.machine(monitor)
+
+    h = host.Host(kernels.get("ours"), machine.build().binary,
+                  thread="single")
+    r = h.run(name, script, timeout=400, on_mark=on_mark, cmdline=cmdline)
+    if not r.ok() or r.bad_lines():
+        raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
+                                    *r.failure()]))
+    return r, sides
+
+
+def same(**pairs):
+    """name=(seen, wanted). CaseFailed with those that differ."""
+    bad = [f"{n}: {seen!r}, not {want!r}" for n, (seen, want) in pairs.items()
+           if seen != want]
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(pairs)} answers"
+
+
+def _init(side):
+    return sum(counts.firmware(side["stats"], c)
+               for c in ("SNP_INIT", "SNP_INIT_EX"))
+
+
+def nosnp():
+    r, sides = boot("life.nosnp", OFF, "sev=nosnp")
+    side = sides["up"]
+    return same(
+        said=("SEV-SNP: off by sev=nosnp" in r.console, True),
+        snp=(judge.first(r, "snp"), "N"),
+        flag=(judge.first(r, "flag"), "0"),
+        sev=(judge.first(r, "sev"), "Y"),
+        init=(_init(side), 0),
+        updates=(sum(side["stats"]["rmpupdate"].values()), 0))
+
+
+def hotplug():
+    r, sides = boot("life.hotplug", HOTPLUG)
+    return same(
+        missing=(judge.first(r, "missing"), "N"),
+        line=("not all CPUs are online (0 of 0-1)" in r.console, True),
+        untouched=(_init(sides["missing"]), 0),
+        busy=(judge.first(r, "busy"), "Device or resource busy"),
+        busy_line=("init failed: VMs run already" in r.console, True),
+        no_init=(_init(sides["busy"]), 0),
+        there=(judge.first(r, "there"), "Y"),
+        down=(judge.first(r, "down"), "1 1 Y"),
+        why=("Device or resource busy" in judge.first(r, "why"), True),
+        # the processors check the RMP until they are reset
+        after=(judge.first(r, "after"), "1 1"),
+        again=(judge.first(r, "again"), "Y"),
+        audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+
+
+CASES = [
+    Case("life.nosnp", "our host with sev=nosnp says so and does without SNP: "
+         "no SNP_INIT, no RMPUPDATE, SEV and SEV-ES as ever", nosnp, order=44),
+    Case("life.hotplug", "with a CPU offline our host does without SNP, says "
+         "why, and has touched nothing, nor does it once VMs run; with all "
+         "online it has SNP, and CPUs stay where they are, without kvm_amd "
+         "too", hotplug, order=44),
+]
