@@ -31,7 +31,7 @@ def titles():
     """{name of a script: titles of its tests, in their order}"""
     listed = {"ordinary": re.findall(r'^    \{ \w+, "(.*)" \},$',
                                      ORDINARY.read_text(), re.M)}
-    for name, form in (("two_cpus", r'^\s+\(?\("\w+\.S", \d, "(.*?)",|'
+    for name, form in (("two_cpus", r'^\s+\("\w+\.S", \d, "([^"]*)",(?! \w+, \*SNP)|'
                         r'^ROMS = \(\("\w+\.S", \d, "(.*?)",'),
                        ("iommu", r'\("([^"]+)", on\(\w+\)\)')):
         text = (TESTS / f"{name}.py").read_text()

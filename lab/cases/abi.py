@@ -122,4 +122,4 @@ def same():
 CASES = [Case("abi.ours", "our host answers a program that asks all of KVM's "
               "and /dev/sev's ABI of confidential guests, with good input and "
               "bad, as the newest stock host, but for what a list gives a "
-              "reason for", same, order=48)]
+              "reason for", same, full=True, order=59)]

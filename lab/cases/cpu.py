@@ -255,11 +255,12 @@ CASES = [
     Case("cpu.genoa.ours", "our host on Genoa reads the RMP by RMPREAD, passes "
          "the newest kernel's own test of SEV, SEV-ES and SNP guests, with "
          "debug swap and a secure TSC too, and its audit is balanced",
-         lambda: used("genoa", "25 17", False, "ours"), order=48),
+         lambda: used("genoa", "25 17", False, "ours"), full=True, order=59),
     Case("cpu.turin.ours", "our host on Turin finds each segment of the RMP "
          "where the machine has put it, reads entries by RMPREAD, passes the "
          "same tests, and its audit is balanced",
          lambda: used("turin", "26 2", True, "ours"), order=48),
     Case("cpu.turin.hides.ours", "our host on Turin, told to hide ciphertext, "
-         "does as the newest stock host", lambda: hides("ours"), order=48),
+         "does as the newest stock host", lambda: hides("ours"), full=True,
+         order=59),
 ]

@@ -750,7 +750,7 @@ static void rmp_split_apart(struct kunit *test)
 
 	cpu = (struct fake_cpu){};
 	KUNIT_EXPECT_EQ(test, -EINVAL, rmp_split_entry(t, NPAGES));
-	t->npages = 0;
+	t->nr_segments = 0;
 	KUNIT_EXPECT_EQ(test, -ENODEV, rmp_split_entry(t, PFN));
 	KUNIT_EXPECT_EQ(test, cpu.splits, 0);
 	KUNIT_EXPECT_EQ(test, cpu.psmashes, 0);

@@ -190,9 +190,9 @@ int rmp_split_entry(const struct rmp_table *t, u64 pfn)
 	int ret;
 
 	pfn &= ~(RMP_PFNS_PER_2M - 1);
-	if (!t->npages)
+	if (!rmp_is_on(t))
 		return -ENODEV;
-	if (pfn >= t->npages)
+	if (!rmp_covers(t, pfn, RMP_PFNS_PER_2M))
 		return -EINVAL;
 
 	/*
