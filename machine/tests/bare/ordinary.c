@@ -21,7 +21,6 @@
 #define ROUNDS        60
 #define ROUND         20000000ul        /* that a guest counts */
 #define KEYS_PAGE     (SPARE + 16 * SIZE_2M)
-#define APIC          0xfee00000ul
 
 /* VMCB: control area, save area */
 enum {
@@ -275,11 +274,6 @@ static void virtual_interrupt(void)
     expect("it came at", o_from - (uint64_t)o_cr8, 6);
 }
 
-static volatile uint32_t *apic(unsigned reg)
-{
-    return (volatile uint32_t *)(APIC + reg);
-}
-
 /* Of what is not injected, but delivered: to where no descriptor is */
 static void event_type(void)
 {
@@ -291,9 +285,9 @@ static void event_type(void)
     expect("EXITINTINFO", get(V_INTINFO), EVENT(EVENT_INTR, 0x60));
     guest(o_leave);
     no_idt();
-    *apic(0xf0) = 0x1ff;
+    *apic(APIC_SVR) = 0x1ff;
     asm volatile("clgi");
-    *apic(0x300) = 0x44400;                     /* an NMI, to self */
+    *apic(APIC_ICR) = 0x44400;                     /* an NMI, to self */
     expect("exit", run(0, 0, 0), EXIT_EXCEPTION + VEC_PF);
     expect("EXITINTINFO", get(V_INTINFO), EVENT(EVENT_NMI, 2));
 }
