@@ -59,6 +59,9 @@ def launched(stats):
     return _pages(stats, "pre-guest")
 
 
+PAGE_CACHE = "mm_filemap_add_to_page_cache"
+
+
 def histograms(control):
     """{event: {(key values): hits}} from what the host printed."""
     out, event = {}, None
@@ -77,8 +80,18 @@ def histograms(control):
 
 
 def dropped(control):
-    """Hits a histogram had no room for; any makes the counts worthless."""
-    return sum(int(n) for n in re.findall(r"Dropped: (\d+)", control))
+    """Hits a histogram had no room for; any makes the counts worthless. But of
+    two CPUs that meet a new key at once one may drop its hit (tracing_map.c),
+    as happens with page caches, which are many: were it guest_memfd's, there
+    would be fewer pages than the machine gave, which is a check of its own."""
+    event, lost = None, 0
+    for line in control.splitlines():
+        if line.startswith("@hist "):
+            event = line[6:]
+        m = re.search(r"Dropped: (\d+)", line)
+        if m and event != PAGE_CACHE:
+            lost += int(m[1])
+    return lost
 
 
 def vmgexits(hist):
@@ -96,7 +109,7 @@ def gmem_pages(hist, says):
     are on; nothing else on that device has one."""
     devices = {int(s.split()[1]) for s in says if s.startswith("gmem ")}
     return sum(n << order for (dev, order), n in
-               hist.get("mm_filemap_add_to_page_cache", {}).items()
+               hist.get(PAGE_CACHE, {}).items()
                if dev in devices)
 
 

@@ -140,8 +140,8 @@ void snp_shutdown(void);
  * Any context. The answer may be old when it arrives unless the caller owns
  * the page.
  *
- * Return: 0; -ENODEV without an RMP, or if CPUs do not check it; -ENXIO if the RMP does not cover @pfn.
- * @assigned and @level are untouched then.
+ * Return: 0; -ENODEV without an RMP, or if CPUs do not check it; -ENXIO if the
+ * RMP does not cover @pfn. @assigned and @level are untouched then.
  */
 int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level);
 
