@@ -7,7 +7,7 @@ where the machine has put it."""
 import re
 import subprocess
 
-from lab import (counts, host, judge, kernels, machine, rmp, run, selftests,
+from lab import (counts, host, judge, kernels, machine, platform, rmp, run, selftests,
                  sources)
 from lab.cases import Case, CaseFailed
 from lab.cases.kvm_selftests import SEV, SEV_DEBUG, SMT
@@ -40,6 +40,12 @@ mark featured
 AUDIT = """
 audit after
 """
+# AVIC without its CPUID bit, and no guest that would use it: the kernel asks
+# first what else it needs.
+AVIC = """
+modprobe -r kvm_amd && modprobe kvm_amd avic=1 force_avic=1 || exit 7
+"""
+NO_AVIC = "AVIC disabled: missing HvInUseWrAllowed on SNP-enabled system"
 HIDE_TEST = SMT + """
 timeout 600 /lab/smoke 2>&1 || { say "status $?"; exit 8; }
 mark tested
@@ -122,9 +128,16 @@ def used(cpu, model, segmented, kernel=NEWEST):
     tested."""
     ours = kernel in kernels.OURS
     r, sides = boot(f"cpu.{cpu}" + ".ours" * ours, kernel, cpu,
-                    SCRIPT + TEST % hex(FEATURES) + AUDIT * ours, tests())
+                    SCRIPT + TEST % hex(FEATURES) + (AUDIT if ours else AVIC),
+                    tests())
     if ours:
         differences(audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+    else:
+        writes = "write-in-use=on" in platform.PRESETS[cpu].psp
+        differences(
+            avic=(re.findall(r"kvm_amd: (AVIC (?:enabled|disabled.*))",
+                             r.console),
+                  ["AVIC enabled" if writes else NO_AVIC]))
     summary = sides["up"]["rmp-summary"]
     reads = sides["tested"]["stats"]["rmpread"]
     features(r, sides, segmented)
@@ -230,13 +243,14 @@ def guest(cpu, full):
 
 CASES = [
     Case("cpu.genoa", "the newest stock host on Genoa reads the RMP by "
-         "RMPREAD and passes its own test of SEV, SEV-ES and SNP guests",
+         "RMPREAD, passes its own test of SEV, SEV-ES and SNP guests, and "
+         "refuses AVIC for want of HvInUseWrAllowed",
          lambda: used("genoa", "25 17", False), order=44,
          inputs=("machine",)),
     Case("cpu.turin", "the newest stock host on Turin finds each segment of "
          "the RMP where the machine has put it, reads entries, whose layout "
-         "it does not know, by RMPREAD, and passes its own test of SEV, "
-         "SEV-ES and SNP guests",
+         "it does not know, by RMPREAD, passes its own test of SEV, "
+         "SEV-ES and SNP guests, and has what AVIC needs of SNP",
          lambda: used("turin", "26 2", True), order=44,
          inputs=("machine",)),
     Case("cpu.turin.debian-13", "Debian 13's host on Turin, whose segmented "

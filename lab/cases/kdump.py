@@ -2,8 +2,10 @@
 """Proves that a stock host's kdump works: it panics while it has SNP on and a
 stock SNP guest runs, its crash kernel, which is the same one again, comes up
 with the IOMMU as it is then, sees the memory of the panicked one as a file,
-reads all of it, and reads a disk through the IOMMU. The crash kernel is loaded
-by the system call that `kexec -p -s` makes."""
+reads all of it, and reads a disk through the IOMMU. So it does where the
+firmware refused to take SNP down, on a kernel that knows how; one that does not
+panics again, as it does on hardware. The crash kernel is loaded by the system
+call that `kexec -p -s` makes."""
 
 import re
 import shlex
@@ -70,16 +72,22 @@ REUSED = ("Re-using CWB buffers from the previous kernel",
 COPIED = ("Translation is already enabled - trying to copy translation "
           "structures", "Copied DEV table from previous kernel.")
 TAKES = {"debian-13": COPIED, "debian-backports": REUSED}
+REFUSED = "SNP_SHUTDOWN_EX:1-9:HWERROR_PLATFORM"
+SHUTDOWN_FAILED = "SEV-SNP firmware shutdown failed"
 
 
-def crash(name, kernel):
+def crash(name, kernel, inject=None):
     """Boots, panics, boots the crash kernel. Returns (Result, the console
-    after the panic, the machine's counts at "up" and "end")."""
+    after the panic, the machine's counts at "up" and "end"). inject: what the
+    machine fails with from "up" on."""
     sides = {}
     k, g = kernels.get(kernel), guest.kernel()
 
     def on_mark(mark, _text, monitor):
         sides[mark] = counts.machine(monitor)
+        if inject:
+            monitor.command("qom-set", path="/machine/peripheral/psp",
+                            property="inject", value=inject)
 
     def on_end(monitor):
         sides["end"] = counts.machine(monitor)
@@ -113,8 +121,10 @@ def boots(r, after):
     return boot
 
 
-def dumped(kernel):
-    r, after, sides = crash(f"kdump.{kernel}", kernel)
+def dumped(kernel, refused=False):
+    """refused: the firmware does not take SNP down."""
+    name = f"kdump.{kernel}" + ".enforced" * refused
+    r, after, sides = crash(name, kernel, REFUSED if refused else None)
     boot = boots(r, after)
     lines = [x.strip() for x in boot.splitlines() if host.BAD_LINES.search(x)]
     if not r.ok() or lines:
@@ -125,7 +135,9 @@ def dumped(kernel):
     differences(
         snp=(judge.first(r, "sev_snp"), "Y"),
         guest=(up["rmp-summary"]["states"]["guest-valid"] > 0, True),
-        down=(counts.firmware(end["stats"], "SNP_SHUTDOWN_EX"), 1),
+        down=(counts.firmware(end["stats"], "SNP_SHUTDOWN_EX"),
+              0 if refused else 1),
+        refused=(SHUTDOWN_FAILED in after, refused),
         release=(judge.first(r, "crash-release"), release),
         of=(judge.first(r, "crash-of"), f"OSRELEASE={release}"),
         core=(int(core) > MEMORY - (RESERVED + 128 << 20), True),
@@ -140,10 +152,34 @@ def dumped(kernel):
     return f"{int(core) >> 20} MiB read"
 
 
+def stuck(kernel):
+    """A kernel that knows no locked registers has an IOMMU that goes on with
+    what it had."""
+    r, after, sides = crash(f"kdump.{kernel}.enforced", kernel, REFUSED)
+    boot = boots(r, after)
+    panic = host.PANIC.search(boot)
+    differences(
+        down=(counts.firmware(sides["end"]["stats"], "SNP_SHUTDOWN_EX"), 0),
+        refused=(SHUTDOWN_FAILED in after, True),
+        waits=("AMD-Vi: Completion-Wait loop timed out" in boot, True),
+        panics=(panic and panic.group().partition("syncing: ")[2],
+                "timer doesn't work through Interrupt-remapped IO-APIC"))
+    return panic.group()
+
+
 CASES = [
     *(Case(f"kdump.{kernel}", f"{kernel} panics with SNP on and a guest that "
            "runs: SNP is taken down, its crash kernel sees and reads all its "
            "memory, and reads a disk by the IOMMU that it took over",
            lambda kernel=kernel: dumped(kernel), order=46, full=True,
            inputs=("machine",)) for kernel in STOCK),
+    Case("kdump.debian-backports.enforced", "the same where the firmware fails "
+         "to take SNP down: the crash kernel goes on with the IOMMU's tables "
+         "and buffers as they are, the registers being locked",
+         lambda: dumped("debian-backports", True), order=46, full=True,
+         inputs=("machine",)),
+    Case("kdump.debian-13.enforced", "Debian 13's crash kernel then has an "
+         "IOMMU that does none of its commands, and panics, with the words "
+         "that were published of it", lambda: stuck("debian-13"), order=46,
+         full=True, inputs=("machine",)),
 ]
