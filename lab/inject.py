@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the machine is made to fail with (the device's property `inject`), and
-what the newest stock host does then: the table that lab/cases/inject.py holds
-runs against, and machine/INJECT.md is a print of."""
+what a host does then, the newest stock one unless it says another: the table
+that lab/cases/inject.py holds runs against, and machine/INJECT.md is a print
+of."""
 
 import dataclasses
 
@@ -13,8 +14,9 @@ HEAD = """\
 
 <!-- written by `lab/snp list --inject --write` from lab/inject.py -->
 
-The newest stock kernel runs its own, unmodified `sev_smoke_test` (where a GHCB
-changes, our `snp_ghcb_test`) while the machine fails as the first column says
+The newest stock kernel (where a row says so, Debian 13's) runs its own,
+unmodified `sev_smoke_test` (where a GHCB changes, our `snp_ghcb_test`) while the
+machine fails as the first column says
 (`include/hw/snp/inject.h`; events are counted from the row's begin), and then
 once more without. "Rule": what is to happen. The last columns are what did, and
 what cases `inject.*` hold it to: how the test ended, with and without; whether
@@ -46,6 +48,11 @@ class Row:
     then: str = ""
 
 
+# What a row's host is called in the table
+NEWEST = "debian-backports"
+HOSTS = {NEWEST: "newest stock", "debian-13": "Debian 13's"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Boot:
     proves: str
@@ -53,6 +60,7 @@ class Boot:
     psp: tuple = ()         # properties of the secure processor
     dies: str = ""          # a pattern of the line that ends it
     test: str = "sev_smoke_test"
+    host: str = NEWEST
 
 
 def failed(ioctl, errno=5):
@@ -84,6 +92,18 @@ def _changed(name, what, value, **kwargs):
     # of the test's 66 batches none that it asks to go on with
     return Row(name, f"GHCB-0x80000010:1-40:{what}={value}:1", 40, ONCE,
                "pass", **kwargs)
+
+
+SHARED = (
+    Row("psc-before", "GHCB-0x80000010:1-3:0x802.2=0xffff:0", 3,
+        "what changes before it is read is what the host goes by", "^fail: "),
+    _changed("psc-end", "0x802.2", "0xffff", once=True),
+    _changed("psc-entry", "0x808.8", "0x120000040000000"),
+    _changed("ghcb-code", "0x390.8", "0x8000fffd", once=True),
+    _changed("ghcb-valid", "0x3f8.8", "0x0"),
+    _changed("ghcb-scratch", "0x3a8.8", "0xfffffffffffff000", once=True),
+    _changed("ghcb-usage", "0xffc.4", "0x1"),
+)
 
 
 # What takes the processor from the driver is the last of its boot.
@@ -180,22 +200,16 @@ BOOTS = {
     ), ("dram-alias=0x20000000000",)),
     "shared": Boot(
         "a GHCB changes after the newest stock host's kernel has read from it: "
-        "it goes by what it read first", (
-        Row("psc-before", "GHCB-0x80000010:1-3:0x802.2=0xffff:0", 3,
-            "what changes before it is read is what the host goes by",
-            "^fail: "),
-        _changed("psc-end", "0x802.2", "0xffff", once=True),
-        _changed("psc-entry", "0x808.8", "0x120000040000000"),
-        _changed("ghcb-code", "0x390.8", "0x8000fffd", once=True),
-        _changed("ghcb-valid", "0x3f8.8", "0x0"),
-        _changed("ghcb-scratch", "0x3a8.8", "0xfffffffffffff000", once=True),
-        _changed("ghcb-usage", "0xffc.4", "0x1"),
-    ), test="snp_ghcb_test --spare"),
+        "it goes by what it read first", SHARED, test="snp_ghcb_test --spare"),
+    "shared-6.12": Boot(
+        "the same on Debian 13's host: it goes by what it read first", SHARED,
+        test="snp_ghcb_test --spare --old", host="debian-13"),
 }
 
 
 # Our host, where it does otherwise: {boot: {row: what of it is so}}
 OURS = {
+    "shared": {},
     "buffer": {"buffer-inuse": {"kernel": "", "bug": "", "after": "pass"}},
     "dead": {"dead": {
         "warns": "", "bug": "", "kernel": "leaking PFN range",
@@ -232,12 +246,12 @@ def verdict(row):
 
 
 def page():
-    out = [HEAD, "| injection | times | rule | the test | afterwards | warning "
-           "| left | verdict |", "|---|---|---|---|---|---|---|---|"]
+    out = [HEAD, "| injection | host | times | rule | the test | afterwards | "
+           "warning | left | verdict |", "|---|---|---|---|---|---|---|---|---|"]
     for boot in BOOTS.values():
         for row in boot.rows:
             out.append("| " + " | ".join((
-                f"`{row.inject or ', '.join(boot.psp)}`",
+                f"`{row.inject or ', '.join(boot.psp)}`", HOSTS[boot.host],
                 str(row.fires if row.inject else "always"),
                 row.rule, _test(row.test),
                 _test(row.after), f"`{row.warns}`" if row.warns else "none",

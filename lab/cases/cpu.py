@@ -7,8 +7,8 @@ where the machine has put it."""
 import re
 import subprocess
 
-from lab import (counts, host, judge, kernels, machine, platform, rmp, run, selftests,
-                 sources)
+from lab import (counts, host, judge, kernels, machine, platform, rmp, run,
+                 selftests, sources)
 from lab.cases import Case, CaseFailed
 from lab.cases.kvm_selftests import SEV, SEV_DEBUG, SMT
 from lab.cases.plain import explain, judged

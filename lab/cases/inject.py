@@ -14,7 +14,6 @@ from lab.cases import Case, CaseFailed
 from lab.cases import bare
 from lab.cases import kvm_selftests as kvm
 
-NEWEST = "debian-backports"
 # the test's seconds
 LIMIT = 200
 COUNTS = ("race-refused", "race-done", "ghcb-loads", "ghcb-changed")
@@ -211,7 +210,7 @@ def told(rows, seen):
     return lines
 
 
-def judged(name, on=NEWEST):
+def judged(name, on=inject.NEWEST):
     ours = on in kernels.OURS
     what = inject.ours(name) if ours else inject.BOOTS[name]
     lines = told(what.rows, boot(name + "-ours" * ours, what, on))
@@ -304,8 +303,9 @@ CASES = [
          page, order=1),
     Case("inject.unit", "what a host did under a failure on demand is taken "
          "for what a row says only if it is", unit, order=2, inputs=()),
-    *(Case(f"inject.{name}", b.proves, lambda name=name: judged(name),
-           order=46, inputs=("machine",))
+    *(Case(f"inject.{name}", b.proves,
+           lambda name=name, b=b: judged(name, b.host), order=46,
+           inputs=("machine",))
       for name, b in inject.BOOTS.items()),
     *(Case(f"inject.{name}.ours", "our host under the same failures as "
            f"inject.{name}: no splat, and it goes on",
