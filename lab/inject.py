@@ -202,7 +202,13 @@ BOOTS = {
         "a GHCB changes after the newest stock host's kernel has read from it: "
         "it goes by what it read first", SHARED, test="snp_ghcb_test --spare"),
     "shared-6.12": Boot(
-        "the same on Debian 13's host: it goes by what it read first", SHARED,
+        "the same on Debian 13's host: it goes by what it read first, but for a "
+        "batch's end", tuple(
+            dataclasses.replace(
+                r, fires=3, test="^fail: .*KVM_RUN: Bad address", once=False,
+                bug="KVM reads the end of a batch of page states again, and goes "
+                "by that; see UPSTREAM.md") if r.name == "psc-end" else r
+            for r in SHARED),
         test="snp_ghcb_test --spare --old", host="debian-13"),
 }
 
