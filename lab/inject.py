@@ -189,7 +189,9 @@ BOOTS = {
             bug="KVM frees the guest's page that it has just put on the list "
                 "of leaked ones; the list is corrupt, and the process that "
                 "finds it so never ends; see UPSTREAM.md"),
-    ), dies="kernel BUG at lib/list_debug.c"),
+    ), dies="kernel BUG at lib/list_debug.c|"
+        # or whoever gets the page is the first to notice
+        "BUG: unable to handle page fault for address"),
     "alias": Boot(
         "memory that answers at two addresses: what the newest stock host "
         "makes of that", (

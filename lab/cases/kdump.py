@@ -3,9 +3,8 @@
 stock SNP guest runs, its crash kernel, which is the same one again, comes up
 with the IOMMU as it is then, sees the memory of the panicked one as a file,
 reads all of it, and reads a disk through the IOMMU. So it does where the
-firmware refused to take SNP down, on a kernel that knows how; one that does not
-panics again, as it does on hardware. The crash kernel is loaded by the system
-call that `kexec -p -s` makes."""
+firmware refused to take SNP down, on a kernel that knows how. The crash kernel is
+loaded by the system call that `kexec -p -s` makes."""
 
 import re
 import shlex
@@ -152,21 +151,6 @@ def dumped(kernel, refused=False):
     return f"{int(core) >> 20} MiB read"
 
 
-def stuck(kernel):
-    """A kernel that knows no locked registers has an IOMMU that goes on with
-    what it had."""
-    r, after, sides = crash(f"kdump.{kernel}.enforced", kernel, REFUSED)
-    boot = boots(r, after)
-    panic = host.PANIC.search(boot)
-    differences(
-        down=(counts.firmware(sides["end"]["stats"], "SNP_SHUTDOWN_EX"), 0),
-        refused=(SHUTDOWN_FAILED in after, True),
-        waits=("AMD-Vi: Completion-Wait loop timed out" in boot, True),
-        panics=(panic and panic.group().partition("syncing: ")[2],
-                "timer doesn't work through Interrupt-remapped IO-APIC"))
-    return panic.group()
-
-
 CASES = [
     *(Case(f"kdump.{kernel}", f"{kernel} panics with SNP on and a guest that "
            "runs: SNP is taken down, its crash kernel sees and reads all its "
@@ -178,8 +162,4 @@ CASES = [
          "and buffers as they are, the registers being locked",
          lambda: dumped("debian-backports", True), order=46, full=True,
          inputs=("machine",)),
-    Case("kdump.debian-13.enforced", "Debian 13's crash kernel then has an "
-         "IOMMU that does none of its commands, and panics, with the words "
-         "that were published of it", lambda: stuck("debian-13"), order=46,
-         full=True, inputs=("machine",)),
 ]

@@ -145,15 +145,6 @@ def encrypted(kernel):
                                timeout=1200), order=46, inputs=("machine",))
 
 
-def encrypted_threads():
-    name = "snp.encrypted.threads"
-    return Case(name, "the same with 2 vCPUs and a thread for each CPU of the "
-                "machine: no page changes hands while a CPU runs",
-                lambda: judged(host="debian-13", smp=2, thread="multi",
-                               encrypt=True, name=name, timeout=2400),
-                full=True, order=59, inputs=("machine",))
-
-
 def loose():
     name = "snp.loose"
     return Case(name, "the same where the machine reads what the sources leave "
@@ -177,8 +168,7 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          self_check("multi"),
          *(self_check(thread, on) for on in ("debian-backports", "ours")
            for thread in ("single", "multi")), encrypted("debian-13"),
-         encrypted("debian-backports"), encrypted_threads(), loose(),
-         debug(2), debug(1),
+         encrypted("debian-backports"), loose(), debug(2), debug(1),
          Case("snp.ours.boot.debug", f"snp.ours.boot on {CHECKED}, without a "
               "splat", lambda: ours_boots("ours-debug"), full=True, order=56),
          Case("snp.ours.ends.debug", f"snp.ours.ends on {CHECKED}",
