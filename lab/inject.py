@@ -217,7 +217,6 @@ BOOTS = {
 
 # Our host, where it does otherwise: {boot: {row: what of it is so}}
 OURS = {
-    "shared": {},
     "buffer": {"buffer-inuse": {"kernel": "", "bug": "", "after": "pass"}},
     "dead": {"dead": {
         "warns": "", "bug": "", "kernel": "leaking PFN range",
