@@ -224,6 +224,7 @@ OURS = {
         "after": failed("KVM_SEV_LAUNCH_START", 16),
         "left": {"0": {"context": 1, "firmware": 1}, "16": {"pre-guest": 1}},
     }},
+    "shared": {},
 }
 
 

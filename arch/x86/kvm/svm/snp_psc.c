@@ -4,6 +4,7 @@
 #include <linux/align.h>
 #include <linux/bitfield.h>
 #include <linux/build_bug.h>
+#include <linux/compiler.h>
 #include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
@@ -48,9 +49,18 @@ static bool entry_noop(u64 entry)
 	       FIELD_GET(ENTRY_CUR_PAGE, entry) == entry_pages(entry);
 }
 
+/*
+ * The guest writes to its batch meanwhile. One load each: what is read is what
+ * stood there at some time, and not half of it. It need not be aligned.
+ */
+static u64 read_once(const void *p)
+{
+	return READ_ONCE(*(const u64 *)p);
+}
+
 u64 psc_batch_load(struct psc_batch *b, const void *buf, size_t len)
 {
-	size_t n;
+	size_t n, i;
 	u64 hdr;
 
 	BUILD_BUG_ON(sizeof(b->entry[0]) != PSC_ENTRY_SIZE);
@@ -59,10 +69,7 @@ u64 psc_batch_load(struct psc_batch *b, const void *buf, size_t len)
 	if (len < PSC_HDR_SIZE)
 		return PSC_INVALID_HDR;
 
-	memcpy(&hdr, buf, sizeof(hdr));
-	/* The guest writes to @buf meanwhile: this is the one look at it. */
-	barrier_data(&hdr);
-
+	hdr = read_once(buf);
 	b->cur = FIELD_GET(HDR_CUR, hdr);
 	b->end = FIELD_GET(HDR_END, hdr);
 	b->run = 0;
@@ -72,8 +79,9 @@ u64 psc_batch_load(struct psc_batch *b, const void *buf, size_t len)
 	    n > (len - PSC_HDR_SIZE) / PSC_ENTRY_SIZE)
 		return PSC_INVALID_HDR;
 
-	memcpy(b->entry, buf + PSC_HDR_SIZE, n * PSC_ENTRY_SIZE);
-	barrier_data(b->entry);
+	buf += PSC_HDR_SIZE;
+	for (i = 0; i < n; i++)
+		b->entry[i] = read_once(buf + i * PSC_ENTRY_SIZE);
 
 	return PSC_OK;
 }
