@@ -135,6 +135,27 @@ int sev_vm_init(struct kvm *kvm)
 	return 0;
 }
 
+/*
+ * SNP guests have commands of their own, and nobody else has those. The errno
+ * for command @id of KVM_MEMORY_ENCRYPT_OP is upstream's; 0 if @kvm may have it.
+ * Under kvm->lock; nothing is changed.
+ */
+int sev_check_cmd(struct kvm *kvm, u32 id)
+{
+	bool snp_cmd = id >= KVM_SEV_SNP_LAUNCH_START;
+
+	if (sev_snp_guest(kvm))
+		return snp_cmd ? 0 : -EPERM;
+
+	switch (id) {
+	case KVM_SEV_SNP_LAUNCH_START:
+	case KVM_SEV_SNP_LAUNCH_FINISH:
+		return -ENOTTY;
+	default:
+		return snp_cmd ? -EINVAL : 0;
+	}
+}
+
 int sev_guest_init2(struct kvm *kvm, struct kvm_sev_cmd *argp)
 {
 	struct kvm_sev_info *sev = &to_kvm_svm(kvm)->sev_info;
