@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
+#include <asm/rmp.h>
 
 #include "psp-dev.h"
 #include "sev-dev.h"
@@ -105,7 +106,9 @@ void snp_ask_features(struct sev_device *sev)
 			ret, error);
 
 	/* A command that was not answered may still be under way. */
-	if (ret != -ETIMEDOUT)
+	if (ret == -ETIMEDOUT)
+		snp_leak_pages(__pa(page) >> PAGE_SHIFT, 1);
+	else
 		free_page((unsigned long)page);
 }
 
