@@ -164,13 +164,18 @@ def printed(console, name="report"):
     return report if good else b""
 
 
-def run(name, host_name, smp, version):
+def prepare():
+    """What each case needs: the machine's binary, and a chip's directory."""
     build.prepare()
     with lock.building():
         binary = machine.build().binary
         hostimage.build()
         verifier.build()
-        fused = chip.make("1")
+        return binary, chip.make("1")
+
+
+def run(name, host_name, smp, version):
+    binary, fused = prepare()
     nonce, host_data = os.urandom(64), os.urandom(32)
     want = expected(smp)
     owner = idblock.Owner("an owner")

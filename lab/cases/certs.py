@@ -11,11 +11,11 @@ import re
 import shlex
 import tempfile
 
-from lab import (build, chip, host, hostimage, judge, kernels, lock,
-                 machine, paths, selftests, verifier)
+from lab import (chip, host, judge, kernels, lock, paths, selftests,
+                 verifier)
 from lab.cases import Case, CaseFailed
 from lab.cases.attest import (REPORT, SIGNATURE, UNREADABLE, command,
-                              expected, guest_files, printed)
+                              expected, guest_files, prepare, printed)
 
 NEWEST = "debian-backports"
 SCRIPT = """
@@ -68,12 +68,8 @@ def judged(name, blob, certs, ca, expect):
 
 
 def run():
-    build.prepare()
+    binary, fused = prepare()
     with lock.building():
-        binary = machine.build().binary
-        hostimage.build()
-        verifier.build()
-        fused = chip.make("1")
         preload = selftests.with_certificates()
     certs, ca = chip.read(fused), fused / "certs" / "ca.pem"
     table, nonce = chip.table(certs), os.urandom(64)

@@ -15,19 +15,12 @@
 
 #define COUNT  (DATA + 0x00)
 #define AREA   (DATA + 0x200)   /* of FXRSTOR, 512 bytes */
-#define IDT    (DATA + 0x800)
 #define VECTOR 0x40
 
 setup:
 	movl $0x037f, AREA		/* FCW; no exception in FSW */
 	movl $0x1f80, AREA + 24		/* MXCSR */
-	mov $(0xf0000 + handler - start), %eax
-	mov %ax, IDT + VECTOR * 8
-	movw $8, IDT + VECTOR * 8 + 2
-	movw $0x8e00, IDT + VECTOR * 8 + 4
-	shr $16, %eax
-	mov %ax, IDT + VECTOR * 8 + 6
-	lidtl 0xf0000 + idtr - start
+	gate VECTOR, handler
 	mov $0xc0000080, %ecx		/* EFER.SVME */
 	rdmsr
 	or $0x1000, %eax
@@ -62,9 +55,6 @@ ap:
 	fxrstor AREA
 	jmp ap
 
-	.balign 8
-idtr:
-	.word (VECTOR + 1) * 8 - 1
-	.long IDT
+	gates_to VECTOR
 
 	reset_vector

@@ -12,7 +12,6 @@
 #define LEFT   (DATA + 0x08)
 #define FAULTS (DATA + 0x0c)
 #define CODE   (DATA + 0x10)    /* of the last */
-#define IDT    (DATA + 0x800)
 #define VMCB   0x60000
 #define HSAVE  0x61000
 #define FREE   0x62000
@@ -42,13 +41,7 @@
 
 setup:
 	page_tables
-	mov $(0xf0000 + fault - start), %eax
-	mov %ax, IDT + PF * 8
-	movw $8, IDT + PF * 8 + 2
-	movw $0x8e00, IDT + PF * 8 + 4
-	shr $16, %eax
-	mov %ax, IDT + PF * 8 + 6
-	lidtl 0xf0000 + idtr - start
+	gate PF, fault
 	enable_snp
 	ret
 
@@ -123,9 +116,6 @@ guest:
 	jne 1b
 	vmmcall
 
-	.balign 8
-idtr:
-	.word (PF + 1) * 8 - 1
-	.long IDT
+	gates_to PF
 
 	reset_vector

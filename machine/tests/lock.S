@@ -10,19 +10,12 @@
 #include "two-cpus.h"
 
 #define PAGE   0x60000          /* at LIN; none behind it */
-#define IDT    (DATA + 0x800)
 #define PF     14
 
 setup:
 	page_tables
 	movl $(PAGE + 3), PT
-	mov $(0xf0000 + fault - start), %eax
-	mov %ax, IDT + PF * 8
-	movw $8, IDT + PF * 8 + 2
-	movw $0x8e00, IDT + PF * 8 + 4
-	shr $16, %eax
-	mov %ax, IDT + PF * 8 + 6
-	lidtl 0xf0000 + idtr - start
+	gate PF, fault
 	ret
 
 bsp:
@@ -44,9 +37,6 @@ fault:
 
 	idle_ap
 
-	.balign 8
-idtr:
-	.word (PF + 1) * 8 - 1
-	.long IDT
+	gates_to PF
 
 	reset_vector

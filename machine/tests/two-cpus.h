@@ -18,6 +18,7 @@
 
 #define DATA   0x20000
 #define UP     (DATA + 0x80)
+#define IDT    (DATA + 0x800)
 #define TRAMP  0x9000
 #define APIC   0xfee00000
 
@@ -119,6 +120,25 @@ gdtr:
 	mov %eax, %cr4
 	mov $PD, %eax
 	mov %eax, %cr3
+	.endm
+
+	/* An IDT whose one gate, that of `vector`, leads to `to`. Uses %eax. */
+	.macro gate vector, to
+	mov $(0xf0000 + \to - start), %eax
+	mov %ax, IDT + \vector * 8
+	movw $8, IDT + \vector * 8 + 2
+	movw $0x8e00, IDT + \vector * 8 + 4
+	shr $16, %eax
+	mov %ax, IDT + \vector * 8 + 6
+	lidtl 0xf0000 + idtr - start
+	.endm
+
+	/* and its limit */
+	.macro gates_to vector
+	.balign 8
+idtr:
+	.word (\vector + 1) * 8 - 1
+	.long IDT
 	.endm
 
 	/* What CPU 1 does where it just has to exist */

@@ -108,19 +108,24 @@ uint32_t fw_sla_check_output(SnpFw *fw, const FwSla *s)
     return status;
 }
 
+/* Where byte @at is, and in *@n how many of @len lie in that page */
+static uint64_t piece(const FwSla *s, uint32_t at, uint32_t len, uint32_t *n)
+{
+    uint64_t spa = s->page[at / RMP_PAGE_SIZE] + at % RMP_PAGE_SIZE;
+
+    *n = fw_rest_of_page(spa);
+    *n = *n < len ? *n : len;
+    return spa;
+}
+
 void fw_sla_get(SnpFw *fw, const FwSla *s, uint32_t at, void *to, uint32_t len)
 {
     uint8_t *p = to;
 
-    while (len) {
-        uint64_t spa = s->page[at / RMP_PAGE_SIZE] + at % RMP_PAGE_SIZE;
-        uint32_t n = fw_rest_of_page(spa);
+    for (uint32_t n; len; at += n, p += n, len -= n) {
+        uint64_t spa = piece(s, at, len, &n);
 
-        n = n < len ? n : len;
         fw_read(fw, spa, p, n);
-        at += n;
-        p += n;
-        len -= n;
     }
 }
 
@@ -129,14 +134,9 @@ void fw_sla_put(SnpFw *fw, const FwSla *s, uint32_t at, const void *from,
 {
     const uint8_t *p = from;
 
-    while (len) {
-        uint64_t spa = s->page[at / RMP_PAGE_SIZE] + at % RMP_PAGE_SIZE;
-        uint32_t n = fw_rest_of_page(spa);
+    for (uint32_t n; len; at += n, p += n, len -= n) {
+        uint64_t spa = piece(s, at, len, &n);
 
-        n = n < len ? n : len;
         fw_write(fw, spa, p, n);
-        at += n;
-        p += n;
-        len -= n;
     }
 }

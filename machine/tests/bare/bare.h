@@ -27,6 +27,21 @@ void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *zero(void *p, size_t n);
 void *memset(void *p, int c, size_t n);
 void *copy(void *to, const void *from, size_t n);
+
+/* @at: bytes from @p, aligned or not */
+static inline uint64_t get64(const void *p, unsigned at)
+{
+    uint64_t v;
+
+    copy(&v, (const uint8_t *)p + at, sizeof(v));
+    return v;
+}
+
+static inline void put64(void *p, unsigned at, uint64_t v)
+{
+    copy((uint8_t *)p + at, &v, sizeof(v));
+}
+
 /* Ends the run, and the machine: a line that says why, and a bad status. */
 void bail(const char *why) __attribute__((noreturn));
 

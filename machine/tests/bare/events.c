@@ -53,19 +53,6 @@ static const char *const guest_name[] = {
 static Event event;
 static bool intercepted, interrupts;
 
-static void put64(uint8_t *p, unsigned at, uint64_t v)
-{
-    copy(p + at, &v, sizeof(v));
-}
-
-static uint64_t get64(const uint8_t *p, unsigned at)
-{
-    uint64_t v;
-
-    copy(&v, p + at, sizeof(v));
-    return v;
-}
-
 static void spoil(uint8_t *v, uint8_t *save)
 {
     unsigned bit = events[event].code;

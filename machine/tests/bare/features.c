@@ -34,19 +34,6 @@ static bool has(unsigned bit)
     return announced >> bit & 1;
 }
 
-static void put64(uint8_t *p, unsigned at, uint64_t v)
-{
-    copy(p + at, &v, sizeof(v));
-}
-
-static uint64_t get64(const uint8_t *p, unsigned at)
-{
-    uint64_t v;
-
-    copy(&v, p + at, sizeof(v));
-    return v;
-}
-
 static bool done(const Exit *x)
 {
     return x->code == EXIT_VMGEXIT && x->answer.kind == ANSWER_DONE;

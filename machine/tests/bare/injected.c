@@ -34,11 +34,6 @@ extern char i_pause[];
 static uint64_t features;
 static uint32_t event;
 
-static void put64(uint8_t *p, unsigned at, uint64_t v)
-{
-    copy(p + at, &v, sizeof(v));
-}
-
 static void spoil_event(uint8_t *v, uint8_t *save)
 {
     put64(v, EVENTINJ, event);

@@ -35,19 +35,6 @@ static inline uint64_t pa(const void *p)
     return (uint64_t)p;
 }
 
-static inline uint64_t get64(const void *p, unsigned at)
-{
-    uint64_t v;
-
-    copy(&v, (const uint8_t *)p + at, sizeof(v));
-    return v;
-}
-
-static inline void put64(void *p, unsigned at, uint64_t v)
-{
-    copy((uint8_t *)p + at, &v, sizeof(v));
-}
-
 /*
  * A VMSA of the first SNP guest, beside its own; @n: several by turns on one
  * CPU. Filled here, then changed at will and launched, before the guest runs:

@@ -20,11 +20,6 @@ static void set_bit(uint8_t *p, unsigned bit)
     p[bit / 8] |= 1u << bit % 8;
 }
 
-static void put64(uint8_t *p, unsigned at, uint64_t v)
-{
-    copy(p + at, &v, sizeof(v));
-}
-
 static uint64_t entry_point(const char *op)
 {
     return 0x10000 + (op - blob);
