@@ -32,13 +32,13 @@ PRESETS = {
     "genoa": Preset("EPYC-Genoa-v1,stepping=1,phys-bits=52,-la57,"
                     "min-xlevel=0x80000022,ucode-rev=0xa101154",
                     ("max-asid=1006", "phys-reduction=6", "rmpread=on",
-                     *FEATURES)),
+                     "rmpquery=on", *FEATURES)),
     # QEMU has no model of one: what a Genoa has, and more of SNP.
     "turin": Preset("EPYC-Genoa-v1,family=26,model=2,stepping=1,phys-bits=52,"
                     "-la57,min-xlevel=0x80000025,ucode-rev=0xb00215a,"
                     "model-id=AMD EPYC-Turin Processor",
                     ("max-asid=1006", "phys-reduction=6", "rmpread=on",
-                     "opaque-rmp=on", "rmp-segment-shift=31",
+                     "rmpquery=on", "opaque-rmp=on", "rmp-segment-shift=31",
                      *FEATURES, "allowed-sev-features=on",
                      "ciphertext-hiding=on", "write-in-use=on",
                      "x86-shutdown=on")),

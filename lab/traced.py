@@ -6,7 +6,7 @@ import collections
 import re
 
 EVENTS = ("snp_rmpupdate", "snp_psmash", "snp_pvalidate", "snp_rmpadjust",
-          "amd_psp_command", "snp_npf", "snp_vc", "snp_vmgexit",
+          "snp_rmpquery", "amd_psp_command", "snp_npf", "snp_vc", "snp_vmgexit",
           "snp_vmgexit_msr", "snp_vmrun", "snp_vmexit")
 LINE = re.compile(r"(?:\d+@\d+\.\d+:)?(" + "|".join(EVENTS) + r") (.*)")
 # RMPUPDATE's status in EAX, as `stats` names it
@@ -70,8 +70,8 @@ def _one(seen, event, text):
         seen["psmash",] += 1
     elif event == "snp_pvalidate":
         seen[_pvalidate(text),] += 1
-    elif event == "snp_rmpadjust":
-        seen["rmpadjust",] += 1
+    elif event in ("snp_rmpadjust", "snp_rmpquery"):
+        seen[event.removeprefix("snp_"),] += 1
     elif event == "amd_psp_command":
         seen["psp-commands",] += 1
         seen["firmware", text.split()[1], text.split()[-1]] += 1
@@ -118,8 +118,8 @@ KEYS = ("rmpupdate", "rmpupdate-to-guest", "rmpupdate-to-pre-guest",
         "rmpupdate-2m-to-guest", "rmpupdate-2m-to-pre-guest",
         "rmpupdate-2m-to-shared", "psmash",
         "pvalidate-validated", "pvalidate-rescinded", "pvalidate-unchanged",
-        "pvalidate-failed", "pvalidate-faulted", "rmpadjust", "psp-commands",
-        "firmware", "npf", *NPF.values(), "vc", "vmgexit", "vmgexit-msr",
+        "pvalidate-failed", "pvalidate-faulted", "rmpadjust", "rmpquery",
+        "psp-commands", "firmware", "npf", *NPF.values(), "vc", "vmgexit", "vmgexit-msr",
         "vmexit", "vmexit-code", "vmexit-asid")
 
 

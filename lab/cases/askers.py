@@ -209,6 +209,7 @@ snp_rmpupdate spa 0x2 assigned 1 asid 3 gpa 0x0 2M 1 immutable 1 -> 0
 snp_rmpupdate spa 0x2 assigned 1 asid 0 gpa 0x0 2M 1 immutable 1 -> 0
 snp_psmash spa 0x200000 -> 0
 snp_rmpadjust asid 3 gpa 0x1 spa 0x2 2M 0 rdx 0x10001 -> v 0 code 0
+snp_rmpquery asid 3 gpa 0x1 spa 0x2 rdx 0x1 -> v 0 code 0
 snp_vc asid 3 #VC 0x72 info1 0x0
 snp_vmgexit_msr asid 3 ghcb 0x1006
 amd_psp_command 0x081 SNP_INIT buffer 0x0 -> 0x0 SUCCESS
@@ -219,7 +220,8 @@ COUNTED = {
     "vc": {"0x72": 1}, "npf": 1, "npf-private": 1, "npf-rmp": 0, "npf-sizem": 0,
     "npf-vmpl": 0, "pvalidate-validated": 1, "pvalidate-faulted": 1,
     "pvalidate-rescinded": 0, "pvalidate-unchanged": 0, "pvalidate-failed": 0,
-    "rmpadjust": 1, "psmash": 1, "rmpupdate": {"fail-overlap": 1, "success": 7},
+    "rmpadjust": 1, "rmpquery": 1, "psmash": 1,
+    "rmpupdate": {"fail-overlap": 1, "success": 7},
     "rmpupdate-to-guest": 1, "rmpupdate-to-pre-guest": 2,
     "rmpupdate-to-firmware": 2, "rmpupdate-to-shared": 2,
     "rmpupdate-2m-to-guest": 1, "rmpupdate-2m-to-pre-guest": 1,

@@ -49,7 +49,7 @@ def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None,
 def features():
     """On a processor that has them all, and on one that has none."""
     all_on = ("allowed-sev-features=on", "debug-swap=on", "secure-tsc=on",
-              "restricted-injection=on", "write-in-use=on")
+              "restricted-injection=on", "write-in-use=on", "rmpquery=on")
     with_all = conforms("features", "genoa", psp=("max-asid=509", *all_on),
                         log="conform-features-on")
     without = conforms("features", log="conform-features-off",
@@ -83,10 +83,11 @@ CASES = [
          "outcome and whole state are the specification's",
          lambda: conforms("host"), order=10, inputs=("machine",)),
     Case("conform.guest", "every state of a page x {PVALIDATE, RMPADJUST, "
-         "read, write, fetch, page walk} by its owner, another SNP guest and "
-         "a guest without SNP, through nested leaves of 4K and 2M: outcome "
-         "and whole state are the specification's",
-         lambda: conforms("guest"), order=10, inputs=("machine",)),
+         "RMPQUERY, read, write, fetch, page walk} by its owner, another SNP "
+         "guest and a guest without SNP, through nested leaves of 4K and 2M: "
+         "outcome, answer and whole state are the specification's",
+         lambda: conforms("guest", psp=("rmpquery=on",)), order=10,
+         inputs=("machine",)),
     Case("conform.vmrun", "every exit of an SNP guest that an instruction, "
          "memory or a virtual interrupt makes is automatic, or #VC, as the "
          "specification has it; VMRUN refuses each field and page that it "
@@ -96,8 +97,9 @@ CASES = [
          lambda: conforms("firmware"), order=10, inputs=("machine",)),
     Case("conform.vmpl", "every mask of rights x every VMPL x {read, write, "
          "fetch, page walk} at CPL0 and CPL3, given by the firmware and by "
-         "RMPADJUST; RMP instructions where they may not be used; VMSAs that "
-         "a guest makes", lambda: conforms("vmpl"), order=10,
+         "RMPADJUST, and what RMPQUERY tells each VMPL of them; RMP "
+         "instructions where they may not be used; VMSAs that a guest makes",
+         lambda: conforms("vmpl", psp=("rmpquery=on",)), order=10,
          inputs=("machine",)),
     Case("conform.tlb", "what is cached of a guest is gone after TLB_CONTROL "
          "says so, and when another guest, or another state of it, comes; "

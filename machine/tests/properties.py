@@ -56,6 +56,7 @@ NUMBERS = [                     # property, worst accepted, refused, what is sai
     ("rmp-segment-shift", "30", "29", "rmp-segment-shift"),
     ("rmp-segment-shift", "39", "40", "rmp-segment-shift"),
     ("rmp-segment-shift", "0", "1", "rmp-segment-shift"),
+    ("rmpquery", "on", "6", "rmpquery"),
     ("opaque-rmp", "off", "on", "rmpread"),
     ("ciphertext-hiding", "on", "40", "ciphertext-hiding"),
     ("tio", "on", "40", "tio"),

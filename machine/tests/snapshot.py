@@ -178,6 +178,7 @@ OTHERS = [
         ("min-sev-asid=99", "min-sev-asid", "99"),
         ("phys-reduction=4", "phys-reduction", "4"),
         ("rmpread=on", "rmpread", "true"),
+        ("rmpquery=on", "rmpquery", "true"),
         ("allowed-sev-features=on", "allowed-sev-features", "true"),
         ("secure-tsc=off", "secure-tsc", "false"),
         ("debug-swap=off", "debug-swap", "false"),

@@ -405,6 +405,46 @@ static uint32_t try_RMP_INSN_SIZEM(void)
     return ret;
 }
 
+static uint32_t query(uint64_t spa, bool leaf_2m, uint64_t rdx)
+{
+    bool size_2m;
+    int code = ~0;
+    RmpVerdict v = rmp_query(&rmp, spa, GPA, ASID, 1, leaf_2m, &rdx, &size_2m,
+                             &code);
+
+    return v == RMP_ALLOW ? (uint32_t)code : 0x100u + v;
+}
+
+static uint32_t try_RMP_QUERY_PRIVILEGE(void)
+{
+    own(false, false);
+    CHECK(!query(PAGE, false, 2), "VMPL2");
+    CHECK(query(PAGE, false, 0) == RMP_FAIL_PERMISSION, "VMPL0");
+    return query(PAGE, false, 1);
+}
+
+static uint32_t try_RMP_QUERY_RSVD(void)
+{
+    uint32_t ret;
+
+    own(false, false);
+    ret = query(PAGE, false, 2 | 1ull << 63);
+    CHECK(query(PAGE, false, 2 | 0x100) == ret, "bit 8");
+    CHECK(query(PAGE, false, RMP_VMPLS) == RMP_FAIL_INPUT, "no such VMPL");
+    return ret;
+}
+
+static uint32_t try_RMP_QUERY_SIZE(void)
+{
+    uint32_t ret;
+
+    own(true, false);
+    ret = query(LARGE, false, 2);
+    own(false, false);
+    CHECK(query(PAGE, true, 2) == ret, "a larger leaf");
+    return ret;
+}
+
 static uint32_t try_RMP_UPDATE_GPA(void)
 {
     RmpUpdate u = { .gpa = GPA | 1ull << 52, .assigned = 1, .asid = ASID };

@@ -526,7 +526,7 @@ static void test_get_2m(void)
     }
 }
 
-/* ---- PVALIDATE and RMPADJUST ---- */
+/* ---- PVALIDATE, RMPADJUST, RMPQUERY ---- */
 
 typedef struct GuestCase {
     const char *name;
@@ -769,6 +769,103 @@ static void test_adjust_rights(void)
     CHECK(rmp_adjust(&rmp, PG(2), GPA, ASID, 0, false, false, 1 | 1 << 16,
                      &code) == RMP_ALLOW && code == 0 &&
           table[4] == RAW(1, 0, 0, GPA, ASID, 1, 1), "made VMSA");
+}
+
+/* One RMPQUERY by VMPL1 of VMPL2 where @want is GO but for validated */
+static void one_query(uint64_t pfn, uint64_t gpa, const GuestCase *c, int want,
+                      bool size_2m, const char *name)
+{
+    uint64_t rdx = 2;
+    bool size = !size_2m;
+    int code = -7;
+    RmpVerdict v;
+
+    snap();
+    v = rmp_query(&rmp, PG(pfn), gpa + c->gpa_off, c->asid, 1, c->leaf_2m,
+                  &rdx, &size, &code);
+    CHECK(rest_unchanged(0, 0), "%s, %s", name, c->name);
+    if (want == GO) {
+        CHECK(v == RMP_ALLOW && !code && rdx == 0x10d02 && size == size_2m,
+              "%s, %s: %d %d", name, c->name, v, code);
+    } else {
+        CHECK((int)v == want && code == -7 && rdx == 2 && size != size_2m,
+              "%s, %s: %d %d", name, c->name, v, code);
+    }
+}
+
+static void test_query_pages(void)
+{
+    const uint32_t masks = 0x040d051f;
+
+    for (unsigned k = 0; k < NGUEST; k++) {
+        const GuestCase *c = &guest_cases[k];
+        bool own = c->asid == ASID && c->gpa_off < 0x1000;
+
+        for (int s = 0; s < RMP_NSTATES; s++) {
+            bool mine = own && !c->leaf_2m && (s == RMP_GUEST_VALID ||
+                                               s == RMP_GUEST_INVALID);
+
+            FOR_SPOTS(pfn) {
+                reset();
+                put(pfn, states[s].lo | 1ull << 61, masks);
+                one_query(pfn, GPA, c, !mine ? RMP_FAULT
+                          : s == RMP_GUEST_VALID ? GO
+                          : RMP_FAULT_UNVALIDATED, false, states[s].name);
+            }
+        }
+        for (unsigned page = 0; page < 512; page += 73) {
+            set_region(VALID_2M, R);
+            table[2 * R] |= 1ull << 61;
+            table[2 * R + 1] = masks;
+            one_query(R + page, GPA + PG(page), c,
+                      own && c->leaf_2m ? GO : RMP_FAULT, true, "2M");
+        }
+        set_region(GUEST_2M, R);
+        one_query(R, GPA, c, own && c->leaf_2m ? RMP_FAULT_UNVALIDATED
+                  : RMP_FAULT, true, "2M, not validated");
+    }
+}
+
+/* Operand and privilege: all of target x current x masks */
+static void test_query_rights(void)
+{
+    for (unsigned nvmpls = 1; nvmpls <= 4; nvmpls += 3) {
+        for (unsigned i = 0; i < nvmpls * 6 * 32; i++) {
+            unsigned cur = i / (6 * 32), target = i / 32 % 6, mask = i % 32;
+            int code = -7, want = target >= nvmpls ? RMP_FAIL_INPUT
+                                  : target <= cur ? RMP_FAIL_PERMISSION
+                                  : RMP_SUCCESS;
+            uint64_t rdx = target;
+            bool size = true;
+
+            reset();
+            rmp.nvmpls = nvmpls;
+            put(2, RAW(1, 0, 0, GPA, ASID, 0, 1),
+                (0x12121212 & ~(0xffull << 8 * (target & 3))) |
+                (uint64_t)mask << 8 * (target & 3));
+            snap();
+            CHECK(rmp_query(&rmp, PG(2), GPA, ASID, cur, false, &rdx, &size,
+                            &code) == RMP_ALLOW && code == want,
+                  "VMPL%u of %u of VMPL%u: %d", cur, nvmpls, target, code);
+            CHECK(want ? rdx == target && size
+                       : rdx == (target | mask << 8) && !size,
+                  "VMPL%u of VMPL%u", cur, target);
+            CHECK(rmp_query_operand_ok(&rmp, target) ==
+                  (want != RMP_FAIL_INPUT) && rest_unchanged(0, 0),
+                  "VMPL%u of VMPL%u", cur, target);
+        }
+    }
+    reset();
+    put(2, states[RMP_GUEST_VALID].lo, 0x1f);
+    for (int bit = 8; bit < 64; bit++) {
+        uint64_t rdx = 1 | 1ull << bit;
+        bool size = true;
+        int code = -7;
+
+        CHECK(rmp_query(&rmp, PG(2), GPA, ASID, 0, false, &rdx, &size,
+                        &code) == RMP_ALLOW && code == RMP_FAIL_INPUT &&
+              rdx == (1 | 1ull << bit) && size, "bit %d", bit);
+    }
 }
 
 /* ---- the access check ---- */
@@ -1121,6 +1218,8 @@ int main(void)
         { "rmp: PVALIDATE", test_pvalidate },
         { "rmp: RMPADJUST, pages", test_adjust_pages },
         { "rmp: RMPADJUST, rights", test_adjust_rights },
+        { "rmp: RMPQUERY, pages", test_query_pages },
+        { "rmp: RMPQUERY, rights", test_query_rights },
         { "rmp: access check, state x access", test_access_4k },
         { "rmp: access check, 2M", test_access_2m },
         { "rmp: access check, VMPL", test_access_vmpl },

@@ -682,6 +682,63 @@ out:
     return verdict;
 }
 
+#define QUERY_VMPL(rdx)   ((unsigned)((rdx) & 0xff))
+
+bool rmp_query_operand_ok(const Rmp *r, uint64_t rdx)
+{
+    /* [RMP-QUERY-RSVD] */
+    if ((rdx >> 8) && !snp_loose(r->loose, RMP_QUERY_RSVD)) {
+        return false;
+    }
+    /* [RMP-QUERY-VMPL] */
+    return QUERY_VMPL(rdx) < r->nvmpls && QUERY_VMPL(rdx) < RMP_VMPLS;
+}
+
+/* May @cur_vmpl ask about the target? */
+static bool query_allowed(const Rmp *r, unsigned cur_vmpl, unsigned target)
+{
+    /* [RMP-QUERY-PRIVILEGE] */
+    return target > cur_vmpl ||
+           (target == cur_vmpl && snp_loose(r->loose, RMP_QUERY_PRIVILEGE));
+}
+
+RmpVerdict rmp_query(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
+                     unsigned cur_vmpl, bool leaf_2m, uint64_t *rdx,
+                     bool *size_2m, int *code)
+{
+    unsigned target = QUERY_VMPL(*rdx);
+    RmpEntry e;
+
+    if (!rmp_query_operand_ok(r, *rdx)) {
+        *code = RMP_FAIL_INPUT;
+        return RMP_ALLOW;
+    }
+    rmp_lock(r);
+    rmp_get(r, spa, &e);
+    rmp_unlock(r);
+    /* [RMP-QUERY-OWNED] */
+    if (!guest_page(r, &e, spa, gpa, asid)) {
+        return RMP_FAULT;
+    }
+    /* [RMP-QUERY-SIZE] */
+    if (e.size_2m != leaf_2m && !snp_loose(r->loose, RMP_QUERY_SIZE)) {
+        return RMP_FAULT;
+    }
+    /* [RMP-QUERY-VALIDATED] */
+    if (!e.validated) {
+        return RMP_FAULT_UNVALIDATED;
+    }
+    if (!query_allowed(r, cur_vmpl, target)) {
+        *code = RMP_FAIL_PERMISSION;
+        return RMP_ALLOW;
+    }
+    /* [RMP-QUERY-ANSWER] */
+    *rdx = target | (uint64_t)e.perms[target] << 8 | (uint64_t)e.vmsa << 16;
+    *size_2m = e.size_2m;
+    *code = RMP_SUCCESS;
+    return RMP_ALLOW;
+}
+
 /* Is no page of the 2M at @base assigned? A region is in one segment. */
 static bool region_unassigned(const Rmp *r, uint64_t base)
 {

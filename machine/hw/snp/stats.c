@@ -23,6 +23,7 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_PSMASH] = "psmash",
     [SNP_STAT_RMPREAD] = "rmpread",
     [SNP_STAT_RMPADJUST] = "rmpadjust",
+    [SNP_STAT_RMPQUERY] = "rmpquery",
     [SNP_STAT_SELF_CHECK] = "self-check",
     [SNP_STAT_RMPUPDATE_GUEST] = "rmpupdate-to-guest",
     [SNP_STAT_RMPUPDATE_PRE_GUEST] = "rmpupdate-to-pre-guest",

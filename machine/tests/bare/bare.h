@@ -122,7 +122,7 @@ typedef uint64_t ProbeOp(uint64_t a, uint64_t b);
 Probe probe(ProbeOp *op, uint64_t a, uint64_t b);
 ProbeOp op_read, op_write, op_fetch, op_rmpupdate, op_psmash, op_pvalidate,
         op_rmpadjust, op_hsave, op_vmsave, op_rmpupdate_flags,
-        op_psmash_flags, op_rmpread, op_watched, op_wrmsr,
+        op_psmash_flags, op_rmpread, op_rmpquery, op_watched, op_wrmsr,
         op_rdmsr, op_stgi, op_stgi_sti;
 
 /* By a second CPU: exceptions end the run there. */

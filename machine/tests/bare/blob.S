@@ -49,7 +49,7 @@ g_wait:
 	xor %ebx, %ebx
 	jmp g_done
 	.globl g_read, g_write, g_fetch, g_pvalidate, g_rmpadjust, g_rescind
-	.globl g_done, g_traps, g_rescind_code
+	.globl g_done, g_traps, g_rescind_code, g_rmpquery
 g_read:
 	mov (%rax), %rax
 	jmp g_done
@@ -65,6 +65,11 @@ g_pvalidate:
 	jmp g_done
 g_rmpadjust:
 	.byte 0xf3, 0x0f, 0x01, 0xfe
+	jmp g_done
+g_rmpquery:
+	.byte 0xf3, 0x0f, 0x01, 0xfd
+	mov %rcx, 64(%rdi)
+	mov %rdx, 72(%rdi)
 	jmp g_done
 	/* used, rescinded, used again, without leaving the guest in between */
 g_rescind:

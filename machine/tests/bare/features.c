@@ -500,16 +500,41 @@ static void suite_nested(void)
     ktap_end("a data breakpoint where #DB puts its frame");
 }
 
+/* RMPQUERY-UD: of a page of the guest's own, so that nothing else is wrong */
+static void suite_query(void)
+{
+    uint64_t page;
+    bool good;
+    Exit x;
+
+    ktap_begin();
+    if (state_make(GUEST_VALID, false, 1, &page)) {
+        bail("there is no page of a guest");
+    }
+    vm_window(page, false);
+    vm_run(OWNER, g_rmpquery, vm_va(WAY_RIGHT, true, page), ~0ul, 1, &x);
+    good = has(6) ? done(&x) && !x.answer.rax && !x.answer.more[0]
+                  : x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_TRAP &&
+                    x.answer.vector == VEC_UD;
+    if (cell(window_check() && good)) {
+        print("# exit %lx, answer %lx, vector %lx, RAX %lx, RCX %lx\n", x.code,
+              x.answer.kind, x.answer.vector, x.answer.rax,
+              x.answer.more[0]);
+    }
+    ktap_end("RMPQUERY, by what CPUID says");
+}
+
 void suite_features(void)
 {
     uint32_t r[4];
 
-    ktap_plan(9);
+    ktap_plan(10);
     cpuid(0x8000001f, 0, r);
     announced = r[0];
     suite_nested();
     window_init();
     vm_init();
+    suite_query();
     suite_bits();
     suite_es();
     suite_debug();

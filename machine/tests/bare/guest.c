@@ -26,7 +26,8 @@ static const char *const guest_name[NGUESTS] = {
 
 typedef enum Op {
     READ, WRITE, FETCH, READ_C, WRITE_C, FETCH_C, WALK, WALK_A,
-    PVALIDATE, ADJUST = PVALIDATE + 4, RESCIND = ADJUST + 10, NOPS
+    PVALIDATE, ADJUST = PVALIDATE + 4, QUERY = ADJUST + 10,
+    RESCIND = QUERY + 6, NOPS
 } Op;
 
 static const char *const access_name[] = {
@@ -38,7 +39,7 @@ static const char *const access_name[] = {
 /* RCX and RDX of RMPADJUST */
 static const struct {
     uint64_t rcx, rdx;
-} adjusts[RESCIND - ADJUST] = {
+} adjusts[QUERY - ADJUST] = {
     { 0, 0x00301 }, { 1, 0x00301 },     /* VMPL1: read and write */
     { 0, 0x10301 }, { 1, 0x10301 },     /* and VMSA */
     { 0, 0x00300 },                     /* its own VMPL */
@@ -47,6 +48,9 @@ static const struct {
     { 0, 0x20301 },                     /* a reserved bit */
     { 2, 0x00301 }, { 0, 0x00003 },     /* size 2; VMPL3: none */
 };
+
+/* RDX of RMPQUERY: VMPL1 to 3, its own, one too many, a reserved bit */
+static const uint64_t queries[RESCIND - QUERY] = { 1, 2, 3, 0, 4, 0x101 };
 
 static void name(Op op)
 {
@@ -57,9 +61,11 @@ static void name(Op op)
     } else if (op < ADJUST) {
         print("PVALIDATE %s to %u", (op - PVALIDATE) & 2 ? "2M" : "4K",
               (op - PVALIDATE) & 1);
-    } else if (op < RESCIND) {
+    } else if (op < QUERY) {
         print("RMPADJUST %lx, RDX %lx", adjusts[op - ADJUST].rcx,
               adjusts[op - ADJUST].rdx);
+    } else if (op < RESCIND) {
+        print("RMPQUERY, RDX %lx", queries[op - QUERY]);
     } else {
         print("read, PVALIDATE to 0, read");
     }
@@ -232,6 +238,39 @@ static void try_insn(Op op)
     judge(op, &x, &o, true);
 }
 
+/* RCX, as what it is not if the instruction says something */
+#define NO_SIZE       0x5a5aul
+
+static void try_query(Op op)
+{
+    uint64_t va = vm_va(by.way, true, now.spa);
+    uint64_t rcx = NO_SIZE, rdx = queries[op - QUERY];
+    Access a = insn_access();
+    Outcome o = { .insn = true, .enc = true, .known = true, .va = va,
+                  .rip = entry_point(g_rmpquery) };
+    bool answer = true;
+    int status = 0;
+    Exit x;
+
+    /* RMPQUERY-UD */
+    o.undefined = by.guest == PLAIN;
+    vm_run(by.guest, g_rmpquery, va, rcx, rdx, &x);
+    if (!o.undefined) {
+        o.verdict = model_rmpquery(&a, 0, &rcx, &rdx, &status);
+    }
+    o.value = status;
+    if (!o.undefined && o.verdict == V_DONE) {
+        answer = x.answer.more[0] == rcx && x.answer.more[1] == rdx;
+    }
+    if (!answer) {
+        print("# RMPQUERY leaves RCX %lx, RDX %lx, not %lx, %lx\n",
+              x.answer.more[0], x.answer.more[1], rcx, rdx);
+    }
+    /* it says nothing by CF */
+    x.answer.carry = 0;
+    judge(op, &x, &o, answer);
+}
+
 static void try_rescind(void)
 {
     Access a = insn_access();
@@ -271,8 +310,10 @@ static void every_op(void)
     for (Op op = 0; op < NOPS; op++) {
         if (op < PVALIDATE) {
             try_access(op);
-        } else if (op < RESCIND) {
+        } else if (op < QUERY) {
             try_insn(op);
+        } else if (op < RESCIND) {
+            try_query(op);
         } else {
             try_rescind();
         }
@@ -295,6 +336,7 @@ void suite_guest(void)
     ktap_plan(1 + NSTATES);
     window_init();
     vm_init();
+    launch_perms = 0x0d0305;        /* of VMPL3, 2 and 1, for RMPQUERY */
     print("# C=1 by a guest without SNP: impossible: only guests with SEV "
           "have a C-bit (MMU-C-BIT)\n");
     /* the last page of a region is the middle one again to a guest */

@@ -320,8 +320,43 @@ Verdict model_rmpadjust(const Access *a, uint64_t va, uint64_t rcx,
         *code = FAIL_PERMISSION;
         return V_DONE;
     }
-    /* RMP-ADJUST-VMSA; what other VMPLs may do is no one's to see */
+    /* RMP-ADJUST-VMSA */
     e.vmsa = rdx >> 16 & 1;
+    e.perms &= ~(0xffu << 8 * (target - 1));
+    e.perms |= (rdx >> 8 & 0xff) << 8 * (target - 1);
     model_set(a->spa, &e, size_2m);
+    return V_DONE;
+}
+
+Verdict model_rmpquery(const Access *a, unsigned vmpl, uint64_t *rcx,
+                       uint64_t *rdx, int *code)
+{
+    bool size_2m;
+    Entry e = entry_of(a->spa, &size_2m);
+    unsigned target = *rdx & 0xff;
+
+    *code = OK;
+    /* RMP-QUERY-RSVD, RMP-QUERY-VMPL */
+    if (*rdx >> 8 || target >= platform.vmpls) {
+        *code = FAIL_INPUT;
+        return V_DONE;
+    }
+    /* RMP-QUERY-OWNED, then RMP-QUERY-SIZE */
+    if (!is_guests(a, &e) || size_2m != a->leaf_2m) {
+        return V_NPF;
+    }
+    /* RMP-QUERY-VALIDATED */
+    if (!e.validated) {
+        return V_VC;
+    }
+    /* RMP-QUERY-PRIVILEGE */
+    if (target <= vmpl) {
+        *code = FAIL_PERMISSION;
+        return V_DONE;
+    }
+    /* RMP-QUERY-ANSWER */
+    *rcx = size_2m;
+    *rdx = target | (e.perms >> 8 * (target - 1) & 0xff) << 8 |
+           (uint64_t)e.vmsa << 16;
     return V_DONE;
 }

@@ -8,7 +8,8 @@
  * entries of 4K. It knows nothing of how entries lie in memory, but for
  * window.c, which compares.
  *
- * APM volume 2, 15.36; volume 3, RMPUPDATE, PSMASH, PVALIDATE, RMPADJUST.
+ * APM volume 2, 15.36; volume 3, RMPUPDATE, PSMASH, PVALIDATE, RMPADJUST,
+ * RMPQUERY.
  */
 #ifndef BARE_MODEL_H
 #define BARE_MODEL_H
@@ -19,6 +20,7 @@ typedef struct Entry {
     bool assigned, immutable, vmsa, validated;
     uint32_t asid;
     uint64_t gpa;
+    uint32_t perms;         /* of VMPL1 to 3, a byte each, if it is validated */
 } Entry;
 
 typedef struct Region {
@@ -93,5 +95,8 @@ Verdict model_pvalidate(const Access *a, uint64_t va, bool size_2m,
                         bool validate, int *code, bool *cf);
 Verdict model_rmpadjust(const Access *a, uint64_t va, uint64_t rcx,
                         uint64_t rdx, int *code);
+/* By VMPL @vmpl; *rcx and *rdx become what the instruction leaves there. */
+Verdict model_rmpquery(const Access *a, unsigned vmpl, uint64_t *rcx,
+                       uint64_t *rdx, int *code);
 
 #endif

@@ -195,7 +195,7 @@ probe_end:
 
 	.globl op_read, op_write, op_fetch, op_rmpupdate, op_psmash
 	.globl op_pvalidate, op_rmpadjust, op_hsave, op_rmpupdate_flags
-	.globl op_psmash_flags, op_rmpread, op_watched, op_wrmsr
+	.globl op_psmash_flags, op_rmpread, op_rmpquery, op_watched, op_wrmsr
 	.globl op_rdmsr
 op_read:
 	mov (%rdi), %rax
@@ -270,6 +270,11 @@ op_watched:
 	mov %rax, %db7
 	mov %rsi, (%rdi)
 	nop
+	ret
+op_rmpquery:
+	mov %rdi, %rax
+	mov $1, %edx
+	.byte 0xf3, 0x0f, 0x01, 0xfd
 	ret
 op_rmpadjust:
 	mov %rdi, %rax

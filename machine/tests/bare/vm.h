@@ -18,8 +18,8 @@ enum { WAY_RIGHT, WAY_OTHER, NWAYS };   /* at the entry's address, another */
 
 extern char blob[], blob_end[], g_read[], g_write[], g_fetch[],
             g_pvalidate[], g_rmpadjust[], g_rescind[], g_rescind_code[],
-            g_traps[], g_debug_turn[], g_tsc[], g_clock[], g_spin[],
-            g_wait[], g_hammer[];
+            g_traps[], g_rmpquery[], g_debug_turn[], g_tsc[], g_clock[],
+            g_spin[], g_wait[], g_hammer[];
 #define HAMMERED      0x736e7070ul      /* the upper half of what it writes */
 
 /* What the guest says; the page is shared with it */

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * APM volume 2, 15.36.7; volume 3, PVALIDATE, RMPADJUST. The guest's own pages
- * are open to all VMPLs, so that only the page that is tried decides.
+ * APM volume 2, 15.36.7; volume 3, PVALIDATE, RMPADJUST, RMPQUERY. The guest's
+ * own pages are open to all VMPLs, so that only the page that is tried decides.
  */
 #include "vm.h"
 
@@ -31,6 +31,13 @@ static void spoil(uint8_t *v, uint8_t *save)
         put16(save, 0x20, 0x23);        /* SS */
         put16(save, 0x22, 0xcf3);
     }
+}
+
+/* CS is of 32 bits: only the instruction that is tried can do without 64 */
+static void spoil_mode(uint8_t *v, uint8_t *save)
+{
+    (void)v;
+    put16(save, 0x12, 0xc9b);
 }
 
 /* A page that the guest has validated, for VMPL1 to 3 with these masks */
@@ -62,6 +69,12 @@ static bool gp(const Exit *x, Guest g)
     return x->code == (g == PLAIN ? EXIT_VMMCALL : EXIT_VMGEXIT) &&
            x->answer.kind == ANSWER_TRAP && x->answer.vector == VEC_GP &&
            !x->answer.error;
+}
+
+static bool undefined(const Exit *x)
+{
+    return x->code == EXIT_VMGEXIT && x->answer.kind == ANSWER_TRAP &&
+           x->answer.vector == VEC_UD;
 }
 
 static bool vmpl_fault(const Exit *x, uint64_t stage)
@@ -208,6 +221,64 @@ static void suite_above(void)
     ktap_end("PVALIDATE and RMPADJUST above VMPL0");
 }
 
+/* ---- what a VMPL is told of others ---- */
+
+static void one_query(unsigned to, uint32_t perms)
+{
+    Access a = { .guest = OWNER, .spa = page,
+                 .gpa = GPA_BASE + page % SIZE_2M };
+    uint64_t rcx = ~0ul, rdx = to;
+    int status;
+    Exit x;
+
+    model_rmpquery(&a, vmpl, &rcx, &rdx, &status);
+    vm_run(OWNER, g_rmpquery, va(true), ~0ul, to, &x);
+    if (cell(window_check() && done(&x) && x.answer.rax == (unsigned)status &&
+             x.answer.more[0] == rcx && x.answer.more[1] == rdx)) {
+        print("# VMPL%u asks for VMPL%u, masks %x: exit %lx %lx, status %lx, "
+              "RCX %lx, RDX %lx, not %d, %lx, %lx\n", vmpl, to, perms, x.code,
+              x.info1, x.answer.rax, x.answer.more[0], x.answer.more[1],
+              status, rcx, rdx);
+    }
+}
+
+/* RMP-QUERY-PRIVILEGE, RMP-QUERY-ANSWER */
+static void suite_queried(void)
+{
+    static const uint32_t others[] = { 0, 0x1f1f1f };
+    Exit x;
+
+    ktap_begin();
+    cpl = 0;
+    for (unsigned i = 0; i < 3 * MASKS * ARRAY_SIZE(others); i++) {
+        unsigned of = i / MASKS % 3;
+        uint32_t perms = (others[i / (3 * MASKS)] & ~(0xffu << 8 * of)) |
+                         i % MASKS << 8 * of;
+
+        make_page(perms);
+        for (vmpl = 0; vmpl < platform.vmpls; vmpl++) {
+            for (unsigned to = 0; to <= platform.vmpls; to++) {
+                one_query(to, perms);
+            }
+        }
+    }
+    /* an address that the guest does not map, and one that its host does not */
+    vmpl = 0;
+    vm_run(OWNER, g_rmpquery, 0x1ff000, 0, 1, &x);
+    told(cell(x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_TRAP &&
+              x.answer.vector == VEC_PF && !(x.answer.error & 3) &&
+              x.answer.cr2 == 0x1ff000), "RMPQUERY, not mapped", 0, &x);
+    vm_leaf(0);
+    vm_run(OWNER, g_rmpquery, vm_va(WAY_RIGHT, true, 0), 0, 1, &x);
+    told(cell(x.code == EXIT_NPF && x.answer.kind == ANSWER_NONE &&
+              !(x.info1 & (NPF_P | NPF_RMP)) && (x.info1 & NPF_ENC) &&
+              (x.info2 & ~(PAGE - 1)) == GPA_BASE),
+         "RMPQUERY, not in the nested tables", 0, &x);
+    vm_window(page, false);
+    cell(window_check());
+    ktap_end("what each VMPL is told of the others' masks by RMPQUERY");
+}
+
 /* ---- CPL3, and who is no host ---- */
 
 static void suite_who(void)
@@ -218,6 +289,7 @@ static void suite_who(void)
     } insns[] = {
         { "PVALIDATE", g_pvalidate, false },
         { "RMPADJUST", g_rmpadjust, false },
+        { "RMPQUERY", g_rmpquery, false },
         { "RMPUPDATE", i_rmpupdate, true }, { "PSMASH", i_psmash, true },
     };
     Exit x;
@@ -241,7 +313,17 @@ static void suite_who(void)
                       x.answer.rax == FAIL_PERMISSION), insns[i].name, g, &x);
         }
     }
-    ktap_end("RMP instructions at CPL3, and those of the host in guests");
+    /* RMPADJUST-UD, RMPQUERY-UD: but for PVALIDATE they are of 64-bit mode */
+    for (unsigned i = 0; i < 3; i++) {
+        make_page(0);
+        vm_spoil = spoil_mode;
+        vm_run(OWNER, insns[i].op, va(true), 0, 1, &x);
+        vm_spoil = spoil;
+        told(cell(window_check() && (i ? undefined(&x) : done(&x))),
+             insns[i].name, 32, &x);
+    }
+    ktap_end("RMP instructions at CPL3, those of the host in guests, those of "
+             "64-bit mode outside of it");
 }
 
 /* ---- VMSAs that a guest makes ---- */
@@ -306,7 +388,7 @@ static void suite_vmsa(void)
 
 void suite_vmpl(void)
 {
-    ktap_plan(6);
+    ktap_plan(7);
     window_init();
     launch_perms = 0x0f0f0f;
     vm_init();
@@ -318,6 +400,7 @@ void suite_vmpl(void)
     suite_launched();
     suite_adjusted();
     suite_above();
+    suite_queried();
     suite_who();
     suite_vmsa();
 }

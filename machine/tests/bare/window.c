@@ -168,6 +168,7 @@ void do_launch_update(uint64_t gctx, uint64_t spa, bool size_2m,
     e.immutable = false;
     e.validated = true;
     e.vmsa = type == TYPE_VMSA;
+    e.perms = launch_perms;
     model_set(spa, &e, size_2m);
 }
 
@@ -457,18 +458,19 @@ static void find_platform(void)
 static const char *const before_snp[] = {
     "RMPUPDATE before SNP_EN is #UD", "PSMASH before SNP_EN is #UD",
     "PVALIDATE on the host is #UD", "RMPADJUST on the host is #UD",
+    "RMPQUERY on the host is #UD",
 };
 
 void window_init(void)
 {
     static ProbeOp *const ops[] = { op_rmpupdate, op_psmash, op_pvalidate,
-                                    op_rmpadjust };
+                                    op_rmpadjust, op_rmpquery };
     uint64_t syscfg = rdmsr(MSR_SYSCFG);
     Entry fixed = { .immutable = true };
 
     ktap_begin();
     find_platform();
-    for (int i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
         expect(probe(ops[i], TRY, (uint64_t)&to_free).vector == VEC_UD,
                before_snp[i]);
     }
@@ -484,7 +486,7 @@ void window_init(void)
     expect(init_ex() == FW_PLATFORM_STATE, "a second SNP_INIT_EX fails");
     wrmsr(MSR_SYSCFG, syscfg);
     expect(rdmsr(MSR_SYSCFG) & SYSCFG_SNP, "SNP_EN stays");
-    for (int i = 2; i < 4; i++) {
+    for (unsigned i = 2; i < ARRAY_SIZE(ops); i++) {
         expect(probe(ops[i], TRY, 0).vector == VEC_UD, before_snp[i]);
     }
 

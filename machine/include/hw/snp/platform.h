@@ -22,6 +22,7 @@ typedef struct SnpPlatform {
     uint64_t random_count;      /* blocks drawn since reset, with a seed */
     uint64_t kept_count;        /* and of what a reset leaves, since start */
     bool rmpread;               /* the instruction is there */
+    bool rmpquery;              /* and this one, for SNP guests */
     bool opaque_rmp;            /* see Rmp.opaque; with rmpread only */
     bool allowed_features;      /* VMCBs say what SEV_FEATURES there may be */
     bool secure_tsc;            /* guests may have clocks of their own */
@@ -100,6 +101,7 @@ typedef enum SnpStat {
     SNP_STAT_PSMASH,
     SNP_STAT_RMPREAD,
     SNP_STAT_RMPADJUST,         /* refused and faulted ones included */
+    SNP_STAT_RMPQUERY,          /* the same */
     SNP_STAT_SELF_CHECK,
     SNP_STAT_RMPUPDATE_GUEST,       /* successful: to a guest, */
     SNP_STAT_RMPUPDATE_PRE_GUEST,   /* the same, immutable, */

@@ -63,6 +63,12 @@
       "PVALIDATE and RMPADJUST of 2M go through leaves of 4K")              \
     X(RMP_INSN_SIZEM, "RMP-INSN-SIZEM",                                     \
       "PVALIDATE and RMPADJUST of a 4K entry go through a larger leaf")     \
+    X(RMP_QUERY_PRIVILEGE, "RMP-QUERY-PRIVILEGE",                           \
+      "a VMPL may ask what it is permitted itself")                         \
+    X(RMP_QUERY_RSVD, "RMP-QUERY-RSVD",                                     \
+      "bits 63:8 of RMPQUERY's RDX are ignored")                            \
+    X(RMP_QUERY_SIZE, "RMP-QUERY-SIZE",                                     \
+      "RMPQUERY goes through a leaf of any size")                           \
     X(RMP_UPDATE_GPA, "RMP-UPDATE-GPA",                                     \
       "bits beyond the entry's are ignored, 2M need not be aligned")        \
     X(RMP_UPDATE_IMMUTABLE_2M, "RMP-UPDATE-IMMUTABLE-2M",                   \

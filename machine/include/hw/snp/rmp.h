@@ -58,7 +58,8 @@
  * linked into the unit tests. spa and gpa are in bytes throughout.
  *
  * AMD64 Architecture Programmer's Manual volume 2, 15.36; volume 3, RMPUPDATE,
- * PSMASH, PVALIDATE, RMPADJUST, RMPREAD. Entry layout: PPR of family 19h.
+ * PSMASH, PVALIDATE, RMPADJUST, RMPQUERY, RMPREAD. Entry layout: PPR of family
+ * 19h.
  */
 #ifndef HW_SNP_RMP_H
 #define HW_SNP_RMP_H
@@ -254,6 +255,20 @@ RmpVerdict rmp_adjust(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
  * translates the address: false is FAIL_INPUT. rmp_adjust() repeats it.
  */
 bool rmp_adjust_operand_ok(const Rmp *r, uint64_t rdx);
+
+/*
+ * RMPQUERY, once the address is translated: of the page's entry, which stays
+ * as it is. RMP_ALLOW: the instruction ends with *code in EAX; if that is
+ * RMP_SUCCESS, *rdx has become what goes to RDX (the VMPL it named, that one's
+ * mask, the VMSA attribute) and *size_2m what goes to RCX. Else, and with any
+ * other verdict, neither is touched.
+ */
+RmpVerdict rmp_query(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
+                     unsigned cur_vmpl, bool leaf_2m, uint64_t *rdx,
+                     bool *size_2m, int *code);
+
+/* As rmp_adjust_operand_ok(): RDX of RMPQUERY */
+bool rmp_query_operand_ok(const Rmp *r, uint64_t rdx);
 
 /* One access, after all page tables agreed to it; spa is the final address. */
 typedef struct RmpAccess {

@@ -1,5 +1,5 @@
 /*
- * SEV-SNP: RMPUPDATE, PSMASH, RMPREAD, PVALIDATE, RMPADJUST
+ * SEV-SNP: RMPUPDATE, PSMASH, RMPREAD, PVALIDATE, RMPADJUST, RMPQUERY
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -314,5 +314,47 @@ void helper_rmpadjust(CPUX86State *env)
     }
     x86_snp_rmp_end(adjusted, "RMPADJUST");
     deliver(env, v, &x, addr, ra);
+    set_status(env, code, false);
+}
+
+/* As note_rmpadjust(); @rdx: as the instruction found it */
+static void note_rmpquery(CPUX86State *env, const X86SnpXlate *x, uint64_t rdx,
+                          RmpVerdict v, int code)
+{
+    trace_snp_rmpquery(env->snp.asid, x ? x->gpa : -1, x ? x->spa : -1, rdx,
+                       v, code);
+    snp_stat(SNP_STAT_RMPQUERY);
+}
+
+void helper_rmpquery(CPUX86State *env)
+{
+    uintptr_t ra = GETPC();
+    target_ulong addr = env->regs[R_EAX];
+    uint64_t asked = env->regs[R_EDX], rdx = asked;
+    bool size_2m = false;
+    X86SnpXlate x;
+    RmpVerdict v;
+    int code = RMP_SUCCESS;
+
+    /* [RMPQUERY-UD] not announced, no SNP guest, or not 64-bit mode */
+    if (!snp_platform() || !snp_platform()->rmpquery ||
+        !(env->hflags & HF_CS64_MASK)) {
+        raise_exception_ra(env, EXCP06_ILLOP, ra);
+    }
+    guest_insn_check(env, ra);
+    if (!rmp_query_operand_ok(&snp_platform()->rmp, asked)) {
+        note_rmpquery(env, NULL, asked, RMP_ALLOW, RMP_FAIL_INPUT);
+        set_status(env, RMP_FAIL_INPUT, false);
+        return;
+    }
+    x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    v = rmp_query(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
+                  env->snp.vmpl, x.leaf_2m, &rdx, &size_2m, &code);
+    note_rmpquery(env, &x, asked, v, code);
+    deliver(env, v, &x, addr, ra);
+    if (code == RMP_SUCCESS) {
+        env->regs[R_ECX] = size_2m;
+        env->regs[R_EDX] = rdx;
+    }
     set_status(env, code, false);
 }

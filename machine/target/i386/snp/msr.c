@@ -185,8 +185,8 @@ bool x86_snp_cpuid(CPUX86State *env, uint32_t *eax, uint32_t *ebx,
     /* SME, SEV, SEV-ES, SNP, VMPL, cache coherence, 64-bit host only */
     *eax = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 10 |
            1u << 11;
-    /* RMPREAD, segmented RMP */
-    *eax |= p->rmpread << 21 | !!p->rmp.segment_shift << 23;
+    /* RMPQUERY, RMPREAD, segmented RMP */
+    *eax |= p->rmpquery << 6 | p->rmpread << 21 | !!p->rmp.segment_shift << 23;
     /* secure TSC, restricted injection, debug swap */
     *eax |= p->secure_tsc << 8 | p->restricted << 12 | p->debug_swap << 14;
     /* VMCB's ALLOWED_SEV_FEATURES, writes to pages in use */

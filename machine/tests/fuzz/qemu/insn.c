@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * RMPUPDATE, PSMASH and RMPREAD with any page and any place of the operand,
- * memory, devices or nothing; PVALIDATE and RMPADJUST of any address in a guest
- * whose page tables are anything. One that does not succeed leaves all entries
- * alone; none lets the host write to the guest's pages.
+ * memory, devices or nothing; PVALIDATE, RMPADJUST and RMPQUERY of any address
+ * in a guest whose page tables are anything. One that does not succeed leaves
+ * all entries alone; none lets the host write to the guest's pages.
  */
 #include "ground.h"
 #include "exec/cputlb.h"
@@ -22,11 +22,11 @@
 typedef void Insn(CPUX86State *env);
 static Insn *const of_host[] = {
     helper_rmpupdate, helper_psmash, helper_rmpread, helper_pvalidate,
-    helper_rmpadjust,
+    helper_rmpadjust, helper_rmpquery,
 };
 static Insn *const of_guest[] = {
     helper_pvalidate, helper_rmpadjust, helper_pvalidate, helper_rmpadjust,
-    helper_rmpupdate, helper_psmash, helper_rmpread,
+    helper_rmpupdate, helper_psmash, helper_rmpread, helper_rmpquery,
 };
 
 static RmpEntry before[ENTRIES];
