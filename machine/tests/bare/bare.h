@@ -54,7 +54,6 @@ void ktap_plan(unsigned tests);
 void ktap_begin(void);
 bool cell(bool holds);                  /* true: say what is wrong with it */
 void impossible(void);
-void deviates(void);                    /* differs as CAVEATS.md says it does */
 void ktap_end(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ktap_exit(void) __attribute__((noreturn));
 

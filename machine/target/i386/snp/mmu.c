@@ -167,6 +167,11 @@ bool x86_snp_host_owned(hwaddr spa)
     return rmp_check(&snp_platform()->rmp, &a) == RMP_ALLOW;
 }
 
+bool x86_snp_may_set(CPUX86State *env, hwaddr spa)
+{
+    return !x86_snp_enabled(env) || x86_snp_host_owned(spa);
+}
+
 bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb)
 {
     const hwaddr page[] = { vmcb, env->vm_hsave };

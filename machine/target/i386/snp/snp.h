@@ -132,6 +132,8 @@ uint64_t x86_snp_judge_host(CPUX86State *env, X86SnpFill *fill,
 bool x86_snp_is_outside(CPUX86State *env, hwaddr spa);
 /* Is this page one the processor itself may write on behalf of the host? */
 bool x86_snp_host_owned(hwaddr spa);
+/* May it set accessed and dirty bits there, in tables not of a guest's own? */
+bool x86_snp_may_set(CPUX86State *env, hwaddr spa);
 /*
  * VMRUN: takes the pages that #VMEXIT will write to or load the host from, the
  * VMCB and the host save area; nobody can take them away then. False: one of
