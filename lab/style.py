@@ -15,7 +15,7 @@ import tempfile
 from lab import machine, paths, say, tree
 
 KNOWN = paths.LAB / "lists/checkpatch-qemu.tsv"
-ENTERS = "0007-"        # the patch that the new files come with
+ENTERS = "-add-the-build-hooks-"    # the patch that the new files come with
 
 REPORT = re.compile(r"^(ERROR|WARNING): (.*)\n"
                     r"(?:#\d+:(?: FILE: (\S+?):\d+:)?.*\n((?:[-+ ].*\n)*))?",
@@ -65,7 +65,7 @@ def mails():
     them."""
     for name in tree.series(machine.SERIES):
         text = (machine.SERIES / name).read_text()
-        if name.startswith(ENTERS):
+        if ENTERS in name:
             text += new_files()
         yield name, text
 

@@ -10,14 +10,27 @@
  */
 #include "modes.h"
 
+#define MSR_TSC       0x010
+#define MSR_APIC_BASE 0x01b
+#define X2APIC        (1u << 10)
+#define MSR_MCG_CAP   0x179
+#define MSR_MCG_STATUS 0x17a
+#define MSR_MCG_CTL   0x17b
+#define MSR_MC0_CTL   0x400
+#define MSR_MC0_STATUS 0x401
+#define MSR_X2_COUNT  0x838
+#define MSR_X2_CURRENT 0x839
 #define MSR_PAT       0x277
 #define MSR_DEBUGCTL  0x1d9
 #define MSR_HSAVE     0xc0010117
+#define CR4_MCE       (1ul << 6)
 #define CR4_OSXSAVE   (1ul << 18)
+#define CRASHED       0x505             /* pvpanic: run.py sends #MC for it */
 #define EFER_LMA      (1ul << 10)
 #define NOWHERE       (4ul << 39)       /* an address that is not mapped */
 #define MOVED         99                /* for rounds(), */
 #define MOVED_PAT     98                /* with a PAT of the guest's own */
+#define CLOCKS        97                /* for -icount */
 #define ROUNDS        60
 #define ROUND         20000000ul        /* that a guest counts */
 #define KEYS_PAGE     (SPARE + 16 * SIZE_2M)
@@ -37,12 +50,12 @@ enum {
 
 enum {
     EXIT_CR4_READ = 0x004, EXIT_CR4_WRITE = 0x014, EXIT_DR0_WRITE = 0x030,
-    EXIT_EXCEPTION = 0x040, EXIT_CPUID = 0x072, EXIT_SWINT = 0x075,
-    EXIT_INVLPG = 0x079, EXIT_SHUTDOWN = 0x07f, EXIT_VMMCALL = 0x081,
-    EXIT_RDTSCP = 0x087,
+    EXIT_EXCEPTION = 0x040, EXIT_INIT = 0x063, EXIT_CPUID = 0x072,
+    EXIT_SWINT = 0x075, EXIT_INVLPG = 0x079, EXIT_SHUTDOWN = 0x07f,
+    EXIT_VMMCALL = 0x081, EXIT_RDTSCP = 0x087,
 };
 
-enum { VEC_BP = 3, VEC_DF = 8, VEC_TS = 10 };
+enum { VEC_BP = 3, VEC_DF = 8, VEC_TS = 10, VEC_MC = 18 };
 enum { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
 #define EVENT(type, vector)  (1ul << 31 | (type) << 8 | (vector))
 
@@ -53,6 +66,7 @@ extern char o_leave[], o_sti[], o_from_cr4[], o_to_cr4[], o_to_dr0[],
             o_rdtscp[], o_ud[], o_ist[], o_load[], o_load_end[], o_cr8[],
             o_msr[], o_spin[], o_turn[], o_leave32[], o_vector[];
 extern volatile uint64_t o_count, o_from, o_said;
+extern bool gif_stays_clear;            /* from #VMEXIT on */
 
 void run_guest(uint64_t vmcb, const uint64_t r[4]);
 void host_vmsave(uint64_t pa);
@@ -187,7 +201,7 @@ static void expect(const char *what, uint64_t v, uint64_t wanted)
     }
 }
 
-/* ---- 0001: VMRUN, #VMEXIT, intercepts ---- */
+/* ---- VMRUN, #VMEXIT, intercepts ---- */
 
 /* The code of the first of these intercepts is 0. */
 static void cr_read(void)
@@ -302,10 +316,20 @@ static void once(void)
     expect("times that it came", o_count, 1);
 }
 
-/* ---- 0002 ---- */
+/* ---- next RIP ---- */
+
+/* CPUID Fn8000_000A EDX */
+static void announced(unsigned bit)
+{
+    uint32_t r[4];
+
+    cpuid(0x8000000a, 0, r);
+    expect("its bit of CPUID", r[3] >> bit & 1, 1);
+}
 
 static void next_rip(void)
 {
+    announced(3);
     guest(o_cpuid);
     set_bit(V_INSNS, 18);
     put(V_NRIP, 1);
@@ -337,7 +361,7 @@ static void soft(void)
     expect("RIP that was pushed", o_from, (uint64_t)o_sti);
 }
 
-/* ---- 0003 ---- */
+/* ---- what a hypervisor is told of an instruction, and has of its own ---- */
 
 static void assists(void)
 {
@@ -363,6 +387,7 @@ static void fetched(void)
 {
     bool same = true;
 
+    announced(7);
     guest(o_load);
     set_bit(V_EXCEPTIONS, VEC_PF);
     expect("exit", run(0, 0, NOWHERE), EXIT_EXCEPTION + VEC_PF);
@@ -377,6 +402,7 @@ static void last_branch(void)
 {
     const uint64_t host = rdmsr(MSR_DEBUGCTL);
 
+    announced(1);
     wrmsr(MSR_DEBUGCTL, 1);
     guest(o_msr);
     put(V_LBRV, 1);
@@ -388,16 +414,51 @@ static void last_branch(void)
     wrmsr(MSR_DEBUGCTL, host);
 }
 
-static void announced(void)
+static void asids(void)
 {
     uint32_t r[4];
 
+    announced(6);
     cpuid(0x8000000a, 0, r);
-    /* LBR virtualization, NRIPS, FLUSHBYASID, decode assists */
-    expect("Fn8000_000A EDX", r[3] & 0xca, 0xca);
+    expect("ASIDs", r[1], 0x8000);
+    for (uint64_t how = 3; how <= 7; how += 4) {
+        guest(o_leave);
+        put(V_ASID, 1 | how << 32);
+        expect("exit", run(0, 0, 0), EXIT_VMMCALL);
+    }
 }
 
-/* ---- 0004 ---- */
+/* ---- clocks ---- */
+
+static uint64_t rdtsc(void)
+{
+    uint32_t lo, hi;
+
+    asm volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+    return lo | (uint64_t)hi << 32;
+}
+
+static void tsc(void)
+{
+    uint64_t before = rdtsc(), msr = rdmsr(MSR_TSC), after = rdtsc();
+
+    if (cell(before <= msr && msr <= after)) {
+        print("# %lx, by RDMSR %lx, %lx\n", before, msr, after);
+    }
+}
+
+/* Its initial count is written in the middle of a block, and reads a clock. */
+static void timer(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE);
+
+    wrmsr(MSR_APIC_BASE, base | X2APIC);
+    wrmsr(MSR_X2_COUNT, 1u << 30);
+    cell(rdmsr(MSR_X2_CURRENT) <= 1u << 30);
+    wrmsr(MSR_X2_COUNT, 0);
+}
+
+/* ---- XSAVEC ---- */
 
 static void compacted(void)
 {
@@ -428,7 +489,7 @@ static void compacted(void)
     expect("CPUID", r[0] >> 1 & 1, 1);
 }
 
-/* ---- 0005, 0006 ---- */
+/* ---- exceptions that are delivered ---- */
 
 static void breakpoint_type(void)
 {
@@ -447,7 +508,7 @@ static void double_fault(void)
     expect("exit", run(0, 0, 0), EXIT_EXCEPTION + VEC_DF);
 }
 
-/* ---- 0031, 0032 ---- */
+/* ---- exceptions, and INIT ---- */
 
 static void task_register(void)
 {
@@ -476,7 +537,43 @@ static void nested_breakpoint(void)
     expect("what was written", watched, 0x5a);
 }
 
-/* ---- 0034, 0035 ---- */
+static void machine_check(void)
+{
+    uint64_t cr4 = read_cr4();
+
+    write_cr4(cr4 | CR4_MCE);
+    if (rdmsr(MSR_MCG_CAP) & 1 << 8) {
+        wrmsr(MSR_MCG_CTL, ~0ul);
+    }
+    wrmsr(MSR_MC0_CTL, ~0ul);
+    wrmsr(MSR_MC0_STATUS, 0);
+    guest(o_leave);
+    put(S_CR4, cr4 | CR4_MCE);
+    set_bit(V_EXCEPTIONS, VEC_MC);
+    asm volatile("clgi");
+    out8(CRASHED, 2);
+    while (!(rdmsr(MSR_MC0_STATUS) >> 63)) {
+        asm volatile("pause");
+    }
+    expect("exit", run(0, 0, 0), EXIT_EXCEPTION + VEC_MC);
+    wrmsr(MSR_MCG_STATUS, 0);
+    wrmsr(MSR_MC0_STATUS, 0);
+    write_cr4(cr4);
+}
+
+/* The last: GIF stays clear, and what is pending starts this host anew. */
+static void init(void)
+{
+    guest(o_leave);
+    set_bit(V_INSNS, 3);
+    gif_stays_clear = true;
+    asm volatile("clgi");
+    *apic(APIC_ICR_HIGH) = *apic(APIC_ID);
+    *apic(APIC_ICR) = ICR_INIT;
+    expect("exit", run(0, 0, 0), EXIT_INIT);
+}
+
+/* ---- what is cached of translations ---- */
 
 static void keys(void)
 {
@@ -502,7 +599,8 @@ static const struct {
     { assists, "decode assists of MOV, INVLPG and INTn" },
     { fetched, "instruction bytes of a fault" },
     { last_branch, "DEBUGCTL of the guest's own, with LBR virtualization" },
-    { announced, "CPUID has what there is of these" },
+    { asids, "TLB_CONTROL for an ASID, and many of them" },
+    { tsc, "the TSC as an MSR" },
     { compacted, "XSAVEC, and XRSTOR of what it wrote" },
     { breakpoint_type, "EXITINTINFO has #BP as an exception" },
     { double_fault, "intercept of #DF of two exceptions" },
@@ -510,6 +608,8 @@ static const struct {
     { nested_breakpoint, "a data breakpoint where #DB puts its frame" },
     { keys, "keys and NX that CR4 and EFER begin to ask" },
     { modes_jumps, "code over INVLPG of its page of 2M" },
+    { machine_check, "intercept of #MC" },
+    { init, "INIT waits between #VMEXIT and STGI" },
 };
 
 /*
@@ -569,6 +669,16 @@ void suite_ordinary(void)
         ktap_begin();
         rounds(only == MOVED_PAT);
         ktap_end("guests over and over");
+        return;
+    }
+    if (only == CLOCKS) {
+        ktap_plan(2);
+        ktap_begin();
+        tsc();
+        ktap_end("the TSC as an MSR, while instructions are counted");
+        ktap_begin();
+        timer();
+        ktap_end("the x2APIC's timer, while instructions are counted");
         return;
     }
     ktap_plan(only ? 1 : ARRAY_SIZE(tests));
