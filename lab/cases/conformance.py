@@ -112,8 +112,9 @@ CASES = [
          "they are the guest's", lambda: conforms("events", devices=["pvpanic"]),
          order=10, inputs=("machine",)),
     Case("conform.cpus", "while a CPU runs a guest no other CPU enters that "
-         "VMSA, uses that VMCB or host save area, or takes away one of their "
-         "pages; afterwards it may", lambda: conforms("cpus", smp=2), order=10,
+         "VMSA, uses that VMCB or host save area, takes away one of their pages, "
+         "or writes there, or by a leaf of 2M or 1G around one that is aligned "
+         "so; afterwards it may", lambda: conforms("cpus", smp=2), order=10,
          inputs=("machine",)),
     Case("conform.race", "a page that RMPUPDATE takes away, memory enciphered, "
          "while a guest on another CPU writes to all of it: no store gets "

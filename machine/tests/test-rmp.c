@@ -1077,7 +1077,10 @@ static void test_vmsa(void)
     CHECK(!rmp_check_vmsa(&rmp, PG(R), ASID, true), "2M");
 }
 
-/* Who wants a hypervisor page to write to, and the page is in use or not */
+/*
+ * Who wants a hypervisor page to write to, and the page is in use or not, or
+ * the first of the 2M around it
+ */
 static void test_in_use_writes(void)
 {
     static const struct {
@@ -1087,6 +1090,12 @@ static void test_in_use_writes(void)
         { { .write = true, .fresh = true }, true },
         { { .write = true, .fresh = true, .leaf_2m = true }, true },
         { { .write = true, .fresh = true, .guest = true }, true },
+        { { .write = true, .fresh = true, .guest = true, .leaf_2m = true },
+          true },
+        { { .table = true, .write = true, .fresh = true, .leaf_2m = true },
+          true },
+        { { .write = true, .leaf_2m = true }, false },
+        { { .fresh = true, .leaf_2m = true }, false },
         { { .table = true, .fresh = true, .guest = true }, true },
         { { .write = true, .fresh = true, .guest = true, .snp = true,
             .asid = ASID }, true },
@@ -1113,6 +1122,19 @@ static void test_in_use_writes(void)
         CHECK(rmp_check(&rmp, &a) == RMP_ALLOW, "row %u, beside it", i / 4);
         a.spa = PG(NPAGES);
         CHECK(rmp_check(&rmp, &a) == RMP_ALLOW, "row %u, beyond", i / 4);
+
+        rmp_set_in_use(&rmp, PG(5), false);
+        rmp_set_in_use(&rmp, PG(R), held);
+        if (!a.leaf_2m || a.table) {
+            want = RMP_ALLOW;
+        }
+        a.spa = PG(R + 6);
+        CHECK(rmp_check(&rmp, &a) == want, "row %u, may %d, held %d: page 6",
+              i / 4, may, held);
+        a.spa = PG(R - 1);
+        CHECK(rmp_check(&rmp, &a) == RMP_ALLOW, "row %u, before it", i / 4);
+        a.spa = PG(R + 512);
+        CHECK(rmp_check(&rmp, &a) == RMP_ALLOW, "row %u, behind it", i / 4);
     }
 }
 

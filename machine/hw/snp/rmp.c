@@ -789,7 +789,16 @@ static bool refused_in_use(const Rmp *r, const RmpAccess *a)
 {
     uint64_t pfn = a->spa / RMP_PAGE_SIZE;
 
-    return a->fresh && !r->write_in_use && covered_pfn(r, pfn) &&
+    if (!a->fresh || r->write_in_use) {
+        return false;
+    }
+    /* [RMP-CHECK-INUSE] */
+    if (covered_pfn(r, pfn) && (load_hi(r, pfn) & HI_IN_USE)) {
+        return true;
+    }
+    /* [RMP-CHECK-INUSE-2M] the entry that a large mapping would have */
+    pfn = base_of(pfn);
+    return a->leaf_2m && !a->table && covered_pfn(r, pfn) &&
            (load_hi(r, pfn) & HI_IN_USE);
 }
 
@@ -856,7 +865,6 @@ RmpVerdict rmp_check(const Rmp *r, const RmpAccess *a)
                   !snp_loose(r->loose, RMP_CHECK_HV_2M))) {
         return RMP_FAULT;
     }
-    /* [RMP-CHECK-INUSE] */
     return hv_only && refused_in_use(r, a) ? RMP_FAULT : RMP_ALLOW;
 }
 

@@ -5,13 +5,14 @@
  *
  * The second CPU is in a guest, and stays there until it is told: meanwhile the
  * first one tries what it must not have: the same VMSA, VMCB and host save
- * area, by VMRUN and by RMPUPDATE.
+ * area, by VMRUN and by RMPUPDATE; and it writes to what the other one holds,
+ * and around it.
  *
  * Or it writes to a page that the first one takes away: once RMPUPDATE is done
  * no store of the guest's gets there any more, and none came in between, past
  * the encryption.
  *
- * APM volume 2, 15.34.1, 15.36.16; volume 3, RMPUPDATE.
+ * APM volume 2, 15.34.1, 15.36.16; volume 3, RMPUPDATE, Fn8000_001F EAX[30].
  */
 #include "vm.h"
 
@@ -39,6 +40,9 @@ static volatile bool ready;
 /* Mapped by leaves of 4K, so that they can be given away by themselves */
 #define VMCB_AP       KEEP_PAGE(200)
 #define HSAVE_AP      KEEP_PAGE(201)
+/* Its 2 MiB are the hypervisor's, all of them */
+#define AROUND        (WINDOW + SIZE_2M)
+#define UNUSED        0x280             /* by the hardware, of a save area */
 static const uint64_t live[4] = { 0, 0, 0, 0x20000 };
 
 /* ---- the second CPU: no probes there, its exceptions end the run ---- */
@@ -61,6 +65,13 @@ static void second(void)
 static void job_hsave(void)
 {
     wrmsr(MSR_HSAVE, HSAVE_AP);
+}
+
+static uint64_t hsave_around;
+
+static void job_hsave_around(void)
+{
+    wrmsr(MSR_HSAVE, hsave_around);
 }
 
 static void job_guest(void)
@@ -210,6 +221,71 @@ static void suite_running(void)
     ktap_end("the same afterwards");
 }
 
+/* ---- writes to what another CPU holds ---- */
+
+#define PF_RMP_WRITE  (1ul << 31 | 3)
+
+static void forget(void)
+{
+    uint64_t cr3;
+
+    asm volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3) : : "memory");
+}
+
+/* A page of AROUND, through a leaf of that size, while @held is in use */
+static void one_write(unsigned held, unsigned page, Leaf leaf, bool may)
+{
+    static const char *const leaf_name[] = {
+        [LEAF_4K] = "4K", [LEAF_2M] = "2M", [LEAF_1G] = "1G",
+    };
+    uint64_t at = at_leaf(AROUND + page * PAGE + UNUSED, leaf);
+    /* RMP-CHECK-INUSE, RMP-CHECK-INUSE-2M */
+    bool refused = !may && (page == held || (!held && leaf != LEAF_4K));
+    Probe p;
+
+    forget();
+    p = probe(op_write, at, 0);
+    if (cell(refused ? p.vector == VEC_PF && p.error == PF_RMP_WRITE &&
+                       p.cr2 == at : p.vector == NO_VEC)) {
+        print("# page %u is in use, a write to page %u by %s: vector %d, "
+              "error %lx\n", held, page, leaf_name[leaf], p.vector, p.error);
+    }
+    cell(probe(op_read, at, 0).vector == NO_VEC);
+}
+
+static void suite_around(void)
+{
+    static const unsigned pages[] = { 0, 1, 3, 511 };
+    uint32_t r[4];
+
+    cpuid(0x8000001f, 0, r);
+    ktap_begin();
+    for (unsigned held = 0; held < 4; held += 3) {
+        hsave_around = AROUND + held * PAGE;
+        on_second(job_hsave_around);
+        vm_prepare(OWNER, g_wait, 0, 0, 0);
+        copy((void *)VMCB_AP, vmcb, sizeof(vmcb));
+        job = job_guest;
+        wait_for(has_begun, "the second CPU does not enter its guest");
+        for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+            for (Leaf leaf = LEAF_4K; leaf <= LEAF_1G; leaf++) {
+                one_write(held, pages[i], leaf, r[0] >> 30 & 1);
+            }
+        }
+        *vm_flag(1) = 1;
+        wait_for(is_idle, "the guest does not end");
+        cell(code_of((uint8_t *)VMCB_AP) == EXIT_VMGEXIT && window_check());
+        /* nobody holds anything now */
+        forget();
+        for (Leaf leaf = LEAF_4K; leaf <= LEAF_1G; leaf++) {
+            cell(probe(op_write, at_leaf(hsave_around + UNUSED, leaf),
+                       0).vector == NO_VEC);
+        }
+    }
+    on_second(job_hsave);
+    ktap_end("writes around a page that another CPU holds");
+}
+
 /* ---- a page that goes while it is written to ---- */
 
 static bool hammered(void)
@@ -284,9 +360,10 @@ void suite_race(void)
 
 void suite_cpus(void)
 {
-    ktap_plan(3);
+    ktap_plan(4);
     start();
     window_init();
     vm_init();
     suite_running();
+    suite_around();
 }
