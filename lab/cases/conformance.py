@@ -95,6 +95,10 @@ CASES = [
     Case("conform.firmware", "every state of a page x the firmware's commands "
          "that take a page: status and whole state are the specification's",
          lambda: conforms("firmware"), order=10, inputs=("machine",)),
+    Case("conform.commands", "every state of a page x every place for a page in "
+         "the firmware's other SNP commands: as context, as guest's page, read "
+         "and written to: status and whole state are the specification's",
+         lambda: conforms("commands"), order=10, inputs=("machine",)),
     Case("conform.vmpl", "every mask of rights x every VMPL x {read, write, "
          "fetch, page walk} at CPL0 and CPL3, given by the firmware and by "
          "RMPADJUST, and what RMPQUERY tells each VMPL of them; RMP "

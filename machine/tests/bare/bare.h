@@ -190,6 +190,8 @@ enum {
 const char *psp_find(void);
 /* Runs a command with a buffer of @len bytes; the firmware's status. */
 uint32_t psp(unsigned cmd, const void *buf, size_t len);
+/* The same with the buffer at a place of the caller's, as it is there */
+uint32_t psp_at(unsigned cmd, uint64_t at);
 
 uint32_t fw_page(unsigned cmd, uint64_t arg);   /* buffer: one address */
 uint32_t fw_launch_start(uint64_t gctx);
@@ -205,6 +207,7 @@ void suite_host(void);
 void suite_guest(void);
 void suite_vmrun(void);
 void suite_firmware(void);
+void suite_commands(void);
 void suite_vmpl(void);
 void suite_rmpread(void);
 void suite_tlb(void);

@@ -54,15 +54,10 @@ const char *psp_find(void)
     return "there is no secure processor 1022:14ca";
 }
 
-uint32_t psp(unsigned cmd, const void *buf, size_t len)
+uint32_t psp_at(unsigned cmd, uint64_t at)
 {
-    static uint8_t page[4096] __attribute__((aligned(4096)));
-    uint64_t at = (uint64_t)page;
-
-    zero(page, sizeof(page));
-    copy(page, buf, len);
-    reg_write(REG_BUF_LO, len ? at : 0);
-    reg_write(REG_BUF_HI, len ? at >> 32 : 0);
+    reg_write(REG_BUF_LO, at);
+    reg_write(REG_BUF_HI, at >> 32);
     reg_write(REG_CMD, cmd << 16);
     for (int i = 0; i < POLLS; i++) {
         uint32_t v = reg_read(REG_CMD);
@@ -72,6 +67,15 @@ uint32_t psp(unsigned cmd, const void *buf, size_t len)
         }
     }
     bail("the secure processor does not answer");
+}
+
+uint32_t psp(unsigned cmd, const void *buf, size_t len)
+{
+    static uint8_t page[4096] __attribute__((aligned(4096)));
+
+    zero(page, sizeof(page));
+    copy(page, buf, len);
+    return psp_at(cmd, len ? (uint64_t)page : 0);
 }
 
 uint32_t fw_page(unsigned cmd, uint64_t arg)

@@ -20,8 +20,8 @@ import tempfile
 import threading
 
 HERE = pathlib.Path(__file__).parent
-SUITES = ("tlb", "host", "guest", "vmrun", "firmware", "vmpl", "rmpread",
-          "device", "features", "hiding", "ordinary", "events", "cpus",
+SUITES = ("tlb", "host", "guest", "vmrun", "firmware", "commands", "vmpl",
+          "rmpread", "device", "features", "hiding", "ordinary", "events", "cpus",
           "race")
 GOOD = 33                       # as in lib.c; 35: not all passed
 LIMIT = 900                     # seconds; it takes a few of an idle computer

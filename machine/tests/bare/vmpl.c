@@ -14,6 +14,7 @@ extern char i_rmpupdate[], i_psmash[], i_pause[];
 
 static unsigned vmpl, cpl;              /* of the next run */
 static uint64_t page;                   /* the one that is tried */
+static bool large;                      /* entry and nested leaf are of 2M */
 
 static void put16(uint8_t *p, unsigned at, uint16_t v)
 {
@@ -47,7 +48,7 @@ static void make_page(uint32_t perms)
         bail("there is no free page");
     }
     launch_perms = perms;
-    if (state_make(GUEST_VALID, false, 1, &page)) {
+    if (state_make(GUEST_VALID, large, 1, &page)) {
         bail("there is no page of a guest");
     }
     launch_perms = 0x0f0f0f;
@@ -149,7 +150,8 @@ static void suite_launched(void)
             }
         }
     }
-    ktap_end("pages launched with every mask of a VMPL");
+    ktap_end("pages of %s launched with every mask of a VMPL",
+             large ? "2M" : "4K");
 }
 
 /* Masks given by RMPADJUST at VMPL0, then used */
@@ -158,15 +160,18 @@ static void suite_adjusted(void)
     ktap_begin();
     for (unsigned mask = 0; mask < MASKS; mask++) {
         for (unsigned to = 1; to < platform.vmpls; to++) {
+            uint64_t at;
             bool size_2m;
             Entry e;
             Exit x;
 
             make_page(0x1f1f1f & ~((uint32_t)mask * 0x010101));
+            at = large ? page & ~(SIZE_2M - 1) : page;
             vmpl = cpl = 0;
-            vm_run(OWNER, g_rmpadjust, va(true), 0, mask << 8 | to, &x);
-            e = entry_of(page, &size_2m);
-            model_set(page, &e, size_2m);
+            vm_run(OWNER, g_rmpadjust, vm_va(WAY_RIGHT, true, at), large,
+                   mask << 8 | to, &x);
+            e = entry_of(at, &size_2m);
+            model_set(at, &e, size_2m);
             told(cell(window_check() && done(&x) && !x.answer.rax),
                  "RMPADJUST", mask, &x);
             vmpl = to;
@@ -175,7 +180,8 @@ static void suite_adjusted(void)
             }
         }
     }
-    ktap_end("pages given every mask by RMPADJUST");
+    ktap_end("pages of %s given every mask by RMPADJUST",
+             large ? "2M" : "4K");
 }
 
 /* ---- instructions above VMPL0 ---- */
@@ -226,7 +232,7 @@ static void suite_above(void)
 static void one_query(unsigned to, uint32_t perms)
 {
     Access a = { .guest = OWNER, .spa = page,
-                 .gpa = GPA_BASE + page % SIZE_2M };
+                 .gpa = GPA_BASE + page % SIZE_2M, .leaf_2m = large };
     uint64_t rcx = ~0ul, rdx = to;
     int status;
     Exit x;
@@ -250,7 +256,7 @@ static void suite_queried(void)
 
     ktap_begin();
     cpl = 0;
-    for (unsigned i = 0; i < 3 * MASKS * ARRAY_SIZE(others); i++) {
+    for (unsigned i = 0; i < 3 * MASKS * ARRAY_SIZE(others); i += 1 + large) {
         unsigned of = i / MASKS % 3;
         uint32_t perms = (others[i / (3 * MASKS)] & ~(0xffu << 8 * of)) |
                          i % MASKS << 8 * of;
@@ -268,15 +274,17 @@ static void suite_queried(void)
     told(cell(x.code == EXIT_VMGEXIT && x.answer.kind == ANSWER_TRAP &&
               x.answer.vector == VEC_PF && !(x.answer.error & 3) &&
               x.answer.cr2 == 0x1ff000), "RMPQUERY, not mapped", 0, &x);
+    vm_window(page, false);
     vm_leaf(0);
     vm_run(OWNER, g_rmpquery, vm_va(WAY_RIGHT, true, 0), 0, 1, &x);
     told(cell(x.code == EXIT_NPF && x.answer.kind == ANSWER_NONE &&
               !(x.info1 & (NPF_P | NPF_RMP)) && (x.info1 & NPF_ENC) &&
               (x.info2 & ~(PAGE - 1)) == GPA_BASE),
          "RMPQUERY, not in the nested tables", 0, &x);
-    vm_window(page, false);
+    vm_window(page, large);
     cell(window_check());
-    ktap_end("what each VMPL is told of the others' masks by RMPQUERY");
+    ktap_end("what each VMPL is told of the others' masks of pages of %s by "
+             "RMPQUERY", large ? "2M" : "4K");
 }
 
 /* ---- CPL3, and who is no host ---- */
@@ -388,7 +396,7 @@ static void suite_vmsa(void)
 
 void suite_vmpl(void)
 {
-    ktap_plan(7);
+    ktap_plan(10);
     window_init();
     launch_perms = 0x0f0f0f;
     vm_init();
@@ -396,11 +404,16 @@ void suite_vmpl(void)
     if (state_make(HYPERVISOR, false, 1, &page)) {
         bail("there is no free page");
     }
+    for (unsigned size = 0; size < 2; size++) {
+        large = size;
+        vm_window(page, large);
+        suite_launched();
+        suite_adjusted();
+        suite_queried();
+    }
+    large = false;
     vm_window(page, false);
-    suite_launched();
-    suite_adjusted();
     suite_above();
-    suite_queried();
     suite_who();
     suite_vmsa();
 }
