@@ -61,6 +61,7 @@ class Boot:
     dies: str = ""          # a pattern of the line that ends it
     test: str = "sev_smoke_test"
     host: str = NEWEST
+    full: bool = False      # it takes minutes
 
 
 def failed(ioctl, errno=5):
@@ -179,6 +180,20 @@ BOOTS = {
             left={"0": {"context": 1, "firmware": 1}}, before=HURRY,
             after=failed("KVM_SEV_LAUNCH_START", 16)),
     )),
+    # the driver's own 100 seconds, which pass while nothing runs
+    "lost-update": Boot(
+        "the interrupt of a command that was given a guest's page is lost, and "
+        "the newest stock host waits as long as it does by itself", (
+        Row("lost-update", "SNP_LAUNCH_UPDATE:3:no-interrupt", 1, SILENT, "",
+            kernel="sev command 0xa1 timed out, disabling PSP",
+            warns="Failed to reclaim PFN", after="",
+            # the command was carried out: the page could be made shared
+            left={"0": {"context": 1, "firmware": 1}},
+            bug="KVM frees the guest's page that it has just put on the list "
+                "of leaked ones, as where the mailbox is dead; see "
+                "UPSTREAM.md"),
+    ), dies="kernel BUG at lib/list_debug.c|"
+        "BUG: unable to handle page fault for address", full=True),
     "dead": Boot(
         "the mailbox falls silent at a command, for good: what the newest "
         "stock host makes of that", (

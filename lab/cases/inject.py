@@ -304,7 +304,7 @@ CASES = [
     Case("inject.unit", "what a host did under a failure on demand is taken "
          "for what a row says only if it is", unit, order=2, inputs=()),
     *(Case(f"inject.{name}", b.proves,
-           lambda name=name, b=b: judged(name, b.host), order=46,
+           lambda name=name, b=b: judged(name, b.host), order=46, full=b.full,
            inputs=("machine",))
       for name, b in inject.BOOTS.items()),
     *(Case(f"inject.{name}.ours", "our host under the same failures as "

@@ -3,7 +3,8 @@
 stock SNP guest runs, its crash kernel, which is the same one again, comes up
 with the IOMMU as it is then, sees the memory of the panicked one as a file,
 reads all of it, and reads a disk through the IOMMU. So it does where the
-firmware refused to take SNP down, on a kernel that knows how. The crash kernel is
+firmware refused to take SNP down, on a kernel that knows how; one that does not
+panics, as was published of real hardware. The crash kernel is
 loaded by the system call that `kexec -p -s` makes."""
 
 import re
@@ -75,10 +76,10 @@ REFUSED = "SNP_SHUTDOWN_EX:1-9:HWERROR_PLATFORM"
 SHUTDOWN_FAILED = "SEV-SNP firmware shutdown failed"
 
 
-def crash(name, kernel, inject=None):
+def crash(name, kernel, inject=None, cpu=None):
     """Boots, panics, boots the crash kernel. Returns (Result, the console
     after the panic, the machine's counts at "up" and "end"). inject: what the
-    machine fails with from "up" on."""
+    machine fails with from "up" on. cpu: the one that panics."""
     sides = {}
     k, g = kernels.get(kernel), guest.kernel()
 
@@ -99,6 +100,9 @@ def crash(name, kernel, inject=None):
              "guest/initrd": guest.initramfs(g.modules),
              "guest/disk": bytes(guest.DISK_BYTES)}
     script = SCRIPT % shlex.join(guest.command(1, "512M"))
+    if cpu is not None:
+        script = script.replace("echo c >",
+                                f"taskset -pc {cpu} $$ > /dev/null; echo c >")
     h = host.Host(k, machine.build().binary, thread="single")
     r = h.run(name, script, files, timeout=900, on_mark=on_mark,
               on_end=on_end, panics=True, cmdline=f"crashkernel={RESERVED}M")
@@ -151,6 +155,27 @@ def dumped(kernel, refused=False):
     return f"{int(core) >> 20} MiB read"
 
 
+# What a kernel says that gets no timer interrupt by its IO-APIC.
+NO_TIMER = ("Kernel panic - not syncing: timer doesn't work through "
+            "Interrupt-remapped IO-APIC")
+
+
+def lost():
+    """A kernel that knows no locked registers, where the firmware did not take
+    SNP down: by the table of the panicked kernel, which stays in force, the
+    interrupt of its timer goes to a CPU that it does not run on."""
+    name = "kdump.debian-13.enforced"
+    r, after, sides = crash(name, "debian-13", REFUSED, cpu=1)
+    boot = boots(r, after)
+    differences(
+        snp=(judge.first(r, "sev_snp"), "Y"),
+        down=(counts.firmware(sides["end"]["stats"], "SNP_SHUTDOWN_EX"), 0),
+        refused=(SHUTDOWN_FAILED in after, True),
+        iommu=([x for x in COPIED if x not in boot], []),
+        panic=(re.findall(r"Kernel panic.*", boot), [NO_TIMER]))
+    return NO_TIMER
+
+
 CASES = [
     *(Case(f"kdump.{kernel}", f"{kernel} panics with SNP on and a guest that "
            "runs: SNP is taken down, its crash kernel sees and reads all its "
@@ -162,4 +187,7 @@ CASES = [
          "and buffers as they are, the registers being locked",
          lambda: dumped("debian-backports", True), order=46, full=True,
          inputs=("machine",)),
+    Case("kdump.debian-13.enforced", "Debian 13's crash kernel, which knows no "
+         "locked registers, panics there for want of its timer's interrupt, as "
+         "of real hardware", lost, order=46, full=True, inputs=("machine",)),
 ]
