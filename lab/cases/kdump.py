@@ -4,8 +4,8 @@ stock SNP guest runs, its crash kernel, which is the same one again, comes up
 with the IOMMU as it is then, sees the memory of the panicked one as a file,
 reads all of it, and reads a disk through the IOMMU. So it does where the
 firmware refused to take SNP down, on a kernel that knows how; one that does not
-panics, as was published of real hardware. The crash kernel is
-loaded by the system call that `kexec -p -s` makes."""
+panics, as was published of real hardware. The crash kernel is loaded by the system
+call that `kexec -p -s` makes. Then our host, in both."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ open(R, "/dev/urandom"); sysread(R, $s, 8192);
 $at = unpack("Q", pack("P", $s));
 $page = ($at + 4095) & ~4095;
 open(F, ">", "/run/page"); syswrite(F, substr($s, $page - $at, 4096)); close(F);
-open(M, "/proc/self/pagemap"); sysseek(M, $page / 4096 * 8, 0);
+open(M, "/proc/self/pagemap") or die("pagemap: $!"); sysseek(M, $page / 4096 * 8, 0);
 sysread(M, $e, 8);
 printf("%d\n", (unpack("Q", $e) & (1 << 55) - 1) * 4096);
 close(STDOUT);
@@ -71,7 +71,10 @@ REUSED = ("Re-using CWB buffers from the previous kernel",
           "trying to reuse translation structures")
 COPIED = ("Translation is already enabled - trying to copy translation "
           "structures", "Copied DEV table from previous kernel.")
-TAKES = {"debian-13": COPIED, "debian-backports": REUSED}
+# Ours says so at once, and of the device table what 6.1 says.
+KEPT = ("SNP: was on: going on with the buffers of the kernel that crashed",
+        *COPIED)
+TAKES = {"debian-13": COPIED, "debian-backports": REUSED, "ours": KEPT}
 REFUSED = "SNP_SHUTDOWN_EX:1-9:HWERROR_PLATFORM"
 SHUTDOWN_FAILED = "SEV-SNP firmware shutdown failed"
 
@@ -190,4 +193,12 @@ CASES = [
     Case("kdump.debian-13.enforced", "Debian 13's crash kernel, which knows no "
          "locked registers, panics there for want of its timer's interrupt, as "
          "of real hardware", lost, order=46, full=True, inputs=("machine",)),
+    Case("kdump.ours", "our host panics with SNP on and a guest that runs: as "
+         "the stock ones, with the buffers that the IOMMU has",
+         lambda: dumped("ours"), order=48, full=True,
+         inputs=("machine", "linux")),
+    Case("kdump.ours.enforced", "the same where the firmware fails to take SNP "
+         "down, so that devices are held to the RMP and the IOMMU's registers "
+         "locked", lambda: dumped("ours", True), order=48,
+         inputs=("machine", "linux")),
 ]
