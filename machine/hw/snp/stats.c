@@ -164,6 +164,11 @@ void snp_stat_features(uint64_t sev_features)
     tally(&counted.features, sev_features);
 }
 
+void snp_stat_writeback(unsigned cpu)
+{
+    tally(&counted.writebacks, cpu);
+}
+
 void snp_stat_instructions(uint32_t asid, uint64_t n)
 {
     tally_add(&counted.instructions, asid, n);
@@ -337,6 +342,7 @@ char *snp_stats_json(SnpInject *inject)
     qdict_put(d, "vmgexit-msr", tally_dict(&counted.vmgexit_msrs));
     qdict_put(d, "vc", tally_dict(&counted.vc_codes));
     qdict_put(d, "sev-features", tally_dict(&counted.features));
+    qdict_put(d, "writebacks", tally_dict(&counted.writebacks));
     qdict_put(d, "firmware", firmware_dict());
     qdict_put(d, "inject", inject_dict(inject));
     add_direct(qdict_get_qdict(d, "vmexit-code"), counted.exit_codes,

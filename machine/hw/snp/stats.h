@@ -25,7 +25,8 @@ typedef struct SnpCounters {
     uint64_t rmpupdate_codes[8];
     uint64_t injected[SNP_INJECT_NSITES];
     SnpTally vmexit_codes, vmexit_asids, vmgexit_events, vmgexit_msrs;
-    SnpTally vc_codes, fw_results, instructions, visits, features;
+    SnpTally vc_codes, fw_results, instructions, visits, features,
+             writebacks;
     /*
      * #VMEXITs are many, and of all CPUs at once: known codes and ASIDs have a
      * counter each. The tallies are for what else a host or QEMU makes up.

@@ -415,6 +415,7 @@ DESCRIBE(vmstate_counters, "counters",
     TALLY(instructions, SnpCounters),
     TALLY(visits, SnpCounters),
     TALLY(features, SnpCounters),
+    TALLY(writebacks, SnpCounters),
     VMSTATE_UINT64_ARRAY(exit_codes, SnpCounters, SNP_EXIT_CODES),
     VMSTATE_UINT64_ARRAY(exit_asids, SnpCounters, RMP_ASID_LIMIT + 1));
 
@@ -574,7 +575,7 @@ static const char *bad_counters(const SnpCounters *c)
     const SnpTally *all[] = {
         &c->vmexit_codes, &c->vmexit_asids, &c->vmgexit_events,
         &c->vmgexit_msrs, &c->vc_codes, &c->fw_results, &c->instructions,
-        &c->visits, &c->features,
+        &c->visits, &c->features, &c->writebacks,
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {

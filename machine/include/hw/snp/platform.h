@@ -137,6 +137,8 @@ void snp_stat_npf(uint64_t info1);
 void snp_stat_vmexit(uint64_t code, uint32_t asid);
 /* A SEV-ES guest is entered, with these SEV_FEATURES. */
 void snp_stat_features(uint64_t sev_features);
+/* The CPU of this index executed WBINVD or WBNOINVD. */
+void snp_stat_writeback(unsigned cpu);
 /* Of -icount: @n more, executed by the guest of @asid or (0) the host */
 void snp_stat_instructions(uint32_t asid, uint64_t n);
 /* The same, once a CPU leaves: @n since it came. */

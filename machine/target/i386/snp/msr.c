@@ -213,6 +213,7 @@ bool x86_snp_cpuid_segments(uint32_t *eax, uint32_t *ebx)
 void helper_wbinvd(CPUX86State *env)
 {
     env->snp.wbinvd_done = true;
+    snp_stat_writeback(env_cpu(env)->cpu_index);
 }
 
 void x86_snp_wbinvd_arm(void)
