@@ -7,6 +7,7 @@
 #ifndef __KVM_X86_SVM_SNP_GUEST_H
 #define __KVM_X86_SVM_SNP_GUEST_H
 
+#include <linux/gfp.h>
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
 
@@ -15,6 +16,7 @@
 struct kvm_sev_cmd;
 struct vcpu_svm;
 struct sev_es_save_area;
+struct vmcb_save_area;
 
 /* The GHCB protocol's bound for VMs that asked for a version by INIT2. */
 #define SNP_GHCB_VERSION	2
@@ -80,6 +82,25 @@ void sev_es_save_host_debug(struct sev_es_save_area *hostsa);
 void sev_es_init_features(struct vcpu_svm *svm);
 /* KVM_SET_NESTED_STATE's flags; one with encrypted state has no L2. */
 bool sev_nested_flags_valid(struct kvm *kvm, u16 flags);
+
+/* sev_caches.c */
+struct kvm_sev_info;
+/* @cpu is about to run a vCPU of the VM. Any context. */
+void sev_note_cpu(struct kvm *kvm, int cpu);
+/* What ran with @src's ASID counts for @dst, whose ASID that becomes. */
+void sev_take_cpus(struct kvm_sev_info *dst, struct kvm_sev_info *src);
+/* Waits until all that have run the VM have written back; interrupts are on. */
+void sev_writeback_caches(struct kvm *kvm);
+
+/*
+ * sev_dump.c: a copy of what the vCPU, which is not running, has in its VMSA;
+ * NULL, and said, if the firmware does not tell. May sleep.
+ */
+struct vmcb_save_area *sev_copy_vmsa(struct kvm_vcpu *vcpu);
+static inline void sev_free_vmsa_copy(struct vmcb_save_area *copy)
+{
+	free_page((unsigned long)copy);
+}
 
 /* snp_vm.c */
 /* What ASIDs need that were an SNP guest's, before they are another's. */
