@@ -341,9 +341,12 @@ static inline int sev_op(struct kvm_vm *vm, u32 id, void *data, u32 *fw)
 	return ret ? errno : 0;
 }
 
+/* Policy bits that a test wants beside those that all have. */
+static u64 bare_more_policy;
+
 static inline u64 bare_policy(void)
 {
-	return SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT;
+	return SNP_POLICY_RSVD_MBO | SNP_POLICY_SMT | bare_more_policy;
 }
 
 /* What a VM is to have before it has vCPUs, if not NULL. */
