@@ -149,6 +149,7 @@ CASES = [
          "a device that wrote to the RMP after SNP_INIT, and that of an RMP "
          "that could not be read, as the only ones of its boot; the RMP is as "
          "before; what the host's own disks do was asked of it, too",
-         lambda kernel=kernel: seen(kernel), order=45, inputs=("machine",))
-    for kernel in ("debian-13", "debian-backports")
+         lambda kernel=kernel: seen(kernel), order=45,
+         inputs=("machine", "linux")[:1 + (kernel == "ours")])
+    for kernel in ("debian-13", "debian-backports", "ours")
 ]

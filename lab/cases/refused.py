@@ -11,13 +11,16 @@ from lab import do_run, image, paths, run, sources
 from lab.cases import Case, CaseFailed, plain
 
 WORDS = "this host did not enable SNP: "
+TOO_OLD = ("SEV-SNP support requires firmware version >= 1:51, this is 1:50: "
+           "update the BIOS, or put an image into amd/")
 SILENT = "its log says nothing of SEV or SNP"
 NO_PSP = r" \(the machine has no PSP: it is not an SNP machine\)"
 
 
-def answer(name, line, **kwargs):
+def answer(name, line, said="", **kwargs):
     """The request is refused; line: a regular expression, the whole of what
-    follows WORDS. What is no sentence of ours stands in the host's log."""
+    follows WORDS. What is no sentence of ours stands in the host's log. said:
+    what else does."""
     verdict = run.go(run.Request(name=name, smp=1, timeout=600, **kwargs))
     r, refused = verdict.result, verdict.refused or ""
     out = io.StringIO()
@@ -33,6 +36,7 @@ def answer(name, line, **kwargs):
         (r.ended == "script" and not verdict.died, "an orderly end"),
         ("before" not in r.marks and not r.guest.strip(), "no guest"),
         (not r.bad_lines(), "no warning"),
+        (said in r.console, said),
     ]
     bad = [f"not so: {what}" for good, what in seen if not good]
     if bad:
@@ -41,11 +45,10 @@ def answer(name, line, **kwargs):
     return refused
 
 
-def firmware():
+def firmware(name="refused.firmware", on="debian-13", said=""):
     """The newest version of its ABI that Linux does not take for SNP."""
-    return answer("refused.firmware",
-                  r"kvm_amd: SEV-SNP disabled \(ASIDs \d+ - \d+\)",
-                  host="debian-13", psp=("api-minor=50",))
+    return answer(name, r"kvm_amd: SEV-SNP disabled \(ASIDs \d+ - \d+\)",
+                  said, host=on, psp=("api-minor=50",))
 
 
 def computer():
@@ -75,6 +78,9 @@ CASES = [
     Case("refused.firmware", "where the secure processor's firmware is too old "
          "for SNP the answer is the host's own line that it is disabled, and no "
          "guest is tried", firmware, order=41, inputs=("machine",)),
+    Case("refused.firmware.ours", "so it is on our host, which says what "
+         "version it needs, what it has and what to do",
+         lambda: firmware("refused.firmware.ours", "ours", TOO_OLD), order=48),
     Case("refused.computer", "on a machine without SNP CPU and PSP the answer "
          "is that the host says nothing of SNP, and that this is no SNP "
          "machine", computer, order=41, inputs=("machine",)),
