@@ -27,7 +27,7 @@ enum {
     CMD_FEATURE_INFO = 0x0ce,
 };
 
-#define DEBUGGED      10u               /* the ASID of a guest of this suite's */
+#define DEBUGGED      10u               /* the ASID of this suite's own guest */
 #define POLICY_DEBUG  (1ul << 19 | 3ul << 16)
 enum {
     KEEP_DEBUGGED = 80, KEEP_OUTPUT, KEEP_OTHER_MDATA, KEEP_PRE_GUEST,
