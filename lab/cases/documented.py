@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves that what the host series brings for user space stands in its
+documentation: names of the UAPI, module parameters, and each line with which it
+refuses SNP, with what is to be done then. What is written there is for readers
+to judge; that it is there is not."""
+
+import re
+
+from lab import linux, tree
+from lab.cases import Case, CaseFailed
+
+NAME = re.compile(r"^#define\s+((?:KVM|SNP)_\w+)|^\s+((?:KVM|SNP)_\w+)\s*"
+                  r"(?:=[^,]*)?,", re.M)
+PARAMETER = re.compile(r"^module_param(?:_named)?\((\w+)", re.M)
+GUIDE = "Documentation/virt/kvm/x86/snp-host.rst"
+PARAMETERS = "Documentation/admin-guide/kernel-parameters.txt"
+# what refuses SNP, when the kernel boots and when kvm_amd is loaded
+REFUSES = ("arch/x86/virt/svm/rmp_boot.c", "arch/x86/virt/svm/rmp_switch.c",
+           "drivers/crypto/ccp/snp-init.c")
+SAID = re.compile(r"(?:pr_err|dev_err)\(\s*(?:sev->dev,\s*)?\"([^\"]*)\"")
+# of an SNP that is up, or is to end
+LATER = ("came too late", "shutdown failed", "buffers are lost")
+
+
+def added(hooks, overlay):
+    """{path: text that the series adds}. hooks: texts of patches; overlay:
+    {path: text}."""
+    out = dict(overlay)
+    for text in hooks:
+        name = None
+        for line in text.splitlines():
+            m = re.match(r"\+\+\+ b/(\S+)", line)
+            if m:
+                name = m[1]
+            elif name and line.startswith("+"):
+                out[name] = out.get(name, "") + line[1:] + "\n"
+    return out
+
+
+def missing(files):
+    """What does not stand where it has to."""
+    def below(top):
+        return "\n".join(t for p, t in files.items() if p.startswith(top))
+    docs, bad = below("Documentation/"), []
+    uapi = "\n".join(t for p, t in files.items() if "/uapi/" in p)
+    names = {a or b for a, b in NAME.findall(uapi)}
+    bad += [f"{n} is in the UAPI, and in no documentation"
+            for n in sorted(names) if not re.search(rf"\b{n}\b", docs)]
+    code = "\n".join(t for p, t in files.items() if p.endswith(".c") and
+                     not p.startswith("tools/"))
+    params = sorted(set(PARAMETER.findall(code))) + ["sev=nosnp"]
+    named = files.get(PARAMETERS, "") + below("Documentation/x86/")
+    bad += [f"{p} is a parameter, and not in {PARAMETERS}" for p in params
+            if p.removeprefix("sev=") not in named]
+    table = re.search(r"If a host has no SNP\n=+\n(.*?)\n\n\w",
+                      files.get(GUIDE, ""), re.S)
+    cells = " ".join(x[:44].strip() for x in
+                     (table[1] if table else "").splitlines())
+    known = [x.strip(" .") for x in re.split(r";|(?<=\w)\s{2,}", cells)]
+    text = " ".join(cells.split())
+    refusals = [m for p in REFUSES for m in SAID.findall(files.get(p, ""))
+                if not any(x in m for x in LATER)]
+    for line in refusals:
+        words = re.sub(r"^(SEV-SNP|init failed): ", "", line)
+        words = re.split(r"[%(:\\]", words)[0].strip()
+        if not any(part in text for part in
+                   (words, " ".join(words.split()[:4]),
+                    " ".join(words.split()[-4:]))):
+            bad.append(f"{GUIDE} does not say what to do about: {line}")
+    if not (names and params and refusals and known):
+        bad.append(f"{len(names)} names, {len(params)} parameters, "
+                   f"{len(refusals)} refusals, {len(known)} answers")
+    return bad, len(names) + len(params) + len(refusals)
+
+
+def series():
+    overlay = {}
+    for top, inside in linux.overlay():
+        for p in sorted(top.rglob("*")):
+            if p.is_file() and "__pycache__" not in p.parts:
+                overlay[f"{inside}/{p.relative_to(top)}"] = \
+                    p.read_text(errors="replace")
+    return added([(linux.SERIES / n).read_text()
+                  for n in tree.series(linux.SERIES)], overlay)
+
+
+def documented():
+    files = series()
+    bad, count = missing(files)
+    first = len(bad)
+    # the judge itself: whatever is taken out is missed
+    for place, what in ((GUIDE, "VMs run already"),
+                        ("Documentation/virt/kvm/x86/snp-commands.rst",
+                         "SNP_COMMIT"), (PARAMETERS, "gmem_huge")):
+        less = dict(files, **{place: files[place].replace(what, "")})
+        if len(missing(less)[0]) <= first:
+            bad.append(f"not missed: {what}")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{count} names, parameters and refusals"
+
+
+CASES = [Case("tree.documented", "each name of the UAPI that the host series "
+              "adds, each module parameter, and each line with which it refuses "
+              "SNP stands in its documentation", documented, order=1,
+              inputs=())]
