@@ -26,6 +26,11 @@ def one(host, smp, thread, traced=False):
 # One boot of each of our kernels has that long.
 SECONDS = {"ours": 400, "ours-debug": 2400}
 
+# The register that names the IOMMU's event log; log2 of the log's entries, of
+# which hardware of family 19h wants the most there may be with SNP on.
+EVENT_BASE = 0xFED80010
+LOG_LEN = 15
+
 RELOAD = """
 modprobe ccp && modprobe kvm_amd || exit 9
 audit before
@@ -45,6 +50,9 @@ def ours_boots(on="ours"):
 
     def on_mark(name, _text, monitor):
         sides[name] = counts.machine(monitor)
+        base = monitor.command("human-monitor-command",
+                               **{"command-line": f"xp /1gx {EVENT_BASE:#x}"})
+        sides["log"] = int(base.split()[1], 16) >> 56 & 0xf
 
     h = host.Host(kernels.get(on), machine.build().binary,
                   thread="single")
@@ -52,6 +60,9 @@ def ours_boots(on="ours"):
               on_mark=on_mark)
     if not r.ok():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure()]))
+    if sides["log"] != LOG_LEN:
+        raise CaseFailed(f"the IOMMU's event log has 2**{sides['log']} "
+                         f"entries, not 2**{LOG_LEN}")
     checks = [*judge.host_lines(r, "snp"),
               *judge.audits(sides["before"], sides["after"], r)]
     bad = [f"{n}: {seen}" for n, ok, seen in checks if not ok]
