@@ -196,15 +196,19 @@ static inline int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot
 #endif
 
 /*
- * Turn the pages of a run into initial guest memory: @src is the first source
- * page, pinned, or NULL if there is no source. The folio lock is held.
+ * Make initial guest memory of the page at @pfn, or of the naturally aligned
+ * block of @order: @src are its source pages, pinned, or NULL if there are none.
+ * Chunk and invalidate_lock held; the folio locked, of a block the first one.
+ * -EOPNOTSUPP of a block: nothing has changed but what is in its pages, and it
+ * is to be tried by pages.
  */
 typedef int (*kvm_gmem_populate_cb)(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
-				    struct page *src, int order, void *opaque);
+				    struct page **src, int order, void *opaque);
 
 /*
- * Fill @npages pages from @gfn on with the memory at @src, by @post_populate.
- * slots_lock held. Returns the pages done, or an error if that is none.
+ * Fill @npages pages from @gfn on with the memory at @src, by @post_populate,
+ * blocks at once where there are. slots_lock held. Returns the pages done, or
+ * an error if that is none.
  */
 long kvm_gmem_populate(struct kvm *kvm, gfn_t gfn, void __user *src, long npages,
 		       kvm_gmem_populate_cb post_populate, void *opaque);

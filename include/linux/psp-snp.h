@@ -326,6 +326,16 @@ void snp_free_firmware_page(void *addr);
 int snp_reclaim_pages(unsigned long paddr, unsigned int npages, bool locked);
 
 /**
+ * snp_reclaim_2m() - Have 2 MiB back that are pre-guest by one entry
+ * @paddr:	of the first byte, may have the encryption bit
+ *
+ * As snp_reclaim_pages(), all or nothing. Takes sev_cmd_mutex.
+ *
+ * Return: 0, or -EFAULT if all of it was leaked.
+ */
+int snp_reclaim_2m(unsigned long paddr);
+
+/**
  * snp_dev_is_dead() - Does the secure processor answer no more?
  *
  * Then it keeps what it has, and every page that is made ready for a command is
@@ -355,6 +365,11 @@ static inline void snp_free_firmware_page(void *addr) { }
 
 static inline int snp_reclaim_pages(unsigned long paddr, unsigned int npages,
 				    bool locked)
+{
+	return -ENODEV;
+}
+
+static inline int snp_reclaim_2m(unsigned long paddr)
 {
 	return -ENODEV;
 }

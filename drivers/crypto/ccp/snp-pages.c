@@ -39,6 +39,24 @@ int snp_reclaim_pages(unsigned long paddr, unsigned int npages, bool locked)
 }
 EXPORT_SYMBOL_GPL(snp_reclaim_pages);
 
+int snp_reclaim_2m(unsigned long paddr)
+{
+	struct sev_data_snp_page_reclaim data;
+	u64 pfn = __sme_clr(paddr) >> PAGE_SHIFT;
+	int rc, error;
+
+	/* Bit 0: the entry is of 2 MiB. */
+	data.paddr = pfn << PAGE_SHIFT | 1;
+	rc = sev_do_cmd(SEV_CMD_SNP_PAGE_RECLAIM, &data, &error);
+	if (!rc)
+		rc = rmp_make_shared(pfn, PG_LEVEL_2M);
+	if (rc)
+		snp_leak_pages(pfn, PTRS_PER_PMD);
+
+	return rc ? -EFAULT : 0;
+}
+EXPORT_SYMBOL_GPL(snp_reclaim_2m);
+
 /* Give @npages at @paddr to firmware, all or none. */
 int snp_make_firmware(u64 paddr, unsigned int npages)
 {

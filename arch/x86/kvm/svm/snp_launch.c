@@ -119,41 +119,83 @@ struct update_args {
 	bool is_fixed;
 };
 
-/* One page; a kvm_gmem_populate_cb. */
-static int update_page(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
-		       struct page *src, int order, void *opaque)
+/* The last writes of the host's to @n pages: from here on they are the guest's. */
+static void fill_pages(kvm_pfn_t pfn, struct page **src, int n)
+{
+	void *to;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		to = kmap_local_pfn(pfn + i);
+		if (src)
+			copy_page(to, page_address(src[i]));
+		else
+			clear_page(to);
+		kunmap_local(to);
+	}
+}
+
+/* The command for a page, or a block of @level, that is filled. */
+static int launch_pages(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn, int level,
+			struct update_args *args, bool *given)
 {
 	struct sev_data_snp_launch_update data = {};
-	struct update_args *args = opaque;
-	bool assigned;
-	int level, ret;
-	void *to;
+	int ret;
 
-	ret = snp_lookup_rmpentry(pfn, &assigned, &level);
-	if (ret)
-		return ret;
-	if (assigned)
-		return -EEXIST;
-	if (snp_dev_is_dead())
-		return -EBUSY;
-
-	/* The last writes of the host's: from here on it is the guest's. */
-	to = kmap_local_pfn(pfn);
-	if (src)
-		copy_page(to, page_address(src));
-	else
-		clear_page(to);
-	kunmap_local(to);
-
-	ret = rmp_make_private(pfn, gfn_to_gpa(gfn), PG_LEVEL_4K,
+	ret = rmp_make_private(pfn, gfn_to_gpa(gfn), level,
 			       to_kvm_svm(kvm)->sev_info.asid, true);
+	*given = !ret;
 	if (ret)
 		return ret;
 
 	data.gctx_paddr = __sme_pa(to_snp(kvm)->context);
 	data.address = __sme_set(PFN_PHYS(pfn));
+	data.page_size = level == PG_LEVEL_2M;
 	data.page_type = args->type;
-	ret = sev_issue_cmd(kvm, SEV_CMD_SNP_LAUNCH_UPDATE, &data, &args->error);
+
+	return sev_issue_cmd(kvm, SEV_CMD_SNP_LAUNCH_UPDATE, &data, &args->error);
+}
+
+/*
+ * 2 MiB by one command. The firmware measures each 4 KiB of them by itself, in
+ * order, so that the digest is that of pages. What it does not want so it is
+ * asked for by pages, and then tells what is wrong.
+ */
+static int update_block(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			struct page **src, struct update_args *args)
+{
+	bool given;
+
+	/* Each of these has a page to itself. */
+	if (args->type == KVM_SEV_SNP_PAGE_TYPE_SECRETS ||
+	    args->type == KVM_SEV_SNP_PAGE_TYPE_CPUID)
+		return -EOPNOTSUPP;
+
+	fill_pages(pfn, src, PTRS_PER_PMD);
+	if (!launch_pages(kvm, gfn, pfn, PG_LEVEL_2M, args, &given))
+		return 0;
+
+	/* All of it is leaked, but still in the file; see update_page(). */
+	if (given && snp_reclaim_2m(PFN_PHYS(pfn)))
+		return -EIO;
+
+	fill_pages(pfn, NULL, PTRS_PER_PMD);
+	args->error = 0;
+
+	return -EOPNOTSUPP;
+}
+
+static int update_page(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+		       struct page **src, struct update_args *args)
+{
+	bool given;
+	void *page;
+	int ret;
+
+	fill_pages(pfn, src, 1);
+	ret = launch_pages(kvm, gfn, pfn, PG_LEVEL_4K, args, &given);
+	if (!given)
+		return ret;
 	if (!ret)
 		return 0;
 
@@ -169,13 +211,35 @@ static int update_page(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 	/* The firmware left what it would have accepted. */
 	if (args->type == KVM_SEV_SNP_PAGE_TYPE_CPUID &&
 	    args->error == SEV_RET_INVALID_PARAM) {
-		to = kmap_local_pfn(pfn);
-		copy_page(args->fixed, to);
-		kunmap_local(to);
+		page = kmap_local_pfn(pfn);
+		copy_page(args->fixed, page);
+		kunmap_local(page);
 		args->is_fixed = true;
 	}
+	fill_pages(pfn, NULL, 1);
 
 	return -EIO;
+}
+
+/* A kvm_gmem_populate_cb. */
+static int update_pages(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			struct page **src, int order, void *opaque)
+{
+	struct update_args *args = opaque;
+	bool assigned;
+	int level, ret;
+
+	/* Of a block all of it is, or nothing. */
+	ret = snp_lookup_rmpentry(pfn, &assigned, &level);
+	if (ret)
+		return ret;
+	if (assigned)
+		return -EEXIST;
+	if (snp_dev_is_dead())
+		return -EBUSY;
+
+	return order ? update_block(kvm, gfn, pfn, src, args) :
+		       update_page(kvm, gfn, pfn, src, args);
 }
 
 int snp_launch_update(struct kvm *kvm, struct kvm_sev_cmd *argp)
@@ -228,8 +292,8 @@ int snp_launch_update(struct kvm *kvm, struct kvm_sev_cmd *argp)
 		return -EINVAL;
 	}
 
-	done = kvm_gmem_populate(kvm, params.gfn_start, src, npages, update_page,
-				 &args);
+	done = kvm_gmem_populate(kvm, params.gfn_start, src, npages,
+				 update_pages, &args);
 	mutex_unlock(&kvm->slots_lock);
 
 	if (done < 0) {
