@@ -109,6 +109,19 @@ def with_library(built, name):
     return where / name
 
 
+# Newer kernel's tests of SEV. Whoever needs their library has it made with them:
+# so it is made once.
+SEV = ("sev_smoke_test", "sev_init2_tests", "sev_migrate_tests")
+# Some 3000 reads and writes of a guest's memory, each by the firmware.
+SEV_DEBUG = ("sev_dbg_test",)
+
+
+def for_any_host(name):
+    """with_library() of a test, by the newest kernel's library."""
+    return with_library(build("tests.debian-backports",
+                              [f"x86/{t}" for t in SEV + SEV_DEBUG]), name)
+
+
 @lock.alone
 def with_features(built, test):
     """A newer kernel's test as it is, whose guests get the SEV_FEATURES that

@@ -10,16 +10,17 @@ import subprocess
 
 from lab import host, kernels, machine, selftests
 from lab.cases import Case, CaseFailed
-from lab.cases.kvm_selftests import SEV, SEV_DEBUG
 
 TESTS = ["snp_launch_test", "snp_ghcb_test", "snp_ap_test", "snp_memory_test",
          "snp_hostile_test", "snp_request_test"]
 # What counts by our own kernel's audit.
 OURS = ["snp_huge_test"]
-# Before anything else of KVM: private memory in pages of 4K only.
-SMALL = "modprobe kvm gmem_huge=0 || exit 9"
+# Parameters of KVM, by the name of the case that has them: private memory in
+# pages of 4K only; nothing executable in more than 4K.
+SMALL, NX = "small", "nx"
+PARAMETERS = {SMALL: "gmem_huge=0", NX: "nx_huge_pages=force"}
 # Seconds of one of them, which takes a few; on a kernel that checks itself.
-LIMIT, LIMIT_DEBUG = 120, 1200
+LIMIT, LIMIT_DEBUG = 240, 1200
 
 
 # What may differ on our own host from the answer our own host is to give: KVM
@@ -70,27 +71,27 @@ RELOAD = ["modprobe -r kvm_amd && modprobe -r kvm || exit 9",
 
 def stripped(*names):
     """{name: binary that any host runs} of tests of ours."""
-    # the same as other cases: it is built once
-    built = selftests.build("tests.debian-backports",
-                            [f"x86/{t}" for t in SEV + SEV_DEBUG])
     out = {}
     for t in names:
-        binary = selftests.with_library(built, t)
+        binary = selftests.for_any_host(t)
         out[t] = binary.with_name(f"{t}.stripped")
         subprocess.run(["strip", "-o", out[t], binary], check=True)
     return out
 
 
-def on(name, option="", thread="single", psp=(), small=False):
+def on(name, option="", thread="single", psp=(), with_=None):
     """Runs the tests on the host of that name. thread, psp: host.Host's.
-    small: without blocks of 2 MiB."""
+    with_: a key of PARAMETERS; with NX only what such blocks matter to."""
     judged()
-    tests = TESTS + OURS * (name in kernels.OURS)
+    tests = TESTS * (with_ != NX) + OURS * (name in kernels.OURS)
     files = stripped(*tests)
     limit = LIMIT_DEBUG if kernels.OURS.get(name) else LIMIT
-    script = ["modprobe ccp", *[SMALL] * small, "modprobe kvm_amd || exit 9",
-              "cd /lab"]
-    for t in [*tests, NONE]:
+    script = ["modprobe ccp"]
+    if with_:
+        script.append(f"modprobe kvm {PARAMETERS[with_]} || exit 9")
+    script += ["modprobe kvm_amd || exit 9", "cd /lab"]
+    listed = [*tests, *[NONE] * (with_ != NX)]
+    for t in listed:
         if t == NONE:
             script += RELOAD
         script += [f"echo '<6>lab: {t}' > /dev/kmsg", f"echo '@@ begin {t}'",
@@ -98,10 +99,11 @@ def on(name, option="", thread="single", psp=(), small=False):
                    f"echo; echo '@@ end {t}' $?"]
     h = host.Host(kernels.get(name), machine.build().binary, smp=2,
                   thread=thread, psp=psp)
-    r = h.run(f"bare-{name}" + "-small" * small, "\n".join(script) + "\n",
+    r = h.run(f"bare-{name}" + (f"-{with_}" if with_ else ""),
+              "\n".join(script) + "\n",
               files, timeout=180 + limit * len(tests))
     bad, lines, count = [], [], 0
-    for t in [*tests, NONE]:
+    for t in listed:
         m = re.search(rf"^@@ begin {t}\n(.*?)\n@@ end {t} (\d+)$", r.control,
                       re.M | re.S)
         if not m:
@@ -121,15 +123,19 @@ def on(name, option="", thread="single", psp=(), small=False):
     return "\n".join([f"{count} tests of {len(tests)} programs"] + lines)
 
 
-def one(name, what, order, option="", thread="single", psp=(), small=False,
+ALL = ("launch, GHCB by MSR and page, page state changes, AP creation, reset "
+       "hold, disagreement about memory, hostile use of vCPUs; none without the "
+       "TDP MMU; ")
+BLOCKS = "blocks of 2 MiB, each change of the RMP counted"
+
+
+def one(name, what, order, option="", thread="single", psp=(), with_=None,
         **kwargs):
-    return Case(f"bare.{name.replace('-debug', '.debug')}" + ".small" * small,
-                "our own SNP selftests (launch, GHCB by MSR and page, page "
-                "state changes, AP creation, reset hold, disagreement about "
-                "memory, hostile use of vCPUs; none without the TDP MMU" +
-                "; blocks of 2 MiB, each change of the RMP counted" *
-                (name in kernels.OURS) + f") pass on {what}",
-                lambda: on(name, option, thread, psp, small), order=order,
+    tests = ALL * (with_ != NX) + BLOCKS * (name in kernels.OURS)
+    return Case(f"bare.{name.replace('-debug', '.debug')}" +
+                (f".{with_}" if with_ else ""),
+                f"our own SNP selftests ({tests.rstrip('; ')}) pass on {what}",
+                lambda: on(name, option, thread, psp, with_), order=order,
                 **kwargs)
 
 
@@ -141,7 +147,9 @@ CASES = [
     one("ours", "our host, every cached translation compared with the RMP",
         48, psp=["self-check=on"]),
     one("ours", "our host with kvm.gmem_huge=0, with 512 changes of the RMP "
-        "for each 2 MiB", 48, small=True),
+        "for each 2 MiB", 48, with_=SMALL),
+    one("ours", "our host with kvm.nx_huge_pages=force, where what is executed "
+        "is mapped in pages", 48, with_=NX),
     one("ours-debug", "our host with a kernel that checks itself (KASAN, "
         "lockdep, sleeping while atomic), without a splat", 56, full=True),
 ]

@@ -197,9 +197,7 @@ def verdict(expected, seen, exact=()):
     return "\n".join(lines)
 
 
-SEV = ("sev_smoke_test", "sev_init2_tests", "sev_migrate_tests")
-# Some 3000 reads and writes of a guest's memory, each by the firmware.
-SEV_DEBUG = ("sev_dbg_test",)
+SEV, SEV_DEBUG = selftests.SEV, selftests.SEV_DEBUG
 
 
 # A test leaves out, without a word, a kind of guest that KVM does not offer.

@@ -14,6 +14,7 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "private.h"
+#include "spte.h"
 #include "tdp_mmu.h"
 
 bool kvm_mmu_has_private_mem(void)
@@ -109,12 +110,46 @@ static u8 max_private_level(struct kvm *kvm, struct kvm_page_fault *fault,
 }
 
 /*
+ * The level of what maps @gfn, or would have to; *@present: it does. Without a
+ * lock: as it was a moment ago.
+ */
+static int mapped_level(struct kvm_vcpu *vcpu, gfn_t gfn, bool *present)
+{
+	u64 sptes[PT64_ROOT_MAX_LEVEL + 1];
+	int leaf, root_level;
+
+	*present = false;
+	if (!is_tdp_mmu(vcpu->arch.mmu))
+		return PG_LEVEL_4K;
+
+	kvm_tdp_mmu_walk_lockless_begin();
+	leaf = kvm_tdp_mmu_get_walk(vcpu, gfn_to_gpa(gfn), sptes, &root_level);
+	kvm_tdp_mmu_walk_lockless_end();
+
+	*present = leaf >= PG_LEVEL_4K && is_shadow_present_pte(sptes[leaf]);
+
+	return leaf;
+}
+
+static bool mapped_large(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	bool present;
+
+	return mapped_level(vcpu, gfn, &present) > PG_LEVEL_4K && present;
+}
+
+/*
  * The order of what could be mapped for @fault, so that no more is prepared at
  * once than is mapped at once. Without mmu_lock: a guess, right but for races.
  */
-static int wanted_order(struct kvm_page_fault *fault)
+static int wanted_order(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
-	if (fault->exec && fault->nx_huge_page_workaround_enabled)
+	bool present;
+
+	/* Where there is a table of small mappings, that stays in use. */
+	if (fault->nx_huge_page_workaround_enabled &&
+	    (fault->exec ||
+	     mapped_level(vcpu, fault->gfn, &present) == PG_LEVEL_4K))
 		return 0;
 
 	/* Also if not all of it is private. */
@@ -134,7 +169,7 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	if (!slot || !(slot->flags & KVM_MEM_GUEST_MEMFD))
 		return kvm_mmu_prepare_memory_fault_exit(vcpu, fault);
 
-	order = wanted_order(fault);
+	order = wanted_order(vcpu, fault);
 	r = kvm_gmem_get_pfn(vcpu->kvm, slot, fault->gfn, &fault->pfn, &order);
 	if (r == -EAGAIN)
 		return RET_PF_RETRY;
@@ -148,6 +183,24 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 
 	return RET_PF_CONTINUE;
 }
+
+void kvm_mmu_split_private(struct kvm_vcpu *vcpu,
+			   const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	if (!mapped_large(vcpu, gfn))
+		return;
+
+	write_lock(&kvm->mmu_lock);
+	kvm_mmu_try_split_huge_pages(kvm, slot, gfn, gfn + 1, PG_LEVEL_4K);
+	kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+
+	if (mapped_large(vcpu, gfn))
+		kvm_zap_gfn_range(kvm, gfn, gfn + 1);
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_split_private);
 
 static void set_mixed(struct kvm_memory_slot *slot, gfn_t gfn, int level,
 		      bool mixed)
@@ -224,10 +277,13 @@ void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
 }
 
 #ifdef CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY
-/* Map @gpa as if the guest had read it; *@level is the level it got. */
-static int pre_fault_one(struct kvm_vcpu *vcpu, gpa_t gpa, u8 *level)
+/*
+ * Map @gpa as if the guest had read it, or with PFERR_WRITE_MASK in @access,
+ * had written to it; *@level is the level it got.
+ */
+static int pre_fault_one(struct kvm_vcpu *vcpu, gpa_t gpa, u64 access, u8 *level)
 {
-	u64 error_code = PFERR_GUEST_FINAL_MASK;
+	u64 error_code = PFERR_GUEST_FINAL_MASK | access;
 	int r;
 
 	if (kvm_mem_is_private(vcpu->kvm, gpa_to_gfn(gpa)))
@@ -266,7 +322,7 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 	if (vcpu->arch.mmu->page_fault != kvm_tdp_page_fault)
 		return -EOPNOTSUPP;
 
-	r = pre_fault_one(vcpu, gpa, &level);
+	r = pre_fault_one(vcpu, gpa, 0, &level);
 	if (r < 0)
 		return r;
 
@@ -285,4 +341,34 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 
 	return min(size, next - gpa);
 }
+
+/* As many entries as a guest can name in one request, and a block of pages. */
+#define PREFAULT_MAX	512
+
+void kvm_mmu_prefault(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages, bool private)
+{
+	/* What is shared is there to be written. */
+	u64 access = private ? 0 : PFERR_WRITE_MASK;
+	gfn_t end = gfn + npages;
+	u8 level;
+	int i, r;
+
+	if (!vcpu->kvm->arch.pre_fault_allowed ||
+	    vcpu->arch.mmu->page_fault != kvm_tdp_page_fault)
+		return;
+
+	for (i = 0; i < PREFAULT_MAX && gfn < end; i++) {
+		if (kvm_mem_is_private(vcpu->kvm, gfn) != private)
+			return;
+
+		level = PG_LEVEL_4K;
+		r = pre_fault_one(vcpu, gfn_to_gpa(gfn), access, &level);
+		if (r != RET_PF_FIXED && r != RET_PF_SPURIOUS)
+			return;
+
+		gfn = ALIGN_DOWN(gfn, KVM_PAGES_PER_HPAGE(level)) +
+		      KVM_PAGES_PER_HPAGE(level);
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_prefault);
 #endif /* CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY */

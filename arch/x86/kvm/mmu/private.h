@@ -67,6 +67,23 @@ int kvm_mmu_private_fault_check(struct kvm_vcpu *vcpu,
  */
 int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 
+/*
+ * Have @gfn of @slot, which lies in entries of 4 KiB, not be mapped by more: a
+ * larger mapping becomes smaller ones of all that it mapped, or, for lack of
+ * memory, none. Takes mmu_lock; flushes.
+ */
+void kvm_mmu_split_private(struct kvm_vcpu *vcpu,
+			   const struct kvm_memory_slot *slot, gfn_t gfn);
+
+/*
+ * Map the gfns from @gfn on that the guest is about to touch, as long as they
+ * are what @private says, up to @npages and to what one exit may do. Where one
+ * cannot be mapped, the rest is left for its faults to tell. The vCPU is loaded;
+ * sleeps.
+ */
+void kvm_mmu_prefault(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages,
+		      bool private);
+
 /* Set the mixed flags of a new memslot. slots_lock held. */
 void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
 					    struct kvm_memory_slot *slot);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page state changes that the guest asks for: KVM touches no page, but has
- * userspace set the attributes, run by run. The pages follow when the guest
- * touches them.
+ * Page state changes that the guest asks for: KVM has userspace set the
+ * attributes, run by run. What becomes private by a batch, or shared page by page,
+ * is mapped then, up to a limit; all else follows when the guest touches it.
  */
 #include <linux/bitfield.h>
 #include <linux/kvm_host.h>
@@ -10,6 +10,7 @@
 
 #include <asm/sev-common.h>
 
+#include "mmu/private.h"
 #include "svm.h"
 #include "x86.h"
 #include "snp_guest.h"
@@ -133,9 +134,18 @@ static int continue_psc(struct vcpu_svm *svm)
 static int complete_psc(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
+	struct psc_run run;
 
 	switch (vcpu->run->hypercall.ret) {
 	case 0:
+		/*
+		 * The guest validates next what is its own, and what it has
+		 * shared by pages it is about to hand over: spare it faults.
+		 * What is shared in blocks it may use in part only.
+		 */
+		if (!psc_batch_next(&svm->snp.psc, &run) &&
+		    (run.private || !run.huge))
+			kvm_mmu_prefault(vcpu, run.gfn, run.npages, run.private);
 		psc_batch_done(&svm->snp.psc, svm->snp.psc_buf);
 		return continue_psc(svm);
 	case EAGAIN:

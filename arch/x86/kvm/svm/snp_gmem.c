@@ -11,6 +11,7 @@
 #include <asm/rmp.h>
 
 #include "mmu.h"
+#include "mmu/private.h"
 #include "svm.h"
 #include "snp_guest.h"
 #include "trace.h"
@@ -203,10 +204,7 @@ void snp_handle_rmp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 
 	trace_kvm_rmp_fault(vcpu, gpa, pfn, error_code, level, ret);
 
-	/*
-	 * Whoever split it, the mapping of 2M may still be there. Smaller ones
-	 * fit what the entries are now, and stay.
-	 */
-	kvm_zap_gfn_range(kvm, gfn, gfn + 1);
+	/* Whoever split it, the mapping of 2M may still be there. */
+	kvm_mmu_split_private(vcpu, slot, gfn);
 	kvm_release_pfn_clean(pfn);
 }

@@ -115,6 +115,8 @@ enum order {
 	DO_WRITE,		/* address a, value b */
 	DO_COPY,		/* to a, from b, c bytes */
 	DO_SPIN,		/* without an exit, until a is not 0 */
+	DO_ACCEPT,		/* address a, b times 2 MiB; res: bad PVALIDATEs */
+	DO_CALL,		/* the code at a, which returns */
 };
 
 struct box {
@@ -268,6 +270,29 @@ static inline void guest_write(struct box *box, u64 *to, u64 value)
 		     : "r14", "r15", "memory", "cc");
 }
 
+static inline u32 guest_pvalidate(u64 gva, bool block)
+{
+	u64 res;
+
+	asm volatile(".byte 0xf2, 0x0f, 0x01, 0xff"
+		     : "=a" (res)
+		     : "a" (gva), "c" ((u64)block), "d" (1)
+		     : "memory", "cc");
+	return res;
+}
+
+/* 2 MiB at once, or, as its entries are smaller, page by page. */
+static inline u64 guest_accept(u64 gva)
+{
+	u64 res = guest_pvalidate(gva, true), i;
+
+	if (res != 6)
+		return !!res;
+	for (i = 0, res = 0; i < 512; i++)
+		res += !!guest_pvalidate(gva + i * 4096, false);
+	return res;
+}
+
 static noinline void guest_obey(struct box *box)
 {
 	u64 carry = 0, res = 0, i;
@@ -307,6 +332,13 @@ static noinline void guest_obey(struct box *box)
 	case DO_SPIN:
 		while (!__atomic_load_n(&box->a, __ATOMIC_SEQ_CST))
 			;
+		break;
+	case DO_CALL:
+		((void (*)(void))box->a)();
+		break;
+	case DO_ACCEPT:
+		for (i = 0; i < box->b; i++)
+			res += guest_accept(box->a + (i << 21));
 		break;
 	}
 

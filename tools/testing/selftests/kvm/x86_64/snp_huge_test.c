@@ -5,6 +5,8 @@
  * rest as it was. What is counted is this series' own audit; with
  * kvm.gmem_huge=0 each page is counted by itself.
  */
+#include <sys/mman.h>
+
 #include "snp_bare.h"
 
 #define HUGE_GPA	0x48000000ULL
@@ -18,8 +20,8 @@
 #define MAGIC		0x5ec7e7c0ffee0001ULL
 #define FAIL_SIZEMISMATCH	6
 
-/* Whether the kernel has blocks. */
-static int huge;
+/* Whether the kernel has blocks, and whether they are executable. */
+static int huge, nx;
 
 struct counts {
 	long updates, psmashes, blocks;
@@ -56,6 +58,19 @@ do {									\
 	then = __now;							\
 } while (0)
 
+static bool parameter(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char c = 'N';
+
+	if (f) {
+		if (fread(&c, 1, 1, f) != 1)
+			c = 'N';
+		fclose(f);
+	}
+	return c == 'Y';
+}
+
 static u64 gpa(u64 page)
 {
 	return HUGE_GPA + page * 4096;
@@ -71,8 +86,8 @@ static u64 shared(u64 page)
 	return HUGE_SHARED + page * 4096;
 }
 
-/* A guest with blocks that are private, and that nobody touched. */
-static struct bare *new_guest(void)
+/* A guest that has blocks, and waits for its launch. */
+static struct bare *unlaunched(void)
 {
 	struct bare *b = bare_create(1);
 	u64 i;
@@ -85,6 +100,14 @@ static struct bare *new_guest(void)
 		*vm_get_pte(b->vm, private(i)) |= b->vm->arch.c_bit;
 	}
 	bare_exits_on(b);
+	return b;
+}
+
+/* A guest with blocks that are private, and that nobody touched. */
+static struct bare *new_guest(void)
+{
+	struct bare *b = unlaunched();
+
 	bare_launch(b);
 	vm_mem_set_private(b->vm, HUGE_GPA, HUGE_PAGES * 4096ULL);
 	then = count();
@@ -199,6 +222,7 @@ static void test_hole(void)
 static void test_hole_of_block(void)
 {
 	struct bare *b = new_guest();
+	int was_huge = huge;
 
 	accept_block(b, 0);
 	accept_block(b, 1);
@@ -220,8 +244,11 @@ static void test_hole_of_block(void)
 	then = count();
 	punch(b, 512, PER_BLOCK);
 	COUNTED(huge ? PER_BLOCK : 1, 0, 0);
+	/* Where mappings are kept small for being executable, the table stays. */
+	huge &= !nx;
 	accept_block(b, 1);
 	COUNTED(huge ? 1 : PER_BLOCK, 0, huge);
+	huge = was_huge;
 	bare_free(b);
 }
 
@@ -293,6 +320,248 @@ static void test_worst(void)
 	bare_free(b);
 }
 
+/* Have @npages from @page on be what they are at @from, as user space does. */
+static int launch_from(struct bare *b, u64 page, u64 *from, u64 npages, u8 type)
+{
+	struct kvm_sev_snp_launch_update arg = {
+		.gfn_start = gpa(page) / 4096,
+		.uaddr = (u64)from,
+		.len = npages * 4096,
+		.type = type,
+	};
+	int err;
+
+	do {
+		err = sev_op(b->vm, KVM_SEV_SNP_LAUNCH_UPDATE, &arg, NULL);
+	} while (!err && arg.len);
+
+	return err;
+}
+
+/*
+ * What the launch brings: all of a block by one command, what is beside it, has
+ * a page to itself or lies around a shared page by pages.
+ */
+static void test_launched(void)
+{
+	struct bare *b = unlaunched();
+	u64 *from, i;
+
+	from = mmap(NULL, HUGE_PAGES * 4096ULL, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(from != MAP_FAILED, "no memory");
+	for (i = 0; i < HUGE_PAGES; i++)
+		from[i * 512] = MAGIC + i;
+
+	snp_vm_launch_start(b->vm, bare_policy());
+	snp_vm_launch_update(b->vm);
+	vm_mem_set_private(b->vm, HUGE_GPA, HUGE_PAGES * 4096ULL);
+	then = count();
+
+	CHECK_EQ(launch_from(b, 511, from + 511 * 512, PER_BLOCK + 2,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL), 0);
+	COUNTED(huge ? 3 : PER_BLOCK + 2, 0, huge);
+	/* It is the guest's already, all of it or the first page. */
+	CHECK_EQ(launch_from(b, 512, from, PER_BLOCK,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL), EIO);
+	COUNTED(0, 0, 0);
+
+	CHECK_EQ(launch_from(b, 3 * PER_BLOCK, from, PER_BLOCK,
+			     KVM_SEV_SNP_PAGE_TYPE_SECRETS), 0);
+	COUNTED(PER_BLOCK, 0, 0);
+
+	vm_mem_set_shared(b->vm, gpa(5), 4096);
+	CHECK_EQ(launch_from(b, 0, from, PER_BLOCK,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL), EIO);
+	COUNTED(5, 0, 0);
+
+	snp_vm_launch_finish(b->vm);
+	then = count();
+	expect(b, 0);
+	expect(b, 4);
+	for (i = 511; i < 1025; i += 57)
+		expect(b, i);
+	expect(b, 1024);
+	CHECK_EQ(pvalidate(b, 512, true), huge ? 255 : FAIL_SIZEMISMATCH);
+	COUNTED(0, 0, 0);
+	munmap(from, HUGE_PAGES * 4096ULL);
+	bare_free(b);
+}
+
+/* A source of which a part is not there: what is before it is launched. */
+static void test_launched_in_part(void)
+{
+	struct bare *b = unlaunched();
+	u64 *from;
+
+	from = mmap(NULL, PER_BLOCK * 4096ULL, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(from != MAP_FAILED, "no memory");
+	munmap(from + 7 * 512, 4096);
+
+	snp_vm_launch_start(b->vm, bare_policy());
+	snp_vm_launch_update(b->vm);
+	vm_mem_set_private(b->vm, HUGE_GPA, HUGE_PAGES * 4096ULL);
+	then = count();
+	CHECK_EQ(launch_from(b, 0, from, PER_BLOCK,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL), EIO);
+	COUNTED(7, 0, 0);
+	munmap(from, PER_BLOCK * 4096ULL);
+	bare_free(b);
+}
+
+/*
+ * Blocks that go to the host and come back, again and again, at once or in
+ * pieces: as many entries of 2 MiB as there were, and no memory is lost.
+ */
+static void test_flapping(void)
+{
+	struct bare *b = new_guest();
+	u64 piece, turn, page;
+
+	for (page = 0; page < BLOCKS; page++)
+		accept_block(b, page);
+	then = count();
+
+	for (turn = 0; turn < 8; turn++) {
+		piece = turn & 1 ? PER_BLOCK : PER_BLOCK / 4;
+		for (page = 0; page < 2 * PER_BLOCK; page += piece) {
+			vm_mem_set_shared(b->vm, gpa(page), piece * 4096);
+			punch(b, page, piece);
+		}
+		vm_mem_set_private(b->vm, gpa(0), 2 * PER_BLOCK * 4096ULL);
+		accept_block(b, 0);
+		accept_block(b, 1);
+		/* Two go and two come; in pieces each goes by pages. */
+		if (huge)
+			COUNTED(turn & 1 ? 4 : 2 * PER_BLOCK + 2,
+				turn & 1 ? 0 : 2, 0);
+		else
+			COUNTED(4 * PER_BLOCK, 0, 0);
+	}
+	bare_free(b);
+}
+
+/* Where no block may be executed from, one is split when the guest does. */
+static void test_executed(void)
+{
+	struct bare *b = new_guest();
+	u64 i;
+
+	accept_block(b, 0);
+	/* ret */
+	bare_do(b, 0, DO_WRITE, private(9), 0xc3, 0);
+	put(b, 8);
+	then = count();
+	for (i = 0; i < 3; i++)
+		bare_do(b, 0, DO_CALL, private(9), 0, 0);
+	COUNTED(0, huge && nx, huge && nx ? -1 : 0);
+	expect(b, 8);
+	bare_free(b);
+}
+
+static void write_to(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	TEST_ASSERT(f && fputs(text, f) >= 0 && !fclose(f), "%s", path);
+}
+
+#define HOLD_PAGES	(16 * 1024)
+#define POOL_OF_2M	"/proc/sys/vm/nr_hugepages"
+
+/*
+ * Memory in which no 2 MiB are free in one piece: others have all of these, and
+ * of what is left every other page. The guest gets pages, and blocks again when
+ * there are some.
+ */
+static void test_fragmented(void)
+{
+	struct bare *b;
+	int was_huge;
+	char *hold;
+	u64 i;
+
+	hold = mmap(NULL, HOLD_PAGES * 4096ULL, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(hold != MAP_FAILED, "no memory");
+	madvise(hold, HOLD_PAGES * 4096ULL, MADV_NOHUGEPAGE);
+	write_to("/proc/sys/vm/compact_unevictable_allowed", "0");
+	TEST_ASSERT(!mlock(hold, HOLD_PAGES * 4096ULL), "mlock");
+
+	b = new_guest();
+	write_to(POOL_OF_2M, "100000");
+	for (i = 0; i < HOLD_PAGES; i += 2)
+		munmap(hold + i * 4096, 4096);
+	then = count();
+
+	was_huge = huge;
+	huge = 0;
+	accept_block(b, 0);
+	munmap(hold, HOLD_PAGES * 4096ULL);
+	write_to(POOL_OF_2M, "0");
+	write_to("/proc/sys/vm/compact_unevictable_allowed", "1");
+	COUNTED(PER_BLOCK, 0, 0);
+	put(b, 17);
+	expect(b, 17);
+
+	then = count();
+	huge = was_huge;
+	accept_block(b, 1);
+	COUNTED(huge ? 1 : PER_BLOCK, 0, huge);
+	bare_free(b);
+}
+
+/* Ask for @n entries from the pool's page @page on, by one request. */
+static void ask_private(struct bare *b, u64 page, u16 n, bool block)
+{
+	u8 *buffer = b->ghcb[0] + GHCB_BUFFER;
+	u16 last = n - 1;
+	u64 i, entry;
+
+	ghcb_begin(b, 0, NAE_PSC, 0, 0);
+	ghcb_set(b->ghcb[0], GHCB_SCRATCH, b->ghcb_gpa[0] + GHCB_BUFFER);
+	memset(buffer, 0, 8);
+	memcpy(buffer + 2, &last, sizeof(last));
+	for (i = 0; i < n; i++) {
+		entry = (POOL_GPA + (page + i * (block ? PER_BLOCK : 1)) * 4096) |
+			(u64)PSC_PRIVATE << 52 | (u64)block << 56;
+		memcpy(buffer + 8 + 8 * i, &entry, 8);
+	}
+	ghcb_call(b, 0);
+}
+
+/*
+ * What a guest asks to have private it has at once, up to what one exit may do,
+ * and its PVALIDATE finds it; not what user space refuses.
+ */
+static void test_asked_for(void)
+{
+	struct bare *b = new_guest();
+	u64 page;
+
+	ghcb_register(b, 0);
+	then = count();
+
+	ask_private(b, 0, PSC_MAX, false);
+	CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2), 0);
+	COUNTED(PSC_MAX, 0, 0);
+	for (page = 0; page < PSC_MAX; page++)
+		CHECK_EQ(bare_pvalidate(b, page, true), 0);
+	COUNTED(0, 0, 0);
+
+	ask_private(b, PER_BLOCK, 2, true);
+	CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2), 0);
+	COUNTED(huge ? 2 : PER_BLOCK, 0, 2 * huge);
+
+	b->answer = EINVAL;
+	b->answer_from = 0;
+	ask_private(b, 300, 5, false);
+	CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2), PSC_GENERIC);
+	COUNTED(0, 0, 0);
+	bare_free(b);
+}
+
 /* Pages that are given back when a guest with @blocks accepted blocks ends. */
 static long updates_at_end(int blocks)
 {
@@ -326,20 +595,19 @@ static const struct bare_test tests[] = {
 	{ test_shared, "a page that is shared for a while" },
 	{ test_mixed_first, "a page that is shared from the beginning" },
 	{ test_worst, "every other page goes and comes" },
+	{ test_launched, "blocks that a guest begins with" },
+	{ test_launched_in_part, "a block that user space has a part of" },
+	{ test_flapping, "blocks that go and come" },
+	{ test_asked_for, "pages and blocks that the guest asked for" },
+	{ test_executed, "code in a block" },
+	{ test_fragmented, "memory without 2 MiB in one piece" },
 	{ test_end, "the end of a guest" },
 };
 
 int main(int argc, char *argv[])
 {
-	char c = 'N';
-	FILE *f = fopen("/sys/module/kvm/parameters/gmem_huge", "r");
-
-	if (f) {
-		if (fread(&c, 1, 1, f) != 1)
-			c = 'N';
-		fclose(f);
-	}
-	huge = c == 'Y';
-	ksft_print_msg("blocks: %d\n", huge);
+	huge = parameter("/sys/module/kvm/parameters/gmem_huge");
+	nx = parameter("/sys/module/kvm/parameters/nx_huge_pages");
+	ksft_print_msg("blocks: %d, not executable: %d\n", huge, nx);
 	bare_run(tests, ARRAY_SIZE(tests));
 }
