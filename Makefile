@@ -19,10 +19,13 @@ check-full:
 bench:
 	lab/snp bench
 
+counts:
+	lab/snp counts --both
+
 series:
 	lab/snp series
 
 clean:
 	lab/snp clean --yes
 
-.PHONY: all machine linux run check check-full bench series clean
+.PHONY: all machine linux run check check-full bench counts series clean

@@ -3,7 +3,11 @@
 
 import json
 
-from lab import contract, counts, do_run, observe, say
+from lab import (contract, counts, do_run, kernels, measure, observe, run,
+                 say)
+
+
+STOCK = "debian-backports"
 
 
 def options(p):
@@ -13,6 +17,12 @@ def options(p):
                    "machine's start, of a run that is live or finished")
     p.add_argument("--beside", metavar="FILE", help="a summary of a run on "
                    "another host: what the guest cost on each, and the ratio")
+    p.add_argument("--both", metavar="HOST", nargs="?", const=STOCK,
+                   choices=sorted(kernels.STOCK),
+                   help="run guests on our host and on another (default "
+                   f"{STOCK}), one after another, and print what they cost "
+                   "on each, and the ratio: a stock guest, and a GiB's worth "
+                   "of a bare one")
     p.add_argument("--json", action="store_true",
                    help="print JSON instead of a table")
 
@@ -32,7 +42,36 @@ def of_run(name):
     return observe.timeline(where)[-1]["stats"]
 
 
+def stock_guest(name):
+    """Counts of the guest of snp.*, two vCPUs, on the host of that name."""
+    verdict = run.go(run.Request(host=name, smp=2, name=f"counts-{name}",
+                                 timeout=1800))
+    if not verdict.ok():
+        bad = [f"{n}: {seen}" for n, ok, seen in verdict.checks if not ok]
+        raise say.Failed(verdict.refused or verdict.died or "; ".join(bad))
+    return verdict.summary["counts"]
+
+
+def both(args):
+    """Our host beside another: everything is run anew."""
+    ours, other = ({"guest": stock_guest(name), "bare": measure.on(name)}
+                   for name in ("ours", args.both))
+    if args.json:
+        print(json.dumps({"ours": ours, args.both: other}, indent=1))
+        return
+    print(f"a stock SNP guest of 512 MiB, 2 vCPUs; other: {args.both}")
+    print("\n".join(contract.table(ours["guest"], other["guest"])))
+    print("a bare SNP guest")
+    print("\n".join(measure.table(ours["bare"], other["bare"])))
+
+
 def do(args):
+    if args.both is not None:
+        if args.file or args.beside or args.run is not None:
+            raise say.Stop("--both runs guests, and reads no run",
+                           "give it alone")
+        both(args)
+        return
     if args.run is not None:
         if args.file or args.beside:
             raise say.Stop("a file and --run are two requests", "give one")

@@ -654,6 +654,8 @@ REFUSED = [
     (["check", "no-such-case"], "no case is named"),
     (["clean", "no-such-part"], "out/"),
     (["counts", "/nonexistent"], "no summary"),
+    (["counts", "--run", "x", "--both"], "reads no run"),
+    (["counts", "--both", "debian-99"], "--both"),
 ]
 
 

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an SNP guest does that its host pays for, one thing after another: it
+ * comes to be, touches all of its memory, changes as many pages at once as there
+ * is room for, and waits to be killed. No result by itself: whoever counts is
+ * told after each part ("cost NAME") and says when to go on (a line). The
+ * memory is as a VMM has it, all private, in one memslot, and validated as
+ * guests do, by 2 MiB where the hypervisor has them.
+ *
+ *	snp_cost_test MIB
+ */
+#include <unistd.h>
+
+#include "snp_bare.h"
+
+#define COST_GPA	0x100000000ULL
+#define COST_SLOT	2
+#define COST_PRIVATE	0x100000000UL
+
+static void part(const char *name)
+{
+	char line[8];
+
+	printf("cost %s\n", name);
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		exit(5);
+}
+
+/* A guest with @mib MiB that nobody touched, which it maps by 2 MiB. */
+static struct bare *new_guest(u64 mib)
+{
+	struct bare *b = bare_create(1);
+	struct userspace_mem_region *region;
+	u64 pages = mib << 8;
+
+	vm_mem_add(b->vm, VM_MEM_SRC_ANONYMOUS_THP, COST_GPA, COST_SLOT, pages,
+		   KVM_MEM_GUEST_MEMFD, -1, 0);
+	region = memslot2region(b->vm, COST_SLOT);
+	/* What is mapped while it is protected is mapped private. */
+	sparsebit_set_num(region->protected_phy_pages, COST_GPA >> 12, pages);
+	virt_map_level(b->vm, COST_PRIVATE, COST_GPA, mib << 20, PG_LEVEL_2M);
+	sparsebit_clear_num(region->protected_phy_pages, COST_GPA >> 12, pages);
+	bare_exits_on(b);
+	bare_launch(b);
+	vm_mem_set_private(b->vm, COST_GPA, mib << 20);
+
+	return b;
+}
+
+/* Exits to user space for one page-state change with all entries it can have. */
+static int full_change(struct bare *b)
+{
+	u8 *buffer = b->ghcb[0] + GHCB_BUFFER;
+	u16 last = PSC_MAX - 1;
+	u64 i, entry;
+
+	ghcb_begin(b, 0, NAE_PSC, 0, 0);
+	ghcb_set(b->ghcb[0], GHCB_SCRATCH, b->ghcb_gpa[0] + GHCB_BUFFER);
+	memset(buffer, 0, 8);
+	memcpy(buffer + 2, &last, sizeof(last));
+	for (i = 0; i < PSC_MAX; i++) {
+		entry = (POOL_GPA + i * 4096) | (u64)PSC_PRIVATE << 52;
+		memcpy(buffer + 8 + 8 * i, &entry, 8);
+	}
+	bare_forget(b);
+	ghcb_call(b, 0);
+	TEST_ASSERT(!ghcb_get(b->ghcb[0], GHCB_INFO2), "0x%lx",
+		    (unsigned long)ghcb_get(b->ghcb[0], GHCB_INFO2));
+
+	return b->nr_exits;
+}
+
+int main(int argc, char *argv[])
+{
+	u64 mib = argc > 1 ? atoi_positive("MIB", argv[1]) : 0;
+	struct bare *b;
+
+	if (!mib || mib % 2) {
+		fprintf(stderr, "snp_cost_test MIB: an even number\n");
+		return 2;
+	}
+	if (!have_snp())
+		return 4;
+
+	b = new_guest(mib);
+	ghcb_register(b, 0);
+	/* The guest's own pages, and the box, are mapped by now. */
+	part("launched");
+	bare_do(b, 0, DO_ACCEPT, COST_PRIVATE, mib / 2, 0);
+	part("touched");
+	printf("exits %d\n", full_change(b));
+	part("changed");
+	/* Whoever is told that may kill it as it is. */
+	pause();
+	return 6;
+}
