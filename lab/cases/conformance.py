@@ -72,6 +72,15 @@ def device():
     return f"{clear}; enciphered: {hidden}; by {how}"
 
 
+def sev():
+    """With one thread a CPU code is generated as for two that run."""
+    one, each = (conforms("sev", devices=["lsi53c895a"], psp=["encrypt=on"],
+                          more=more, log=f"conform-sev-{n}")
+                 for n, more in ((1, ()), (2, ("-accel", "tcg,thread=multi",
+                                               "-smp", "1,maxcpus=2"))))
+    return f"{one}; with a thread a CPU: {each}"
+
+
 def tlb():
     # protection keys of supervisors, which AMD's processors have not
     return conforms("tlb", more=("-global", "x86_64-cpu.pks=on"))
@@ -141,6 +150,12 @@ CASES = [
     Case("conform.hiding", "every state of a page x reads by the host, its "
          "guest without the C-bit, another SNP guest and an ordinary one, with "
          "ciphertext hidden, memory in the clear and enciphered", hiding,
+         order=10, inputs=("machine",)),
+    Case("conform.sev", "who wrote last to a page of a SEV guest x who writes x "
+         "who looks, of the guest with and without the C-bit, its host, a "
+         "device and the firmware, with memory enciphered: what is seen through "
+         "the key and without it is as the specification has it; launch, other "
+         "keys, the VMSA of a SEV-ES guest, what a guest leaves behind", sev,
          order=10, inputs=("machine",)),
     Case("conform.device", "every state of a page x {read, write} by a device "
          "behind the IOMMU, not translated and through leaves of 4K and 2M, "

@@ -63,6 +63,12 @@ static inline void view_unmap(void *o, void *page, bool written)
     (void)written;
 }
 
+static inline bool view_memory(void *o, uint64_t spa)
+{
+    (void)o;
+    return spa < MEM_SIZE;
+}
+
 static inline bool port_read(void *o, uint64_t spa, void *buf, size_t len)
 {
     (void)o;
@@ -126,8 +132,7 @@ static inline bool port_write(void *o, uint64_t spa, const void *buf,
                       s != RMP_PRE_GUEST && s != RMP_METADATA;
         bad_writes += p >= RMP_AT;
     }
-    memcpy(mem + spa, buf, len);
-    return true;
+    return snp_view_write_as(&view, 0, spa, buf, len);
 }
 
 static inline void port_random(void *o, void *buf, size_t len)
@@ -262,7 +267,7 @@ static inline void power_on(void)
     rmp.max_asid = MAX_ASID;
     rmp.nvmpls = 4;
     view = (SnpView){ .rmp = &rmp, .off = in_the_clear, .map = view_map,
-                      .unmap = view_unmap };
+                      .unmap = view_unmap, .memory = view_memory };
     snp_view_init(&view);
     cpus_ready = wbinvd_done = true;
     list_iommu = aliased = false;

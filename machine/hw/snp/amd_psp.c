@@ -161,6 +161,7 @@ static void run_state_changed(void *opaque, bool running, RunState state)
 
     if (!running) {
         snp_platform_rmp_dirty(&s->platform);
+        snp_platform_settle(&s->platform);
     } else if (s->requeue) {
         s->requeue = false;
         async_safe_run_on_cpu(first_cpu, run_alone, RUN_ON_CPU_HOST_PTR(s));

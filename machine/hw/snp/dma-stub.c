@@ -18,7 +18,7 @@ bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit)
     return true;
 }
 
-/* What is asked only while snp_dma_checked() */
+/* What is asked only while snp_dma_checked() or snp_dma_viewed() */
 
 bool snp_dma_hw_error(void)
 {

@@ -52,6 +52,6 @@ bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit)
 AddressSpace *snp_dma_view(hwaddr spa)
 {
     /* [IOMMU-RMP-READ] */
-    return snp_view_enciphered(&snp_platform()->view, spa)
+    return snp_view_space(&snp_platform()->view, spa, 0, snp_dma_checked())
            ? &outside : &address_space_memory;
 }

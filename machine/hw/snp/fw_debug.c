@@ -3,15 +3,15 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Memory of guests without SNP is not enciphered: both directions copy as it
- * is. Policy, states and page states are checked as if it were.
+ * What a guest without SNP has lies anywhere in memory, what SNP guests have in
+ * pages of their own.
  */
 #include "fw_int.h"
 
 #define SEV_POLICY_NODBG  (1u << 0)
 #define SNP_POLICY_DEBUG  (1ull << 19)
 
-static uint32_t copy(SnpFw *fw, FwBuf *c)
+static uint32_t copy(SnpFw *fw, FwBuf *c, bool decrypt)
 {
     const SevFwGuest *g = c->sev;
     uint64_t src = fw_get_addr(c->b + 8);
@@ -43,8 +43,14 @@ static uint32_t copy(SnpFw *fw, FwBuf *c)
 
         n = n < fw_rest_of_page(dst) ? n : fw_rest_of_page(dst);
         n = n < len ? n : len;
-        fw->port.read(fw->port.opaque, src, chunk, n);
-        fw->port.write(fw->port.opaque, dst, chunk, n);
+        /* [FW-SEV-CIPHER] */
+        if (decrypt) {
+            fw_guest_read(fw, g->asid, src, chunk, n);
+            fw->port.write(fw->port.opaque, dst, chunk, n);
+        } else {
+            fw->port.read(fw->port.opaque, src, chunk, n);
+            fw_guest_write(fw, g->asid, dst, chunk, n);
+        }
         src += n;
         dst += n;
         len -= n;
@@ -54,12 +60,12 @@ static uint32_t copy(SnpFw *fw, FwBuf *c)
 
 uint32_t fw_sev_dbg_decrypt(SnpFw *fw, FwBuf *c)
 {
-    return copy(fw, c);
+    return copy(fw, c, true);
 }
 
 uint32_t fw_sev_dbg_encrypt(SnpFw *fw, FwBuf *c)
 {
-    return copy(fw, c);
+    return copy(fw, c, false);
 }
 
 /* ---- SNP ---- */
@@ -110,7 +116,7 @@ uint32_t fw_snp_dbg_decrypt(SnpFw *fw, FwBuf *c)
     if (status) {
         return status;
     }
-    fw_guest_read(fw, c->g->asid, src, page);
+    fw_guest_read(fw, c->g->asid, src, page, RMP_PAGE_SIZE);
     fw->port.write(fw->port.opaque, dst, page, sizeof(page));
     return FW_SUCCESS;
 }
@@ -135,6 +141,6 @@ uint32_t fw_snp_dbg_encrypt(SnpFw *fw, FwBuf *c)
         return FW_INVALID_PAGE_OWNER;
     }
     fw->port.read(fw->port.opaque, src, page, sizeof(page));
-    fw_guest_write(fw, c->g->asid, dst, page);
+    fw_guest_write(fw, c->g->asid, dst, page, RMP_PAGE_SIZE);
     return FW_SUCCESS;
 }

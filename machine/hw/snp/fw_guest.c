@@ -363,7 +363,7 @@ uint32_t fw_snp_launch_update(SnpFw *fw, FwBuf *c)
             fw_tsc_fill(fw, g, page);
         }
         /* [FW-UPDATE-CIPHER] what was read as it is becomes the guest's */
-        fw_guest_write(fw, g->asid, at, page);
+        fw_guest_write(fw, g->asid, at, page, RMP_PAGE_SIZE);
     }
     if (type == PAGE_SECRETS) {
         explicit_bzero(page, sizeof(page));

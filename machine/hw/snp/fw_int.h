@@ -95,14 +95,15 @@ static inline uint32_t fw_rest_of_page(uint64_t spa)
 /* The same the other way; to memory, as fw_check_output() found */
 void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len);
 /*
- * A page as the guest of this ASID sees it, or will. It is memory, and to be
- * written to, in a state with no key: Pre-guest. So write first, then give the
- * page to the guest: the entry's change lets the guest see what was meant.
+ * Memory as the guest of this ASID sees it, or will: whole blocks of 16 bytes,
+ * anywhere. It is memory, and to be written to. A page of an SNP guest is in a
+ * state with no key: Pre-guest. So write first, then give the page to the
+ * guest: the entry's change lets the guest see what was meant.
  */
-void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa,
-                   uint8_t page[RMP_PAGE_SIZE]);
-void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
-                    const uint8_t page[RMP_PAGE_SIZE]);
+void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa, void *buf,
+                   uint64_t len);
+void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa, const void *buf,
+                    uint64_t len);
 
 /* Hypervisor to Context: a 4K entry that carries nothing but the state */
 RmpEntry fw_state_entry(RmpState s);

@@ -3,8 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Memory encryption is not modelled: LAUNCH_UPDATE measures and leaves the
- * content as it is. Once SNP is initialised every page written to is Firmware.
+ * Once SNP is initialised every page written to is Firmware.
  */
 #include "fw_int.h"
 
@@ -173,6 +172,7 @@ static uint32_t start(SnpFw *fw, FwBuf *c, bool session, SevGuestState state)
         fw->port.random(fw->port.opaque, g->keys.tik, sizeof(g->keys.tik));
         fw->port.random(fw->port.opaque, g->keys.tek, sizeof(g->keys.tek));
     }
+    fw->port.random(fw->port.opaque, g->vek, sizeof(g->vek));
     g->used = true;
     g->state = state;
     g->policy = policy;
@@ -204,12 +204,15 @@ uint32_t fw_sev_activate(SnpFw *fw, FwBuf *c)
 
     if (!status) {
         c->sev->asid = asid;
+        fw->port.load_key(fw->port.opaque, asid, c->sev->vek);
     }
     return status;
 }
 
 uint32_t fw_sev_deactivate(SnpFw *fw, FwBuf *c)
 {
+    /* the same key: the guest claims no memory any more, nothing changes */
+    fw->port.load_key(fw->port.opaque, c->sev->asid, c->sev->vek);
     fw_asid_release(fw, c->sev->asid);
     c->sev->asid = 0;
     return FW_SUCCESS;
@@ -266,6 +269,8 @@ static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
         n = n < len ? n : len;
         fw->port.read(fw->port.opaque, spa, page, n);
         sha256_add(&g->digest, page, n);
+        /* [FW-SEV-CIPHER] in place */
+        fw_guest_write(fw, g->asid, spa, page, n);
         spa += n;
         len -= n;
     }

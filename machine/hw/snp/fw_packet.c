@@ -8,8 +8,7 @@
  * kind of packet it is goes into its MAC; where it belongs in the guest does
  * not: that is for whoever runs the guest to know.
  *
- * SEV API (55766). Memory of these guests is not enciphered: it is read and
- * written as it is.
+ * SEV API (55766).
  */
 #include "fw_msg.h"
 
@@ -95,7 +94,8 @@ static uint32_t open_packet(SnpFw *fw, FwBuf *c, uint8_t kind)
         return FW_BAD_MEASUREMENT;
     }
     aes128_ctr(c->sev->keys.tek, h.iv, packet, len);
-    fw_write(fw, to, packet, len);
+    /* [FW-SEV-CIPHER] */
+    fw_guest_write(fw, c->sev->asid, to, packet, len);
     explicit_bzero(packet, sizeof(packet));
     return FW_SUCCESS;
 }
@@ -127,9 +127,10 @@ static uint32_t seal_packet(SnpFw *fw, FwBuf *c, uint8_t kind)
         return FW_INVALID_LEN;
     }
     /* [FW-SEND-ADDRESS] */
-    if (bad_place(from, kind) || !fw_read(fw, from, packet, len)) {
+    if (bad_place(from, kind) || !fw_readable(fw, from, len)) {
         return FW_INVALID_ADDRESS;
     }
+    fw_guest_read(fw, c->sev->asid, from, packet, len);
     fw->port.random(fw->port.opaque, h.iv, sizeof(h.iv));
     aes128_ctr(c->sev->keys.tek, h.iv, packet, len);
     packet_mac(c->sev, kind, &h, packet, len, h.mac);

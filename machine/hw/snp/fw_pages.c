@@ -125,21 +125,40 @@ void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len)
 }
 
 /* [FW-GUEST-CIPHER] */
-void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa,
-                   uint8_t page[RMP_PAGE_SIZE])
+void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa, void *buf,
+                   uint64_t len)
 {
-    fw->port.read(fw->port.opaque, spa, page, RMP_PAGE_SIZE);
-    fw->port.decrypt(fw->port.opaque, asid, spa, page, RMP_PAGE_SIZE);
+    uint8_t *to = buf;
+
+    while (len) {
+        uint32_t n = fw_rest_of_page(spa);
+
+        n = n < len ? n : len;
+        fw->port.read(fw->port.opaque, spa, to, n);
+        fw->port.decrypt(fw->port.opaque, asid, spa, to, n);
+        spa += n;
+        to += n;
+        len -= n;
+    }
 }
 
-void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa,
-                    const uint8_t page[RMP_PAGE_SIZE])
+void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa, const void *buf,
+                    uint64_t len)
 {
+    const uint8_t *from = buf;
     uint8_t raw[RMP_PAGE_SIZE];
 
-    memcpy(raw, page, sizeof(raw));
-    fw->port.encrypt(fw->port.opaque, asid, spa, raw, sizeof(raw));
-    fw->port.write(fw->port.opaque, spa, raw, sizeof(raw));
+    while (len) {
+        uint32_t n = fw_rest_of_page(spa);
+
+        n = n < len ? n : len;
+        memcpy(raw, from, n);
+        fw->port.encrypt(fw->port.opaque, asid, spa, raw, n);
+        fw->port.write(fw->port.opaque, spa, raw, n);
+        spa += n;
+        from += n;
+        len -= n;
+    }
     /* where memory is not enciphered it is what the page is */
     explicit_bzero(raw, sizeof(raw));
 }

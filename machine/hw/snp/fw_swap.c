@@ -127,8 +127,8 @@ uint32_t fw_snp_page_move(SnpFw *fw, FwBuf *c)
     for (unsigned i = 0; i < npages; i++) {
         uint64_t at = i * RMP_PAGE_SIZE;
 
-        fw_guest_read(fw, c->g->asid, src + at, page);
-        fw_guest_write(fw, c->g->asid, dst + at, page);
+        fw_guest_read(fw, c->g->asid, src + at, page, RMP_PAGE_SIZE);
+        fw_guest_write(fw, c->g->asid, dst + at, page, RMP_PAGE_SIZE);
     }
     give(fw, dst, &from);
     take(fw, src, npages);
@@ -295,7 +295,7 @@ uint32_t fw_snp_page_swap_out(SnpFw *fw, FwBuf *c)
     if (s.type == SWAP_METADATA) {
         fw->port.read(fw->port.opaque, s.src, page, sizeof(page));
     } else {
-        fw_guest_read(fw, s.g->asid, s.src, page);
+        fw_guest_read(fw, s.g->asid, s.src, page, RMP_PAGE_SIZE);
     }
     aad(&s.entry, &known, iv);
     /* [FW-CRYPTO] */
@@ -373,7 +373,7 @@ uint32_t fw_snp_page_swap_in(SnpFw *fw, FwBuf *c)
         rmp_fw_set(fw->rmp, s.dst, &e);
         fw->port.rmp_changed(fw->port.opaque, s.dst, 1);
     } else {
-        fw_guest_write(fw, s.g->asid, s.dst, page);
+        fw_guest_write(fw, s.g->asid, s.dst, page, RMP_PAGE_SIZE);
         s.page.validated = s.entry.info[0] & MD_VALIDATED;
         s.page.vmsa = s.entry.info[0] & MD_VMSA;
         memcpy(s.page.perms, s.entry.perms, sizeof(s.page.perms));

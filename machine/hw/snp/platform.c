@@ -62,6 +62,26 @@ static void *ram_at(uint64_t spa, size_t len, bool write)
     return p;
 }
 
+/* Where in DRAM it is, or false */
+static bool dram_at(const SnpPlatform *p, uint64_t spa, hwaddr *at)
+{
+    if (spa < p->low_size) {
+        *at = spa;
+    } else if (spa >= p->high_base && spa - p->high_base < p->high_size) {
+        *at = p->low_size + (spa - p->high_base);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool view_memory(void *opaque, uint64_t spa)
+{
+    hwaddr at;
+
+    return dram_at(opaque, spa, &at);
+}
+
 /*
  * [MEM-DRAM] What is in DRAM, whatever the chipset shows there just now: with
  * PAM or SMRAM a host can hide a page while it changes hands.
@@ -71,11 +91,7 @@ static void *view_map(void *opaque, uint64_t spa)
     SnpPlatform *p = opaque;
     hwaddr len = RMP_PAGE_SIZE, at;
 
-    if (spa < p->low_size) {
-        at = spa;
-    } else if (spa >= p->high_base && spa - p->high_base < p->high_size) {
-        at = p->low_size + (spa - p->high_base);
-    } else {
+    if (!dram_at(p, spa, &at)) {
         return NULL;
     }
     return address_space_map(&p->dram, at, &len, true, MEMTXATTRS_UNSPECIFIED);
@@ -105,14 +121,15 @@ static bool port_read(void *opaque, uint64_t spa, void *buf, size_t len)
 static bool port_write(void *opaque, uint64_t spa, const void *buf,
                        size_t len)
 {
-    void *p = ram_at(spa, len, true);
+    SnpPlatform *p = opaque;
+    void *ram = ram_at(spa, len, true);
 
-    if (!p) {
+    if (!ram) {
         return false;
     }
-    memcpy(p, buf, len);
-    address_space_unmap(&address_space_memory, p, len, true, len);
-    return true;
+    address_space_unmap(&address_space_memory, ram, len, true, 0);
+    /* a guest without SNP may have claimed the page: RAM is what it sees */
+    return snp_view_write_as(&p->view, 0, spa, buf, len);
 }
 
 enum { DRAW_GUEST, DRAW_KEPT };
@@ -607,6 +624,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         .opaque = p,
         .map = view_map,
         .unmap = view_unmap,
+        .memory = view_memory,
     };
     find_dram(p);
     snp_view_init(&p->view);
@@ -648,6 +666,15 @@ void snp_platform_rmp_dirty(SnpPlatform *p)
     cpu_physical_memory_set_dirty_range(
         memory_region_get_ram_addr(ms->ram) + at,
         p->rmp.end + 1 - p->rmp.base, 1 << DIRTY_MEMORY_MIGRATION);
+}
+
+void snp_platform_settle(SnpPlatform *p)
+{
+    x86_snp_rmp_begin();
+    if (snp_view_settle(&p->view)) {
+        x86_snp_flush_all();
+    }
+    x86_snp_rmp_end(false, "stop");
 }
 
 /* ---- reports ---- */

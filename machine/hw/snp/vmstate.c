@@ -324,6 +324,7 @@ DESCRIBE(vmstate_sev_guest, "sev-guest",
     VMSTATE_UINT32(policy, SevFwGuest),
     VMSTATE_STRUCT(digest, SevFwGuest, 0, vmstate_sha256, Sha256),
     VMSTATE_STRUCT(keys, SevFwGuest, 0, vmstate_sev_keys, SevKeys),
+    BYTES(vek, SevFwGuest),
     BYTES(measure, SevFwGuest));
 
 DESCRIBE(vmstate_tio_dev, "tio-device",

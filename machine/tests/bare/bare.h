@@ -192,6 +192,8 @@ const char *psp_find(void);
 uint32_t psp(unsigned cmd, const void *buf, size_t len);
 /* The same with the buffer at a place of the caller's, as it is there */
 uint32_t psp_at(unsigned cmd, uint64_t at);
+/* The buffer, as the last command left it */
+extern uint8_t psp_page[4096];
 
 uint32_t fw_page(unsigned cmd, uint64_t arg);   /* buffer: one address */
 uint32_t fw_launch_start(uint64_t gctx);
@@ -216,6 +218,7 @@ void suite_features(void);
 void suite_events(void);
 void suite_cpus(void);
 void suite_race(void);
+void suite_sev(void);
 void suite_hiding(void);
 void suite_ordinary(void);
 

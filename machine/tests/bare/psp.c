@@ -69,13 +69,13 @@ uint32_t psp_at(unsigned cmd, uint64_t at)
     bail("the secure processor does not answer");
 }
 
+uint8_t psp_page[4096] __attribute__((aligned(4096)));
+
 uint32_t psp(unsigned cmd, const void *buf, size_t len)
 {
-    static uint8_t page[4096] __attribute__((aligned(4096)));
-
-    zero(page, sizeof(page));
-    copy(page, buf, len);
-    return psp_at(cmd, len ? (uint64_t)page : 0);
+    zero(psp_page, sizeof(psp_page));
+    copy(psp_page, buf, len);
+    return psp_at(cmd, len ? (uint64_t)psp_page : 0);
 }
 
 uint32_t fw_page(unsigned cmd, uint64_t arg)

@@ -9,7 +9,9 @@
  * the registers that say where its buffers are take no writes.
  *
  * A device is to the RMP what the host is, and has no guest's key: it reads
- * everything, private pages as ciphertext, and writes to Hypervisor pages only.
+ * everything, private pages as ciphertext, and writes to Hypervisor pages only;
+ * where a guest without SNP has claimed one, what it reads and writes is what
+ * DRAM holds, RMP or not.
  *
  * Nobody may keep an answer: RMPUPDATE takes it back without telling. Any
  * thread; no lock is taken. Addresses and sizes are in bytes.
@@ -24,6 +26,12 @@
 static inline bool snp_dma_checked(void)
 {
     return snp_platform() && qatomic_read(&snp_platform()->fw.iommu_snp);
+}
+
+/* May an access be of what RAM does not hold? Then ask for its view. */
+static inline bool snp_dma_viewed(void)
+{
+    return snp_platform() && (snp_platform()->encrypt || snp_dma_checked());
 }
 
 /* For this access the RMP cannot be read: it was asked for to fail */

@@ -297,6 +297,7 @@ typedef struct SevFwGuest {     /* handle: index + 1 */
     uint32_t policy;
     Sha256 digest;
     SevKeys keys;
+    uint8_t vek[CIPHER_KEY_LEN];        /* its memory's */
     uint8_t measure[SHA256_LEN];        /* from LAUNCH_MEASURE on */
 } SevFwGuest;
 

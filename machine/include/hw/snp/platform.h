@@ -83,6 +83,11 @@ void snp_platform_reset(SnpPlatform *p);
  * with no CPU running, that has the whole table.
  */
 void snp_platform_rmp_dirty(SnpPlatform *p);
+/*
+ * With no CPU running: of pages that the RMP gives to nobody RAM holds what
+ * DRAM would. So a machine that is saved need not say whose plaintext it holds.
+ */
+void snp_platform_settle(SnpPlatform *p);
 
 /* JSON texts; the caller frees them. */
 char *snp_platform_rmp_summary(const SnpPlatform *p);

@@ -54,12 +54,27 @@ static vaddr entry_addr(const CPUTLBEntry *te, int prot)
     return addr & TARGET_PAGE_MASK;
 }
 
+/* Is that what a guest finds there, with the C-bit or without? */
+static bool is_space(CPUX86State *env, const X86SnpGuest *guest, hwaddr spa,
+                     uint8_t space)
+{
+    const SnpView *v = &snp_platform()->view;
+    bool rmp = x86_snp_enabled(env);
+
+    return space == snp_view_space(v, spa, 0, rmp) ||
+           (guest->kind & SNP_GUEST_SEV &&
+            space == snp_view_space(v, spa, guest->asid, rmp));
+}
+
 static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
-                              hwaddr spa, int prot, bool outside)
+                              hwaddr spa, int prot, uint8_t space)
 {
     bool snp = guest->kind & SNP_GUEST_SNP, own;
     RmpEntry e;
 
+    if (!is_space(env, guest, spa, space)) {
+        return true;
+    }
     if (!x86_snp_enabled(env)) {
         return false;
     }
@@ -70,9 +85,9 @@ static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
     if (snp && prot & PAGE_EXEC && !own) {
         return true;
     }
-    /* Plaintext to the owner, ciphertext to all others */
-    if (outside ? !x86_snp_is_outside(env, spa)
-                : !own && x86_snp_is_outside(env, spa)) {
+    /* Plaintext to the owner, once it validated the page */
+    if (snp && space == SNP_SPACE_RAM && !own &&
+        x86_snp_host_space(env, spa) != SNP_SPACE_RAM) {
         return true;
     }
     /* Only its owner, once it validated the page, writes to it. */
@@ -81,13 +96,13 @@ static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
 
 /* Is something of @prot refused? Who fetched, at which CPL, is not known. */
 static bool nested_is_stale(CPUX86State *env, X86SnpGuest *guest,
-                            const X86SnpFill *fill, int prot, bool outside)
+                            const X86SnpFill *fill, int prot, uint8_t space)
 {
     X86SnpFill f = *fill;
 
     guest->user = false;
     if (x86_snp_judge_nested(env, guest, &f, MMU_DATA_LOAD) ||
-        f.outside != outside) {
+        f.space != space) {
         return true;
     }
     if (f.prot != prot && (f.prot | PAGE_EXEC) == prot) {
@@ -129,7 +144,7 @@ static bool region_writable(hwaddr spa)
 }
 
 static bool host_is_stale(CPUX86State *env, const X86SnpFill *fill, int prot,
-                          bool outside)
+                          uint8_t space)
 {
     X86SnpFill f = *fill;
 
@@ -140,7 +155,7 @@ static bool host_is_stale(CPUX86State *env, const X86SnpFill *fill, int prot,
         f.page_size = RMP_PAGE_SIZE;
     }
     return x86_snp_judge_host(env, &f, MMU_DATA_LOAD) || f.prot != prot ||
-           f.outside != outside;
+           f.space != space;
 }
 
 static bool entry_is_stale(CPUX86State *env, int mmu_idx,
@@ -157,21 +172,21 @@ static bool entry_is_stale(CPUX86State *env, int mmu_idx,
         .vmpl = env->vm_guest_tlb.vmpl,
         .kind = env->vm_guest_tlb.snp_guest,
     };
-    bool outside = full->attrs.space;
+    uint8_t space = full->attrs.space;
 
     if (mmu_idx == MMU_PHYS_IDX) {
         /* The processor's own accesses: who may write is asked elsewhere. */
-        return outside != x86_snp_is_outside(env, fill.spa);
+        return space != x86_snp_host_space(env, fill.spa);
     }
     if (mmu_idx == MMU_NESTED_IDX) {
         fill.gpa = addr & ~SNP_C_MASK;
         fill.cbit = guest.kind & SNP_GUEST_SEV && addr & SNP_C_MASK;
-        return nested_is_stale(env, &guest, &fill, prot, outside);
+        return nested_is_stale(env, &guest, &fill, prot, space);
     }
     if (mmu_idx >= MMU_GUEST_IDX && env->vm_guest_tlb.nested_pg_mode) {
-        return combined_is_stale(env, &guest, fill.spa, prot, outside);
+        return combined_is_stale(env, &guest, fill.spa, prot, space);
     }
-    return host_is_stale(env, &fill, prot, outside);
+    return host_is_stale(env, &fill, prot, space);
 }
 
 QEMU_BUILD_BUG_ON(PAGE_READ != 1 << MMU_DATA_LOAD);

@@ -86,6 +86,14 @@ static uint64_t check(CPUX86State *env, X86SnpFill *fill, RmpAccess *a,
     return 0;
 }
 
+static SnpSpace space_of(CPUX86State *env, hwaddr spa, uint32_t asid)
+{
+    SnpPlatform *p = snp_platform();
+
+    return p ? snp_view_space(&p->view, spa, asid, x86_snp_enabled(env))
+             : SNP_SPACE_RAM;
+}
+
 uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,
                               X86SnpFill *fill, MMUAccessType access)
 {
@@ -101,16 +109,11 @@ uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,
         .leaf_2m = fill->page_size >= 0x200000,
         .fresh = fill->fresh,
     };
-    uint64_t refused;
 
-    fill->outside = false;
-    if (!x86_snp_enabled(env)) {
-        return 0;
-    }
-    refused = check(env, fill, &a, access);
-    /* [MEM-SHARED-READ] private accesses are allowed to the owner only */
-    fill->outside = !(a.snp && a.cbit) && x86_snp_is_outside(env, a.spa);
-    return refused;
+    /* [MEM-SHARED-READ] [MEM-SEV-KEY] with its key if the C-bit says so */
+    fill->space = space_of(env, a.spa,
+                           guest->kind & SNP_GUEST_SEV && a.cbit ? a.asid : 0);
+    return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
 }
 
 uint64_t x86_snp_check_nested(CPUX86State *env, X86SnpFill *fill,
@@ -143,7 +146,8 @@ uint64_t x86_snp_judge_host(CPUX86State *env, X86SnpFill *fill,
     };
 
     /* [MEM-HOST-READ] */
-    fill->outside = x86_snp_is_outside(env, a.spa) || x86_snp_watched(a.spa);
+    fill->space = x86_snp_watched(a.spa) ? SNP_SPACE_OUTSIDE
+                                         : x86_snp_host_space(env, a.spa);
     return x86_snp_enabled(env) ? check(env, fill, &a, access) : 0;
 }
 
@@ -154,10 +158,9 @@ uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
     return x86_snp_judge_host(env, fill, access);
 }
 
-bool x86_snp_is_outside(CPUX86State *env, hwaddr spa)
+uint8_t x86_snp_host_space(CPUX86State *env, hwaddr spa)
 {
-    return x86_snp_enabled(env) &&
-           snp_view_enciphered(&snp_platform()->view, spa);
+    return space_of(env, spa, 0);
 }
 
 bool x86_snp_host_owned(hwaddr spa)
@@ -172,12 +175,16 @@ bool x86_snp_may_set(CPUX86State *env, hwaddr spa)
     return !x86_snp_enabled(env) || x86_snp_host_owned(spa);
 }
 
-bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb)
+bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb, uintptr_t retaddr)
 {
     const hwaddr page[] = { vmcb, env->vm_hsave };
     Rmp *rmp;
     int held, i;
 
+    /* [MEM-SEV-VMRUN] */
+    for (i = 0; i < ARRAY_SIZE(page); i++) {
+        x86_snp_take_page(env, page[i], retaddr);
+    }
     if (!x86_snp_enabled(env)) {
         return true;
     }
@@ -234,19 +241,23 @@ void x86_snp_flush_all(void)
     }
 }
 
+void x86_snp_flush_page(hwaddr spa)
+{
+    tlb_flush_phys_all_cpus(spa & TARGET_PAGE_MASK, TARGET_PAGE_BITS);
+}
+
 void x86_snp_flush_region(hwaddr spa)
 {
     hwaddr region = spa & -RMP_2M_SIZE;
     unsigned lg_size = ctz64(RMP_2M_SIZE);
-    CPUState *cs;
 
-    if (qemu_tcg_mttcg_enabled() && current_cpu) {
+    /* [MEM-ALONE] what is queued would be done once others have run again */
+    if (qemu_tcg_mttcg_enabled() && current_cpu &&
+        !cpu_in_exclusive_context(current_cpu)) {
         x86_snp_check_flush(SNP_FLUSH_BEGUN);
         tlb_flush_phys_all_cpus_synced(current_cpu, region, lg_size);
         x86_snp_check_flush(SNP_FLUSH_QUEUED_FOR_ALL);
-        return;
-    }
-    CPU_FOREACH(cs) {
-        tlb_flush_phys(cs, region, lg_size);
+    } else {
+        tlb_flush_phys_all_cpus(region, lg_size);
     }
 }

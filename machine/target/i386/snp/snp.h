@@ -102,7 +102,7 @@ typedef struct X86SnpFill {
     uint64_t page_size;       /* bytes the leaf maps */
     bool cbit;
     int prot;                 /* in: by the page tables; out: less the RMP's */
-    bool outside;             /* out: who reads has not the page's key */
+    uint8_t space;            /* out: SnpSpace, what is at the end */
     bool fresh;               /* see RmpAccess; x86_snp_check_*() set it */
 } X86SnpFill;
 /*
@@ -128,8 +128,8 @@ uint64_t x86_snp_check_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access);
 uint64_t x86_snp_judge_host(CPUX86State *env, X86SnpFill *fill,
                             MMUAccessType access);
-/* Would the host, or a page walk, see ciphertext there? */
-bool x86_snp_is_outside(CPUX86State *env, hwaddr spa);
+/* Which SnpSpace the host, or a page walk, is led to */
+uint8_t x86_snp_host_space(CPUX86State *env, hwaddr spa);
 /* Is this page one the processor itself may write on behalf of the host? */
 bool x86_snp_host_owned(hwaddr spa);
 /* May it set accessed and dirty bits there, in tables not of a guest's own? */
@@ -138,9 +138,10 @@ bool x86_snp_may_set(CPUX86State *env, hwaddr spa);
  * VMRUN: takes the pages that #VMEXIT will write to or load the host from, the
  * VMCB and the host save area; nobody can take them away then. False: one of
  * them is not the host's to write, or another CPU has it; none is taken.
- * Without SNP there is nothing to take, and that is true.
+ * Without SNP there is nothing to take, and that is true. What RAM holds of
+ * them is what the host sees; for that the instruction may start again.
  */
-bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb);
+bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb, uintptr_t retaddr);
 /* The end of #VMEXIT; may be called with nothing held */
 void x86_snp_release_host_pages(CPUX86State *env);
 void x86_snp_flush_all(void);
@@ -152,6 +153,11 @@ void x86_snp_flush_all(void);
  * processor: RMPUPDATE is no INVLPG.
  */
 void x86_snp_flush_region(hwaddr spa);
+/*
+ * On all CPUs, what is cached of one page. No other CPU runs, nor did since
+ * what is cached became wrong.
+ */
+void x86_snp_flush_page(hwaddr spa);
 
 /* A guest virtual address as the RMP instructions see it. */
 typedef struct X86SnpXlate {
@@ -166,7 +172,11 @@ G_NORETURN void x86_snp_raise_npf(CPUX86State *env, hwaddr gpa, uint64_t bits,
 
 /* outside.c */
 
-/* The address space in which a page shows what it is without its key */
+/*
+ * The address space of those who do not see what is in RAM. MemTxAttrs.space
+ * is an SnpSpace, and says whether they have a key, which is that of the guest
+ * that runs.
+ */
 #define X86_SNP_ASIDX_OUTSIDE 2
 
 static inline int x86_snp_asidx_from_attrs(CPUState *cs, MemTxAttrs attrs)
@@ -180,6 +190,19 @@ static inline int x86_snp_asidx_from_attrs(CPUState *cs, MemTxAttrs attrs)
  */
 uint8_t x86_snp_ldub_outside(CPUState *cs, hwaddr spa);
 uint16_t x86_snp_lduw_outside(CPUState *cs, hwaddr spa);
+
+/*
+ * Bytes of the guest that runs at a translation of @space: within a page.
+ * False: it leads to RAM, or there is no memory.
+ */
+bool x86_snp_peek(CPUX86State *env, unsigned space, hwaddr spa, void *buf,
+                  size_t len);
+
+/*
+ * From now on RAM holds what the host sees of the page, unless it is an SNP
+ * guest's. Starts the instruction again if other CPUs run.
+ */
+void x86_snp_take_page(CPUX86State *env, hwaddr spa, uintptr_t retaddr);
 
 /* One for all CPUs, never freed */
 MemoryRegion *x86_snp_outside_root(void);

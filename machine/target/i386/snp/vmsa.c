@@ -23,6 +23,25 @@ static void phys_rw(CPUX86State *env, hwaddr spa, void *buf, size_t len,
                      write);
 }
 
+/*
+ * [MEM-SEV-VMSA] The VMSA, with the key of its guest. One of an SNP guest is in
+ * RAM as that sees it.
+ */
+static void vmsa_rw(CPUX86State *env, hwaddr spa, void *buf, size_t len,
+                    bool write)
+{
+    SnpView *v = &snp_platform()->view;
+
+    if (snp_view_space(v, spa, env->snp.asid, x86_snp_enabled(env)) ==
+        SNP_SPACE_RAM) {
+        phys_rw(env, spa, buf, len, write);
+    } else if (write) {
+        snp_view_write_as(v, env->snp.asid, spa, buf, len);
+    } else {
+        snp_view_read_as(v, env->snp.asid, spa, buf, len);
+    }
+}
+
 bool x86_snp_vmrun_check(CPUX86State *env, uint64_t nested_ctl, uint32_t asid,
                          uint64_t lbr_ctl)
 {
@@ -300,7 +319,7 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
     SevVmsa v;
     bool snp;
 
-    phys_rw(env, spa, &v, sizeof(v), false);
+    vmsa_rw(env, spa, &v, sizeof(v), false);
 
     env->snp.sev_features = ldq_le_p(&v.sev_features);
     snp = env->snp.sev_features & SEV_FEAT_SNP_ACTIVE;
@@ -429,7 +448,7 @@ bool x86_snp_vmexit_save(CPUX86State *env)
         /* A VMRUN that failed leaves the VMSA alone, and has no other. */
         return env->snp.in_vmsa;
     }
-    phys_rw(env, env->snp.vmsa_pa, &v, sizeof(v), false);
+    vmsa_rw(env, env->snp.vmsa_pa, &v, sizeof(v), false);
     save_seg(&v.es, &env->segs[R_ES]);
     save_seg(&v.cs, &env->segs[R_CS]);
     save_seg(&v.ss, &env->segs[R_SS]);
@@ -468,7 +487,7 @@ bool x86_snp_vmexit_save(CPUX86State *env)
              offsetof(struct vmcb, control.exit_info_1)));
     stq_le_p(&v.exit_info_2, x86_ldq_phys(cs, env->vm_vmcb +
              offsetof(struct vmcb, control.exit_info_2)));
-    phys_rw(env, env->snp.vmsa_pa, &v, sizeof(v), true);
+    vmsa_rw(env, env->snp.vmsa_pa, &v, sizeof(v), true);
 
     x86_stq_phys(cs, env->vm_vmcb + offsetof(struct vmcb, control.ghcb_gpa),
                  env->snp.ghcb);
