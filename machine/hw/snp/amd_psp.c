@@ -488,7 +488,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_BOOL("ciphertext-hiding", AmdPspState, hiding, false),
     DEFINE_PROP_BOOL("tio", AmdPspState, tio, false),
     DEFINE_PROP_BOOL("x86-shutdown", AmdPspState, x86_shutdown, false),
-    DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, false),
+    DEFINE_PROP_BOOL("encrypt", AmdPspState, platform.encrypt, true),
     DEFINE_PROP_BOOL("self-check", AmdPspState, platform.self_check, false),
     DEFINE_PROP_STRING("loose", AmdPspState, loose),
 };
@@ -523,7 +523,7 @@ static const struct {
     { "ciphertext-hiding", "the firmware can hide ciphertext" },
     { "tio", "has trusted I/O, as the IOMMU then says, too" },
     { "x86-shutdown", "the firmware can turn SNP off in the processors" },
-    { "encrypt", "memory of SNP guests is enciphered" },
+    { "encrypt", "memory of guests is enciphered" },
     { "self-check", "cached translations are compared with the RMP" },
     { "loose", "rules to be read the looser way, separated by ':', or all" },
 };

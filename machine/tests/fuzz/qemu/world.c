@@ -203,8 +203,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         "+xsavec",
         "-nodefaults", "-no-user-config", "-display", "none", "-S",
         "-bios", rom, "-device",
-        "amd-psp,id=psp,addr=5.0,seed=1,phys-reduction=6,rmpread=on,"
-        "rmpquery=on,debug-swap=on,secure-tsc=on,allowed-sev-features=on,self-check=on",
+        "amd-psp,id=psp,addr=5.0,seed=1,encrypt=off,phys-reduction=6,"
+        "rmpread=on,rmpquery=on,debug-swap=on,secure-tsc=on,"
+        "allowed-sev-features=on,self-check=on",
     };
     sigset_t alarm;
 
