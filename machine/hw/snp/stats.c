@@ -20,6 +20,7 @@ static const char * const counter_names[SNP_STAT_MAX] = {
     [SNP_STAT_VMEXIT_SEV_ES] = "vmexit-sev-es",
     [SNP_STAT_VMEXIT_SNP] = "vmexit-snp",
     [SNP_STAT_VMRUN_ALLOWED] = "vmrun-allowed-features",
+    [SNP_STAT_VMRUN_ALIGNED] = "vmrun-holds-aligned",
     [SNP_STAT_PSMASH] = "psmash",
     [SNP_STAT_RMPREAD] = "rmpread",
     [SNP_STAT_RMPADJUST] = "rmpadjust",

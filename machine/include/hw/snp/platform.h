@@ -103,6 +103,7 @@ typedef enum SnpStat {
     SNP_STAT_VMEXIT_SEV_ES,     /* of SEV-ES guests without SNP, */
     SNP_STAT_VMEXIT_SNP,        /* of SNP guests */
     SNP_STAT_VMRUN_ALLOWED,     /* with the VMCB's mask of features in force */
+    SNP_STAT_VMRUN_ALIGNED,     /* SNP on, and a page held begins 2M */
     SNP_STAT_PSMASH,
     SNP_STAT_RMPREAD,
     SNP_STAT_RMPADJUST,         /* refused and faulted ones included */

@@ -206,6 +206,9 @@ bool x86_snp_hold_host_pages(CPUX86State *env, hwaddr vmcb, uintptr_t retaddr)
     }
     env->snp.held_vmcb = vmcb;
     env->snp.held_hsave = env->vm_hsave;
+    if (!(vmcb & (RMP_2M_SIZE - 1)) || !(env->vm_hsave & (RMP_2M_SIZE - 1))) {
+        snp_stat(SNP_STAT_VMRUN_ALIGNED);
+    }
     return true;
 
 refused:
