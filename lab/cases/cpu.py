@@ -191,6 +191,26 @@ def hides(kernel=NEWEST):
     return f"ASIDs 1 to {HIDDEN} are SNP's, of {LAST}"
 
 
+def hides_all():
+    """Our host told to hide more than there is: no ASID is left for SEV-ES,
+    and it does not offer it."""
+    script = SCRIPT.replace("modprobe kvm_amd", "modprobe kvm_amd "
+                            f"ciphertext_hiding_asids={10 * LAST}") + """
+say "types $(perl -e 'open(K, "+<", "/dev/kvm") or die;  # KVM_CAP_VM_TYPES
+    print ioctl(K, 0xae03, 235);')"
+"""
+    r, _ = boot("cpu.turin.hides.all.ours", "ours", "turin", script)
+    differences(
+        asids=(sorted(re.findall(r"kvm_amd: (SEV-\S+ \w+ \(.*?\))",
+                                 r.console)),
+               [f"SEV-ES unusable (ASIDs {LAST + 1} - {LAST})",
+                f"SEV-SNP enabled (ASIDs 1 - {LAST})"]),
+        # by their numbers: SEV, SEV-ES, SNP
+        types=([int(judge.first(r, "types")) >> n & 1 for n in (2, 3, 4)],
+               [1, 0, 1]))
+    return judge.first(r, "types")
+
+
 def refused():
     """6.12 knows no segments: it finds no end of the RMP, says so, and does
     without SNP; nothing of the RMP is touched."""
@@ -275,6 +295,10 @@ CASES = [
          "where the machine has put it, reads entries by RMPREAD, passes the "
          "same tests, and its audit is balanced",
          lambda: used("turin", "26 2", True, "ours"), order=48),
+    Case("cpu.turin.hides.all.ours", "our host on Turin, told to hide "
+         "ciphertext for more ASIDs than there are, has none for SEV-ES, says "
+         "so and offers no such VM", hides_all, full=True, order=58,
+         inputs=("machine", "linux")),
     Case("cpu.turin.hides.ours", "our host on Turin, told to hide ciphertext, "
          "does as the newest stock host", lambda: hides("ours"), full=True,
          order=59),

@@ -53,18 +53,18 @@ exit 0
 REFUSED = "host kernel does not support requested KVM_X86_SEV_ES_VM VM type"
 
 
-def at(svn, script):
-    """A boot of the newest host with this security version. Returns (Result,
-    the machine's counts by mark)."""
+def at(svn, script, on):
+    """A boot of a host with this security version. Returns (Result, the
+    machine's counts by mark)."""
     sides = {}
 
     def on_mark(name, _text, monitor):
         sides[name] = counts.machine(monitor)
 
     tcb = 0x4800000000000007 | svn << 48
-    h = host.Host(kernels.get(NEWEST), machine.build().binary, thread="single",
+    h = host.Host(kernels.get(on), machine.build().binary, thread="single",
                   psp=[f"tcb={tcb:#x}"])
-    r = h.run(f"sev-es.withdrawn.{svn:x}", script, timeout=400,
+    r = h.run(f"sev-es.withdrawn.{on}.{svn:x}", script, timeout=400,
               on_mark=on_mark)
     if not r.ok() or r.bad_lines():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure()]))
@@ -74,12 +74,12 @@ def at(svn, script):
 def offers(console):
     """{"SEV-ES": "enabled", ...}, as kvm_amd says."""
     return {name: word for name, word in
-            re.findall(r"kvm_amd: (SEV[-A-Z]*) (\w+) \(ASIDs", console)}
+            re.findall(r"\b(SEV[-A-Z]*) (\w+) \(ASIDs", console)}
 
 
-def withdrawn():
+def withdrawn(on=NEWEST):
     bad = []
-    r, _ = at(WITHDRAWN - 1, "modprobe ccp && modprobe kvm_amd\n")
+    r, _ = at(WITHDRAWN - 1, "modprobe ccp && modprobe kvm_amd\n", on)
     want = dict.fromkeys(judge.ENABLED.values(), "enabled")
     if offers(r.console) != want:
         bad.append(f"one version below: {offers(r.console)}")
@@ -87,7 +87,8 @@ def withdrawn():
     argv = guest.command(1, "256M", "sev-es", ovmf="/" + run.OVMF_INSIDE)
     untyped = " ".join(argv[:argv.index("-kernel")])
     typed = untyped.replace(",policy=", ",legacy-vm-type=off,policy=")
-    r, sides = at(WITHDRAWN, SCRIPT.format(typed=typed, untyped=untyped))
+    r, sides = at(WITHDRAWN, SCRIPT.format(typed=typed, untyped=untyped),
+                  on)
     if offers(r.console) != {**want, "SEV-ES": "unusable"}:
         bad.append(f"there: {offers(r.console)}")
     status, words = judge.first(r, "status"), judge.first(r, "words")
@@ -113,3 +114,6 @@ CASES.append(Case("sev-es.withdrawn", "at the firmware's security version at "
                   "which the newest kernel withdraws SEV-ES it does, and stock "
                   "QEMU is refused such a VM type; one below it does not",
                   withdrawn, order=44, inputs=("machine",)))
+CASES.append(Case("sev-es.withdrawn.ours", "the same of our host",
+                  lambda: withdrawn("ours"), full=True, order=58,
+                  inputs=("machine", "linux")))
