@@ -232,6 +232,11 @@ BOOTS = {
 
 # Our host, where it does otherwise: {boot: {row: what of it is so}}
 OURS = {
+    "status": {"gctx-create": {"kernel": ""}, "inuse-guest": {"kernel": ""},
+               # it gives up at 1000
+               "overlap": {"inject": "RMPUPDATE:1-900:OVERLAP", "fires": 900},
+               "decommission": {"warns": "", "kernel": "DECOMMISSION failed"}},
+    "lost": {"lost": {"warns": ""}},
     "buffer": {"buffer-inuse": {"kernel": "", "bug": "", "after": "pass"}},
     "dead": {"dead": {
         "warns": "", "bug": "", "kernel": "leaking PFN range",
