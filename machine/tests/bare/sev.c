@@ -552,16 +552,25 @@ static void test_bytes(void)
     volatile uint8_t *code = (volatile uint8_t *)first.image[P_CODE - 1];
     const uint8_t *told = (const uint8_t *)first.vmcb + 0xd0;
     uint64_t *rip = (uint64_t *)((uint8_t *)first.vmcb + 0x400 + 0x178);
-    uint64_t *leaf = &first.npt[3][P_TRIED + 1], was = *leaf, at = *rip;
+    uint64_t *leaf = &first.npt[3][P_TRIED + 1], was = *leaf, at;
 
     ktap_begin();
+    for (unsigned i = 0; i < sev_code_end - sev_code; i += 8) {
+        do_one(&first, DO_STORE, P_TRIED * PAGE + 0xa00 + i,
+               *(uint64_t *)(sev_code + i));
+    }
+    at = *rip;
     *leaf = 0;
-    for (unsigned taken = 0; taken < 2; taken++) {
-        if (taken) {
-            code[PAGE - 1] ^= 1;
-            code[PAGE - 1] ^= 1;
-        }
+    for (unsigned taken = 0; taken < 3; taken++) {
         *rip = P_CODE * PAGE + (sev_load - sev_code);
+        if (taken == 1) {
+            code[PAGE - 1] ^= 1;
+            code[PAGE - 1] ^= 1;
+        } else if (taken == 2) {
+            /* for good: its save area is there */
+            *rip = P_TRIED * PAGE + 0xa00 + (sev_load - sev_code);
+            wrmsr(MSR_HSAVE, (uint64_t)tried);
+        }
         run_guest((uint64_t)first.vmcb, live);
         cell(first.vmcb[0x70 / 8] == 0x400 && told[0] == 15);
         for (unsigned i = 0; i < 15; i++) {
@@ -570,6 +579,7 @@ static void test_bytes(void)
     }
     *leaf = was;
     *rip = at;
+    wrmsr(MSR_HSAVE, (uint64_t)hsave);
     ktap_end("bytes of an instruction that faults");
 }
 

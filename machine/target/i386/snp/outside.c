@@ -43,7 +43,10 @@ static bool is_watched(hwaddr addr)
 
 #define NO_CLAIM  UINT64_MAX
 
-/* What this thread's CPU is to claim: the page, and below it the ASID */
+/*
+ * What this thread's CPU is to claim, the page and below it the ASID, or could
+ * not: who executes there would be stopped for it again and again.
+ */
 static __thread uint64_t queued = NO_CLAIM;
 
 QEMU_BUILD_BUG_ON(RMP_ASID_LIMIT >= RMP_PAGE_SIZE);
@@ -85,7 +88,13 @@ static void claim_work(CPUState *cs, run_on_cpu_data what)
     queued = NO_CLAIM;
     /* done once the machine has stopped, nobody would settle it any more */
     if (snp_platform() && runstate_is_running()) {
-        claim_alone(spa, what.target_ptr - spa);
+        uint32_t asid = what.target_ptr - spa;
+
+        claim_alone(spa, asid);
+        if (snp_view_space(&snp_platform()->view, spa, asid, true) !=
+            SNP_SPACE_RAM) {
+            queued = what.target_ptr;
+        }
     }
 }
 
