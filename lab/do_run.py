@@ -43,7 +43,7 @@ def of_host(p):
                    help="the machine compares every cached translation with "
                    "the RMP at each world switch, and stops at a stale one")
     p.add_argument("--encrypt", action="store_true",
-                   help="the machine enciphers the memory of SNP guests")
+                   help="the machine enciphers the memory of SEV and SNP guests")
     p.add_argument("--cpu", metavar="NAME",
                    help=f"processor of the machine: "
                    f"{', '.join(platform.PRESETS)} (default {r.cpu})")

@@ -245,22 +245,35 @@ def difference(before, after):
     return out
 
 
-def enciphered(before, after, asked):
+def enciphered(before, after, asked, kind="snp"):
     """With memory encryption each page that RMPUPDATE gave to the guest was
-    transformed, and transformed back; without it none ever was."""
+    transformed, and transformed back; without it none ever was. Guests without SNP
+    claim their pages, as often as they please: as often they are given back."""
     what = "memory: " + ("each page enciphered for the guest, and back" if asked
                          else "no page enciphered")
     try:
         was, now = (x["stats"]["cipher"] for x in (before, after))
         to_owner, to_raw = (now[k] - was[k]
                             for k in ("pages-to-owner", "pages-to-raw"))
-        given = counts.to_guest(difference(before["stats"], after["stats"]))
+        given = counts.to_guest(difference(before["stats"], after["stats"])) \
+            if kind == "snp" else to_owner
     except (KeyError, TypeError):
         yield what, False, "the machine does not say"
         return
     good = to_owner == to_raw == (given if asked else 0)
     yield (what, good and bool(to_owner) == asked,
            f"{to_owner} pages, {to_raw} back, {given} given")
+
+
+def outside(result, asked):
+    """The host looked at the firmware in a SEV guest's memory, while it ran: with
+    memory encryption no block of it is what the file has, without it each is."""
+    seen = first(result, "outside", "nothing seen")
+    m = re.fullmatch(r"(\d+) of (\d+)", seen)
+    yield ("memory: the guest's firmware is " +
+           ("ciphertext" if asked else "plaintext") + " to the host",
+           bool(m) and int(m[1]) == (int(m[2]) if asked else 0),
+           f"{seen} blocks differ from the file" if m else seen)
 
 
 def self_checked(before, after, asked):

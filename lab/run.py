@@ -33,7 +33,7 @@ class Request:
     machine: str = None         # another outer QEMU
     pristine: bool = False      # our own build without our changes
     self_check: bool = False    # the machine compares its caches with the RMP
-    encrypt: bool = False       # the machine enciphers SNP guests' memory
+    encrypt: bool = False       # the machine enciphers guests' memory
     cpu: str = platform.CPU     # one of platform.PRESETS
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
@@ -345,9 +345,11 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
         if req.kind != "plain" and result.ended != "fatal" and \
                 platform.has_psp(binary):
             checks += judge.self_checked(before, after, req.self_check)
-        if req.kind == "snp" and result.ended != "fatal" and \
+        if req.kind != "plain" and result.ended != "fatal" and \
                 platform.has_psp(binary):
-            checks += judge.enciphered(before, after, req.encrypt)
+            checks += judge.enciphered(before, after, req.encrypt, req.kind)
+        if req.kind in ("sev", "sev-es") and result.ended != "fatal":
+            checks += judge.outside(result, req.encrypt)
         if req.loose and result.ended != "fatal":
             seen = (before or {}).get("readings")
             checks.append(("machine: all it can be loose in",

@@ -121,12 +121,22 @@ def good_legacy(kind):
     stats["firmware"]["LAUNCH_UPDATE_VMSA"] = {"SUCCESS": vmsas}
     run["after"]["guests"]["sev-bytes-measured"] = 0xb000 + vmsas * 0x1000
     run["guest"] = LEGACY
+    run["says"].append("outside 0 of 4096")
     run["control"] = CONTROL.replace("2147483667", "2147483652")
     stats["vmgexit"] = {"0x7b": 40, "0x80000004": 1}
     if kind == "sev":
         run["guest"] = LEGACY.replace("AMD SEV SEV-ES", "AMD SEV")
         stats["vmgexit"] = stats["vmgexit-msr"] = {}
         run["control"] = CONTROL[CONTROL.index("@hist kvm_exit"):]
+    return run
+
+
+def enciphered_legacy():
+    run = good_legacy("sev-es")
+    run["encrypt"] = True
+    run["says"][run["says"].index("outside 0 of 4096")] = "outside 4096 of 4096"
+    run["after"]["stats"]["cipher"] = {"pages-to-owner": 1007,
+                                       "pages-to-raw": 1007}
     return run
 
 
@@ -144,7 +154,10 @@ def verdict(run):
                                  run["self_check"])
     if run["kind"] == "snp":
         checks += judge.measured(run["before"], run["after"], LAUNCHED)
-        checks += judge.enciphered(run["before"], run["after"], run["encrypt"])
+    else:
+        checks += judge.outside(r, run["encrypt"])
+    checks += judge.enciphered(run["before"], run["after"], run["encrypt"],
+                               run["kind"])
     checks += judge.cmdlines(r, stream)
     return {name for name, ok, _ in checks if not ok}
 
@@ -273,6 +286,20 @@ SPOILED_LEGACY = [
      "counts: VMGEXITs by GHCB event as KVM's"),
     (after("guests", "sev", value=[{"asid": 7}]), "after: no ASID bound"),
     (after("guests", "sev", value=[{"asid": 0}]), "after: no guest context"),
+    (after("stats", "cipher", value={"pages-to-owner": 8, "pages-to-raw": 8}),
+     NOT),
+] + [
+    (say_instead("outside 0 of 4096", x),
+     "memory: the guest's firmware is plaintext to the host")
+    for x in ("outside 1 of 4096", "outside nothing seen")
+]
+SPOILED_LEGACY_ENCIPHERED = [
+    (after("stats", "cipher", value={"pages-to-owner": n, "pages-to-raw": m}),
+     EACH) for n, m in ((7, 7), (109, 108), (109, 110))
+] + [
+    (say_instead("outside 4096 of 4096", x),
+     "memory: the guest's firmware is ciphertext to the host")
+    for x in ("outside 4095 of 4096", "outside 0 of 4096", "outside")
 ]
 SPOILED_KIND = {
     "sev-es": [
@@ -365,7 +392,9 @@ def probes():
 def judges():
     bad, number = [], 0
     runs = {"snp": (good, SPOILED),
-            "enciphered": (enciphered, SPOILED_ENCIPHERED)}
+            "enciphered": (enciphered, SPOILED_ENCIPHERED),
+            "enciphered, SEV-ES": (enciphered_legacy,
+                                   SPOILED_LEGACY_ENCIPHERED)}
     for kind, more in SPOILED_KIND.items():
         runs[kind] = (lambda kind=kind: good_legacy(kind),
                       SPOILED_LEGACY + more)
