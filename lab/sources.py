@@ -23,6 +23,7 @@ Row = collections.namedtuple("Row", "role kind family package version sha256")
 ROLES = {
     "machine.qemu": ("src", "trixie", "qemu"),
     "machine.next": ("src", "sid", "qemu"),
+    "machine.newest": ("src", "trixie-backports", "qemu"),
     "machine.meson": ("deb", "trixie", "meson"),
     "machine.seabios": ("deb", "trixie", "seabios"),
     "machine.data": ("deb", "trixie", "qemu-system-data"),

@@ -61,13 +61,15 @@ def reports(source, text):
 
 
 def mails():
-    """(name, text) of each patch; the new files stand in the one that builds
-    them."""
+    """(name, text) of each patch, those for a newer QEMU included; the new
+    files stand in the one that builds them."""
     for name in tree.series(machine.SERIES):
         text = (machine.SERIES / name).read_text()
         if ENTERS in name:
             text += new_files()
         yield name, text
+    for file in sorted((machine.SERIES / "next").glob("*.patch")):
+        yield f"next/{file.name}", file.read_text()
 
 
 def known(text=None):

@@ -51,12 +51,68 @@ def targets():
 
 
 NEXT = paths.LAB / "lists/next-qemu.tsv"
+NEXT_PATCHES = machine.SERIES / "next"
+WITHOUT = NEXT_PATCHES / "without"
+
+
+def without():
+    """{patch that the newer QEMU is built without: why}"""
+    rows = [line.split("\t") for line in WITHOUT.read_text().splitlines()
+            if line and not line.startswith("#")]
+    return {name: why for name, why in rows if why.strip()}
+
+
+def laid():
+    """What is laid on the newer QEMU: the series, but for without(); a patch of
+    next/ in place of the one of its name, behind the number; at the end those
+    that are in nobody's place, from 9000 on."""
+    here = {p.name[5:]: f"next/{p.name}" for p in NEXT_PATCHES.glob("*.patch")}
+    series, out = tree.series(machine.SERIES), without()
+    names = [here.pop(n[5:], n) for n in series if n not in out]
+    odd = [n for n in out if n not in series]
+    odd += [n for n in here.values() if not n.startswith("next/9")]
+    if odd:
+        raise say.Failed("in place of no patch of the series: " +
+                         ", ".join(odd))
+    return names + sorted(here.values())
+
+
+class _Next(tree.Tree):
+    """The newer QEMU, and what is laid on it."""
+
+    def series(self):
+        return laid()
+
+
+@lock.alone
+def build_newer():
+    """The machine, made of the newer QEMU: its binary."""
+    top, title = machine.TOP / "next.build", "machine of a newer QEMU"
+    _Next(machine.unpack("machine.next", "next"), top / "src",
+          machine.overlay(), machine.SERIES).sync()
+    machine.configure("next", title, top / "src", top / "build")
+    machine.ninja("next", title, top / "build", "qemu-system-x86_64")
+    return top / "build/qemu-system-x86_64"
 
 
 def newer():
     """(version of a newer QEMU, {(patch, file): hunks that it does not take,
     as "N of M"})."""
     source = machine.unpack("machine.next", "next")
+    return sources.rows("machine.next")[0].version, _misfits(source)
+
+
+def newest():
+    """The same of the newest that the archive lists; None in place of the hooks
+    if it has not the source that it lists."""
+    try:
+        source = machine.unpack("machine.newest", "newest")
+    except say.Failed:
+        return sources.rows("machine.newest")[0].version, None
+    return sources.rows("machine.newest")[0].version, _misfits(source)
+
+
+def _misfits(source):
     bad = tree.Tree(source, machine.TOP / "next.none", machine.overlay(),
                     machine.SERIES).misfits()
     out = {}
@@ -66,7 +122,7 @@ def newer():
             out[m[1], m[2]] = f"{m[3]} of {m[4]}"
         else:
             out[tuple(line.split(": ", 2)[:2])] = "all"
-    return sources.rows("machine.next")[0].version, out
+    return out
 
 
 def listed(text=None):

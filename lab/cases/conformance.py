@@ -27,8 +27,8 @@ def unruly(text):
 
 
 def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None,
-             smp=1):
-    binary = machine.build().binary
+             smp=1, binary=None):
+    binary = binary or machine.build().binary
     where = [x for d in machine.firmware() for x in ("-L", str(d))]
     computer = platform.arguments(binary, smp=smp,
                                   thread="single" if smp == 1 else "multi",

@@ -8,6 +8,7 @@ import sys
 from lab import (cases, machine, machine_prefixes, paths, repairs, say, style,
                  theirs, tree, upstream)
 from lab.cases import Case, CaseFailed
+from lab.cases.conformance import conforms
 from lab.cases.machine_unit import report
 
 
@@ -50,6 +51,7 @@ def _style_noticed(source):
 
 def table():
     names = {c.name for c in cases.all_cases()}
+    upstream.laid()             # each patch of next/ stands in one's place
     rows = repairs.rows()
     bad = repairs.problems(rows, names)
     text = repairs.TABLE.read_text()
@@ -112,10 +114,43 @@ def following():
                        f"hunks do not fit, listed: {listed.get(where, 'none')}")
     if bad:
         raise CaseFailed("\n".join(bad))
+    return f"QEMU {version}: {_told(found)}; {_newest()}; {_carried()}"
+
+
+def _told(found):
     fit = len(tree.series(machine.SERIES)) - len({p for p, _ in found})
-    return (f"QEMU {version}: {fit} patches fit, of the others these hunks do "
-            "not: " + "; ".join(f"{p[:4]} {f} {n}"
-                                for (p, f), n in sorted(found.items())))
+    return (f"{fit} patches fit, of the others these hunks do not: " +
+            "; ".join(f"{p[:4]} {f} {n}"
+                      for (p, f), n in sorted(found.items())))
+
+
+def _newest():
+    version, found = upstream.newest()
+    if found is None:
+        return f"QEMU {version}: the archive lists its source, and has it not"
+    return f"QEMU {version}: {_told(found)}"
+
+
+# Suites that the newer QEMU's machine is held to, and properties they want
+CONFORM_NEXT = (("host", ()), ("guest", ("rmpquery=on",)), ("vmrun", ()),
+                ("firmware", ()))
+
+
+def _carried():
+    """With what next/ has for it, the newer QEMU is the machine, too."""
+    out = upstream.without()
+    binary = upstream.build_newer()
+    where = [x for d in machine.firmware() for x in ("-L", str(d))]
+    script = repairs.TESTS / "device.py"
+    device = report("machine-next-device",
+                    [sys.executable, script, binary, *where],
+                    f"{paths.shown(script)} {paths.shown(binary)} ...")
+    return (f"built there without {', '.join(n[:4] for n in out)}: "
+            f"machine.device: {device}; " +
+            "; ".join(f"conform.{x}: " +
+                      conforms(x, psp=psp, binary=binary,
+                               log=f"next-conform-{x}")
+                      for x, psp in CONFORM_NEXT))
 
 
 def targets():
@@ -162,7 +197,8 @@ CASES = [
          "machine's patches and files but what stands in a list with the "
          "reason why it is false", checkpatch, order=6, inputs=("machine",)),
     Case("tree.repairs", "each patch that repairs QEMU for everybody has a "
-         "test, or a reason why it has none, and each test its patch", table,
+         "test, or a reason why it has none, and each test its patch; each "
+         "patch for a newer QEMU stands in the place of one", table,
          order=1, inputs=("machine",)),
     Case("machine.ordinary", "without a secure processor SVM, XSAVEC, "
          "breakpoints and cached translations do what the manual says where "
@@ -185,7 +221,8 @@ CASES = [
          "only ours knows is sent if it differs", migration, full=True,
          order=56, inputs=("machine",)),
     Case("machine.next-qemu", "a newer QEMU takes all hooks but those that a "
-         "list names, with the reason", following, full=True, order=56,
+         "list names, with the reason; with what machine/patches/next has in "
+         "their place it is the machine, too", following, full=True, order=56,
          inputs=("machine",)),
     Case("machine.upstream-tests", "QEMU's own unit tests and qtests of x86_64 "
          "do no worse than on QEMU without our changes", own_tests, full=True,
