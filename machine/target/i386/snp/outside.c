@@ -9,9 +9,8 @@
  * nothing of accel/tcg knows.
  *
  * Who may write is not decided here: a write that the RMP refuses never comes.
- * What comes to pages of SNP guests are physical writes that are not asked for
- * the RMP, where hardware would fault (accessed and dirty bits of a page table
- * in another's page); they are dropped.
+ * What comes to pages of SNP guests all the same is not asked for the RMP,
+ * where hardware would fault; it is dropped.
  *
  * A page that no RMP entry gives to a guest is whose who uses it: a CPU that
  * gets here with its guest's key, or writes without one, claims the page once
