@@ -493,6 +493,8 @@ static void test_fragmented(void)
 	write_to(POOL_OF_2M, "100000");
 	for (i = 0; i < HOLD_PAGES; i += 2)
 		munmap(hold + i * 4096, 4096);
+	/* What others have freed meanwhile */
+	write_to(POOL_OF_2M, "100000");
 	then = count();
 
 	was_huge = huge;
