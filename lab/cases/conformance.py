@@ -133,10 +133,6 @@ CASES = [
          "while a guest on another CPU writes to all of it: no store gets "
          "there in between or afterwards", lambda: conforms(
              "race", smp=2, psp=["encrypt=on"]), order=10, inputs=("machine",)),
-    Case("conform.strings", "REP STOS and REP MOVS of each size, up and down, "
-         "apart and over themselves write what element after element would, and "
-         "stop where a page, a breakpoint or code they write has them stop",
-         lambda: conforms("strings"), order=10, inputs=("machine",)),
     # a bare host wants an ASID that is no guest's of SEV
     Case("conform.rmpread", "every state of a page x RMPREAD by a bare host on "
          "Genoa: status and answer are the specification's, nothing changes; "

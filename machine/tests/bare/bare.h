@@ -114,7 +114,6 @@ static inline uint32_t in32(uint16_t port)
 typedef struct Probe {
     int vector;         /* NO_VEC: it ended well, with ret */
     uint64_t ret, error, cr2;
-    uint64_t rcx, rsi, rdi;     /* when the exception came */
 } Probe;
 
 typedef uint64_t ProbeOp(uint64_t a, uint64_t b);
@@ -222,6 +221,5 @@ void suite_race(void);
 void suite_sev(void);
 void suite_hiding(void);
 void suite_ordinary(void);
-void suite_strings(void);
 
 #endif

@@ -207,9 +207,6 @@ struct frame {
     uint64_t gpr[15], vector, error, rip, cs, rflags, rsp, ss;
 };
 
-/* Where the last that `exception` has pushed are */
-enum { GPR_RDI = 8, GPR_RSI = 9, GPR_RCX = 13 };
-
 extern char stubs[], probe_end[];
 extern uint64_t probe_sp;
 uint64_t probe_call(ProbeOp *op, uint64_t a, uint64_t b);
@@ -237,11 +234,7 @@ void trap(struct frame *f)
               (unsigned)f->vector, f->error, f->rip, cr2);
         bail("an exception that nobody expects");
     }
-    last = (Probe){
-        .vector = f->vector, .error = f->error, .cr2 = cr2,
-        .rcx = f->gpr[GPR_RCX], .rsi = f->gpr[GPR_RSI],
-        .rdi = f->gpr[GPR_RDI],
-    };
+    last = (Probe){ .vector = f->vector, .error = f->error, .cr2 = cr2 };
     f->rip = (uint64_t)probe_end;
     f->rsp = probe_sp;
     f->rflags &= ~0x400ul;
