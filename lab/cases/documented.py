@@ -56,7 +56,6 @@ def missing(files):
                       files.get(GUIDE, ""), re.S)
     cells = " ".join(x[:44].strip() for x in
                      (table[1] if table else "").splitlines())
-    known = [x.strip(" .") for x in re.split(r";|(?<=\w)\s{2,}", cells)]
     text = " ".join(cells.split())
     refusals = [m for p in REFUSES for m in SAID.findall(files.get(p, ""))
                 if not any(x in m for x in LATER)]
@@ -67,9 +66,10 @@ def missing(files):
                    (words, " ".join(words.split()[:4]),
                     " ".join(words.split()[-4:]))):
             bad.append(f"{GUIDE} does not say what to do about: {line}")
-    if not (names and params and refusals and known):
+    if not (names and params and refusals and text):
         bad.append(f"{len(names)} names, {len(params)} parameters, "
-                   f"{len(refusals)} refusals, {len(known)} answers")
+                   f"{len(refusals)} refusals, "
+                   f"{'answers' if text else 'no answers'}")
     return bad, len(names) + len(params) + len(refusals)
 
 

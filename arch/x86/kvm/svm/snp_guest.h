@@ -83,6 +83,14 @@ void sev_es_init_features(struct vcpu_svm *svm);
 /* KVM_SET_NESTED_STATE's flags; one with encrypted state has no L2. */
 bool sev_nested_flags_valid(struct kvm *kvm, u16 flags);
 
+/*
+ * sev_msr.c: has the guest, whose registers are encrypted, this MSR for itself?
+ * What its access by user space returns then: EINVAL, but for VMs of the default
+ * type 0, the value being 0.
+ */
+bool sev_msr_is_hidden(struct kvm_vcpu *vcpu, u32 msr);
+int sev_hidden_msr_ret(struct kvm_vcpu *vcpu);
+
 /* sev_caches.c */
 struct kvm_sev_info;
 /* @cpu is about to run a vCPU of the VM. Any context. */

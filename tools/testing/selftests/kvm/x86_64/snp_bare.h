@@ -593,6 +593,25 @@ static inline void ghcb_begin(struct bare *b, int n, u64 code, u64 info1,
 	ghcb_set(ghcb, GHCB_INFO2, info2);
 }
 
+/*
+ * A request that @n entries become private, from the pool's page @page on: of a
+ * page each, or of 2 MiB.
+ */
+static inline void ghcb_begin_private(struct bare *b, u64 page, u16 n, bool huge)
+{
+	u8 *buffer = b->ghcb[0] + GHCB_BUFFER;
+	u64 i, entry, header = (u64)(n - 1) << 16;
+
+	ghcb_begin(b, 0, NAE_PSC, 0, 0);
+	ghcb_set(b->ghcb[0], GHCB_SCRATCH, b->ghcb_gpa[0] + GHCB_BUFFER);
+	memcpy(buffer, &header, sizeof(header));
+	for (i = 0; i < n; i++) {
+		entry = (POOL_GPA + (page + i * (huge ? 512 : 1)) * 4096) |
+			(u64)PSC_PRIVATE << 52 | (u64)huge << 56;
+		memcpy(buffer + 8 + 8 * i, &entry, sizeof(entry));
+	}
+}
+
 /* Exit with the page. Returns the low half of exit information 1. */
 static inline u32 ghcb_call(struct bare *b, int n)
 {

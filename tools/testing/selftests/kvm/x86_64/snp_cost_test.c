@@ -51,18 +51,7 @@ static struct bare *new_guest(u64 mib)
 /* Exits to user space for one page-state change with all entries it can have. */
 static int full_change(struct bare *b)
 {
-	u8 *buffer = b->ghcb[0] + GHCB_BUFFER;
-	u16 last = PSC_MAX - 1;
-	u64 i, entry;
-
-	ghcb_begin(b, 0, NAE_PSC, 0, 0);
-	ghcb_set(b->ghcb[0], GHCB_SCRATCH, b->ghcb_gpa[0] + GHCB_BUFFER);
-	memset(buffer, 0, 8);
-	memcpy(buffer + 2, &last, sizeof(last));
-	for (i = 0; i < PSC_MAX; i++) {
-		entry = (POOL_GPA + i * 4096) | (u64)PSC_PRIVATE << 52;
-		memcpy(buffer + 8 + 8 * i, &entry, 8);
-	}
+	ghcb_begin_private(b, 0, PSC_MAX, false);
 	bare_forget(b);
 	ghcb_call(b, 0);
 	TEST_ASSERT(!ghcb_get(b->ghcb[0], GHCB_INFO2), "0x%lx",

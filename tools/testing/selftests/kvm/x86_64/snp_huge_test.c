@@ -517,19 +517,7 @@ static void test_fragmented(void)
 /* Ask for @n entries from the pool's page @page on, by one request. */
 static void ask_private(struct bare *b, u64 page, u16 n, bool block)
 {
-	u8 *buffer = b->ghcb[0] + GHCB_BUFFER;
-	u16 last = n - 1;
-	u64 i, entry;
-
-	ghcb_begin(b, 0, NAE_PSC, 0, 0);
-	ghcb_set(b->ghcb[0], GHCB_SCRATCH, b->ghcb_gpa[0] + GHCB_BUFFER);
-	memset(buffer, 0, 8);
-	memcpy(buffer + 2, &last, sizeof(last));
-	for (i = 0; i < n; i++) {
-		entry = (POOL_GPA + (page + i * (block ? PER_BLOCK : 1)) * 4096) |
-			(u64)PSC_PRIVATE << 52 | (u64)block << 56;
-		memcpy(buffer + 8 + 8 * i, &entry, 8);
-	}
+	ghcb_begin_private(b, page, n, block);
 	ghcb_call(b, 0);
 }
 
