@@ -72,13 +72,19 @@ def device():
     return f"{clear}; enciphered: {hidden}; by {how}"
 
 
+# Of the one CPU: code is generated as for two that run.
+THREADED = ("-accel", "tcg,thread=multi", "-smp", "1,maxcpus=2")
+
+
 def sev():
-    """With one thread a CPU code is generated as for two that run."""
     one, each = (conforms("sev", devices=["lsi53c895a"], psp=["encrypt=on"],
                           more=more, log=f"conform-sev-{n}")
-                 for n, more in ((1, ()), (2, ("-accel", "tcg,thread=multi",
-                                               "-smp", "1,maxcpus=2"))))
+                 for n, more in ((1, ()), (2, THREADED)))
     return f"{one}; with a thread a CPU: {each}"
+
+
+def outside(log, more=()):
+    return conforms("outside", psp=["encrypt=on"], more=more, log=log)
 
 
 def tlb():
@@ -162,4 +168,14 @@ CASES = [
          "with memory in the clear and enciphered; the IOMMU's event log, its "
          "registers and what it has cached, from SNP_INIT to SNP_SHUTDOWN_EX",
          device, order=10, inputs=("machine",)),
+    Case("machine.outside", "what a bare host, another guest or the guest "
+         "itself without the C-bit reads of an SNP guest's page is ciphertext "
+         "that depends on key, address and content, and what the owner reads "
+         "is not; so are maps of ports and MSRs in it, a page that the "
+         "chipset hides, and a page of launch to the CPU that gave the "
+         "command", lambda: outside("machine-outside"), order=10,
+         inputs=("machine",)),
+    Case("machine.outside-threads", "the same with one thread a CPU",
+         lambda: outside("machine-outside-threads", THREADED), order=10,
+         inputs=("machine",)),
 ]

@@ -7,7 +7,7 @@ a bare host."""
 import re
 import sys
 
-from lab import machine, paths, platform, say
+from lab import machine, paths, say
 from lab.cases import Case, CaseFailed
 
 
@@ -47,20 +47,6 @@ def script(name):
     return report(f"machine-{name.replace('_', '-')}",
                   [sys.executable, file, binary, *where],
                   f"{paths.shown(file)} {paths.shown(binary)} -L ...")
-
-
-def outside(thread):
-    binary = machine.build().binary
-    where = [x for d in machine.firmware() for x in ("-L", str(d))]
-    computer = platform.arguments(binary, smp=1, thread=thread,
-                                  psp=["self-check=on", "encrypt=on"])
-    if thread == "multi":
-        # room for a second CPU: code is generated as for two that run
-        computer += ["-smp", "1,maxcpus=2"]
-    file = paths.ROOT / "machine" / "tests" / "outside.py"
-    return report(f"machine-outside-{thread}",
-                  [sys.executable, file, binary, *computer, *where],
-                  f"{paths.shown(file)} {paths.shown(binary)} ...")
 
 
 PAGE = paths.ROOT / "machine/docs/system/i386/amd-snp-host.rst"
@@ -119,12 +105,4 @@ CASES = [
          "that another has modified and told it about, nor loses flags, nor "
          "leaves its pages, nor, if SNP is on, writes to the pages that another "
          "holds to run a guest", lambda: script("two_cpus"), order=10),
-    Case("machine.outside", "what a bare host, another guest or the guest "
-         "itself without the C-bit reads of an SNP guest's page is ciphertext "
-         "that depends on key, address and content, and what the owner reads "
-         "is not; so are maps of ports and MSRs in it, a page that the "
-         "chipset hides, and a page of launch to the CPU that gave the "
-         "command", lambda: outside("single"), order=10),
-    Case("machine.outside-threads", "the same with one thread a CPU",
-         lambda: outside("multi"), order=10),
 ]

@@ -192,6 +192,13 @@ const char *psp_find(void);
 uint32_t psp(unsigned cmd, const void *buf, size_t len);
 /* The same with the buffer at a place of the caller's, as it is there */
 uint32_t psp_at(unsigned cmd, uint64_t at);
+/*
+ * All of a command but its number, which goes to the register from bit 16 on,
+ * and the wait for its status
+ */
+#define PSP_DONE (1u << 31)     /* of the register: there is an answer */
+volatile uint32_t *psp_ready(const void *buf, size_t len);
+uint32_t psp_wait(void);
 /* The buffer, as the last command left it */
 extern uint8_t psp_page[4096];
 
@@ -221,5 +228,6 @@ void suite_race(void);
 void suite_sev(void);
 void suite_hiding(void);
 void suite_ordinary(void);
+void suite_outside(void);
 
 #endif

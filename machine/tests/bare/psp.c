@@ -14,7 +14,6 @@
 #define REG_BUF_LO    0x109e0
 #define REG_BUF_HI    0x109e4
 #define REG_FEATURE   0x109fc
-#define RESP_DONE     (1u << 31)
 #define POLLS         100000000
 
 static volatile uint8_t *bar;
@@ -54,28 +53,50 @@ const char *psp_find(void)
     return "there is no secure processor 1022:14ca";
 }
 
-uint32_t psp_at(unsigned cmd, uint64_t at)
+static void lead_to(uint64_t at)
 {
     reg_write(REG_BUF_LO, at);
     reg_write(REG_BUF_HI, at >> 32);
-    reg_write(REG_CMD, cmd << 16);
+}
+
+uint32_t psp_wait(void)
+{
     for (int i = 0; i < POLLS; i++) {
         uint32_t v = reg_read(REG_CMD);
 
-        if (v & RESP_DONE) {
+        if (v & PSP_DONE) {
             return v & 0xffff;
         }
     }
     bail("the secure processor does not answer");
 }
 
+uint32_t psp_at(unsigned cmd, uint64_t at)
+{
+    lead_to(at);
+    reg_write(REG_CMD, cmd << 16);
+    return psp_wait();
+}
+
 uint8_t psp_page[4096] __attribute__((aligned(4096)));
 
-uint32_t psp(unsigned cmd, const void *buf, size_t len)
+static void fill_page(const void *buf, size_t len)
 {
     zero(psp_page, sizeof(psp_page));
     copy(psp_page, buf, len);
+}
+
+uint32_t psp(unsigned cmd, const void *buf, size_t len)
+{
+    fill_page(buf, len);
     return psp_at(cmd, len ? (uint64_t)psp_page : 0);
+}
+
+volatile uint32_t *psp_ready(const void *buf, size_t len)
+{
+    fill_page(buf, len);
+    lead_to((uint64_t)psp_page);
+    return (volatile uint32_t *)(bar + REG_CMD);
 }
 
 uint32_t fw_page(unsigned cmd, uint64_t arg)
