@@ -593,6 +593,20 @@ static inline void ghcb_begin(struct bare *b, int n, u64 code, u64 info1,
 	ghcb_set(ghcb, GHCB_INFO2, info2);
 }
 
+/* The slot of the pool comes, or goes; its guest_memfd stays. */
+static inline void bare_set_pool(struct bare *b, bool there)
+{
+	struct userspace_mem_region *region = memslot2region(b->vm, POOL_SLOT);
+	int ret;
+
+	ret = __vm_set_user_memory_region2(b->vm, POOL_SLOT,
+					   KVM_MEM_GUEST_MEMFD, POOL_GPA,
+					   there ? POOL_PAGES * 4096ULL : 0,
+					   region->host_mem,
+					   region->region.guest_memfd, 0);
+	TEST_ASSERT(!ret, "memslot: %s", strerror(errno));
+}
+
 /*
  * A request that @n entries become private, from the pool's page @page on: of a
  * page each, or of 2 MiB.

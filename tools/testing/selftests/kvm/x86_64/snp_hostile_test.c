@@ -130,19 +130,6 @@ static void test_l2(void)
 
 /* VMSAs whose memory goes ------------------------------------------------- */
 
-static void set_pool(struct bare *b, bool there)
-{
-	struct userspace_mem_region *region = memslot2region(b->vm, POOL_SLOT);
-	int ret;
-
-	ret = __vm_set_user_memory_region2(b->vm, POOL_SLOT,
-					   KVM_MEM_GUEST_MEMFD, POOL_GPA,
-					   there ? POOL_PAGES * 4096ULL : 0,
-					   region->host_mem,
-					   region->region.guest_memfd, 0);
-	TEST_ASSERT(!ret, "memslot: %s", strerror(errno));
-}
-
 /*
  * How long the AP is waited for: in turns of the other vCPU, not in seconds. A
  * computer that is busy keeps both waiting.
@@ -216,10 +203,10 @@ static void vmsa_goes(bool slot_first)
 		in_guest(&r, ap);
 
 		if (slot_first)
-			set_pool(ap->b, false);
+			bare_set_pool(ap->b, false);
 		vm_guest_mem_punch_hole(ap->b->vm, gpa_of(VMSA_A), 4096);
 		if (slot_first)
-			set_pool(ap->b, true);
+			bare_set_pool(ap->b, true);
 
 		err = stop(&r);
 		CHECK_EQ(ap->b->box[1]->res, 0xbadbadbad);
@@ -328,6 +315,24 @@ static char thread_state(pid_t tid)
 	return p ? p[2] : 0;
 }
 
+/* Does its thread sleep, seen @times times in a row? Not if it ends before. */
+static bool stays_asleep(struct running *r, int times)
+{
+	int i, asleep = 0;
+
+	for (i = 0; i < 1000 && asleep < times; i++) {
+		usleep(2000);
+		if (thread_state(__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST)) ==
+		    'S')
+			asleep++;
+		else
+			asleep = 0;
+		if (__atomic_load_n(&r->done, __ATOMIC_SEQ_CST))
+			return false;
+	}
+	return asleep == times;
+}
+
 /* Its registers are somebody's until KVM_RUN is back. */
 static void test_finish_busy(void)
 {
@@ -336,7 +341,7 @@ static void test_finish_busy(void)
 	struct ap ap = { .b = bare_create(2) };
 	struct bare *b = ap.b;
 	struct running r;
-	int i, asleep = 0;
+	int i;
 
 	if (spare) {
 		ksft_print_msg("differs: not asked\n");
@@ -348,15 +353,7 @@ static void test_finish_busy(void)
 	snp_vm_launch_update(b->vm);
 	vcpu_mp_state_set(b->vcpu[1], &state);
 	begin(&r, &ap);
-	for (i = 0; i < 1000 && asleep < 20; i++) {
-		usleep(2000);
-		if (thread_state(__atomic_load_n(&r.tid, __ATOMIC_SEQ_CST)) ==
-		    'S')
-			asleep++;
-		else
-			asleep = 0;
-	}
-	CHECK_EQ(asleep, 20);
+	CHECK(stays_asleep(&r, 20), "it runs");
 	CHECK_EQ(sev_op(b->vm, KVM_SEV_SNP_LAUNCH_FINISH, &finish, NULL),
 		 EBUSY);
 	CHECK_EQ(stop(&r), EINTR);
@@ -375,7 +372,7 @@ static void test_nmi(void)
 {
 	struct ap *ap = ap_new();
 	struct running r;
-	int i, asleep = 0;
+	bool asleep;
 
 	guest_create(ap, VMSA_A, ap_main);
 	ap_runs(ap, 1);
@@ -384,21 +381,12 @@ static void test_nmi(void)
 
 	__vcpu_ioctl(ap->b->vcpu[1], KVM_NMI, NULL);
 	begin(&r, ap);
-	for (i = 0; i < 1000 && asleep < 50; i++) {
-		usleep(2000);
-		if (thread_state(__atomic_load_n(&r.tid, __ATOMIC_SEQ_CST)) ==
-		    'S')
-			asleep++;
-		else
-			asleep = 0;
-		if (__atomic_load_n(&r.done, __ATOMIC_SEQ_CST))
-			break;
-	}
+	asleep = stays_asleep(&r, 50);
 	if (__atomic_load_n(&r.done, __ATOMIC_SEQ_CST))
 		ksft_print_msg("differs: an NMI ends a destroyed AP's KVM_RUN: %d, exit %u\n",
 			       stop(&r), ap->b->vcpu[1]->run->exit_reason);
 	else if (CHECK_EQ(stop(&r), EINTR))
-		CHECK_EQ(asleep, 50);
+		CHECK(asleep, "it runs");
 
 	/* And is there for another VMSA. */
 	CHECK_EQ(creation(ap, CREATE, 1, gpa_of(VMSA_A), SEV_FEATURES), 0);

@@ -145,38 +145,25 @@ static void test_hole(void)
 	bare_free(b);
 }
 
-static void set_pool(struct bare *b, bool there)
-{
-	struct userspace_mem_region *region = memslot2region(b->vm, POOL_SLOT);
-	int ret;
-
-	ret = __vm_set_user_memory_region2(b->vm, POOL_SLOT,
-					   KVM_MEM_GUEST_MEMFD, POOL_GPA,
-					   there ? POOL_PAGES * 4096ULL : 0,
-					   region->host_mem,
-					   region->region.guest_memfd, 0);
-	TEST_ASSERT(!ret, "memslot: %s", strerror(errno));
-}
-
 /* The file keeps what the guest has while there is no slot for it. */
 static void test_slot_gone(void)
 {
 	struct bare *b = bare_new(1);
 
 	make_secret(b, 5);
-	set_pool(b, false);
+	bare_set_pool(b, false);
 
 	bare_order(b, 0, DO_READ, gva_private(5), 0, 0);
 	expect_fault(b, 5, true);
 
-	set_pool(b, true);
+	bare_set_pool(b, true);
 	CHECK_EQ(go_on(b), MAGIC + 5);
 	CHECK_EQ(b->box[0]->vc, 0);
 
 	/* What goes while there is no slot is gone when there is one again. */
-	set_pool(b, false);
+	bare_set_pool(b, false);
 	vm_guest_mem_punch_hole(b->vm, POOL_GPA + 5 * 4096, 4096);
-	set_pool(b, true);
+	bare_set_pool(b, true);
 	bare_do(b, 0, DO_READ, gva_private(5), 0, 0);
 	CHECK_EQ(b->box[0]->vc, VC_PAGE_NOT_VALIDATED);
 
