@@ -41,17 +41,30 @@ int snp_gmem_prepare(struct kvm *kvm, kvm_pfn_t pfn, gfn_t gfn, int max_order)
 	 * The file has one owner: whoever assigned it did so for this guest. A
 	 * small mapping of a page in a large entry does nothing but fault.
 	 */
-	if (assigned)
-		return huge || level == PG_LEVEL_4K ? 0 : rmp_split_2m(pfn);
+	if (assigned) {
+		if (huge || level == PG_LEVEL_4K)
+			return 0;
 
-	if (huge)
-		return rmp_make_private(ALIGN_DOWN(pfn, PTRS_PER_PMD),
-					gfn_to_gpa(ALIGN_DOWN(gfn, PTRS_PER_PMD)),
-					PG_LEVEL_2M,
-					to_kvm_svm(kvm)->sev_info.asid, false);
+		ret = rmp_split_2m(pfn);
+		if (!ret)
+			atomic64_inc(&kvm->stat.snp_splits);
+		return ret;
+	}
+
+	if (huge) {
+		ret = rmp_make_private(ALIGN_DOWN(pfn, PTRS_PER_PMD),
+				       gfn_to_gpa(ALIGN_DOWN(gfn, PTRS_PER_PMD)),
+				       PG_LEVEL_2M,
+				       to_kvm_svm(kvm)->sev_info.asid, false);
+		if (!ret)
+			atomic64_inc(&kvm->stat.snp_given_2m);
+		return ret;
+	}
 
 	ret = rmp_make_private(pfn, gfn_to_gpa(gfn), PG_LEVEL_4K,
 			       to_kvm_svm(kvm)->sev_info.asid, false);
+	if (!ret)
+		atomic64_inc(&kvm->stat.snp_given_4k);
 	if (ret && ret != -EAGAIN) {
 		pr_err_ratelimited("SEV-SNP: pfn %#llx, gfn %#llx not assigned: %d\n",
 				   pfn, gfn, ret);

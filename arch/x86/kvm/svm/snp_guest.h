@@ -10,6 +10,7 @@
 #include <linux/gfp.h>
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 
 #include "snp_psc.h"
 
@@ -37,8 +38,8 @@ struct vmcb_save_area;
 
 /*
  * Under kvm->lock. @context is firmware-owned, and NULL before LAUNCH_START.
- * @request_mutex: the two pages behind it, which are there as long as @context
- * is; guests' messages go through them.
+ * @request_mutex: the three behind it; the two pages are there as long as
+ * @context is, and guests' messages go through them.
  */
 struct kvm_snp_info {
 	void *context;
@@ -47,6 +48,7 @@ struct kvm_snp_info {
 	struct mutex request_mutex;
 	void *request;		/* what firmware reads */
 	void *response;		/* what it writes, and owns */
+	struct ratelimit_state request_limit;
 };
 
 enum snp_reset_hold { SNP_HOLD_NONE, SNP_HOLD_NAE, SNP_HOLD_MSR };

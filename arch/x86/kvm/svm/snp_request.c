@@ -7,11 +7,14 @@
  * firmware ABI, SNP_GUEST_REQUEST.
  */
 #include <linux/gfp.h>
+#include <linux/jiffies.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/psp-sev.h>
 #include <linux/psp-snp.h>
+#include <linux/ratelimit.h>
 
 #include <uapi/linux/sev-guest.h>
 #include <asm/sev-common.h>
@@ -30,6 +33,39 @@
 /* Not in the UAPI, where guests of 6.1 have no use for it */
 #define VMM_ERR_GENERIC		0xffffffffULL
 
+#define SECONDS_PER_HOUR	3600
+
+/*
+ * There is one secure processor, and a VM that has it sign reports in a row keeps
+ * others from being launched. So many messages are carried in so many seconds, of
+ * each VM that is launched from then on; any number if that is 0.
+ */
+static unsigned int snp_request_burst;
+static unsigned int snp_request_interval = 1;
+
+static int set_burst(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 0, INT_MAX);
+}
+
+static int set_interval(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 1, SECONDS_PER_HOUR);
+}
+
+static const struct kernel_param_ops burst_ops = {
+	.set = set_burst,
+	.get = param_get_uint,
+};
+
+static const struct kernel_param_ops interval_ops = {
+	.set = set_interval,
+	.get = param_get_uint,
+};
+
+module_param_cb(snp_request_burst, &burst_ops, &snp_request_burst, 0644);
+module_param_cb(snp_request_interval, &interval_ops, &snp_request_interval, 0644);
+
 static struct kvm_snp_info *to_snp(struct kvm *kvm)
 {
 	return &to_kvm_svm(kvm)->sev_info.snp;
@@ -41,7 +77,13 @@ static struct kvm_snp_info *to_snp(struct kvm *kvm)
  */
 int snp_requests_init(struct kvm_snp_info *snp)
 {
+	unsigned int burst = READ_ONCE(snp_request_burst);
+
 	mutex_init(&snp->request_mutex);
+	ratelimit_state_init(&snp->request_limit,
+			     burst ? READ_ONCE(snp_request_interval) * HZ : 0, burst);
+	/* Which would be a guest's to fill the log with */
+	ratelimit_set_flags(&snp->request_limit, RATELIMIT_MSG_ON_RELEASE);
 
 	snp->request = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!snp->request)
@@ -78,6 +120,20 @@ static int invalid(struct vcpu_svm *svm)
 	ghcb_set_sw_exit_info_1(svm->sev_es.ghcb, 2);
 	ghcb_set_sw_exit_info_2(svm->sev_es.ghcb, GHCB_ERR_INVALID_INPUT);
 	return 1;
+}
+
+/* Is it within the VM's limit? Counts it. */
+static bool may_ask(struct kvm *kvm)
+{
+	struct kvm_snp_info *snp = to_snp(kvm);
+	bool may;
+
+	mutex_lock(&snp->request_mutex);
+	may = __ratelimit(&snp->request_limit);
+	mutex_unlock(&snp->request_mutex);
+
+	atomic64_inc(may ? &kvm->stat.snp_requests : &kvm->stat.snp_requests_busy);
+	return may;
 }
 
 /* One at a time: the firmware counts the messages of a key. */
@@ -126,7 +182,14 @@ static bool pages_valid(struct vcpu_svm *svm)
 
 int snp_guest_request(struct vcpu_svm *svm)
 {
-	return pages_valid(svm) ? carry(svm) : invalid(svm);
+	if (!pages_valid(svm))
+		return invalid(svm);
+
+	/* Guests wait a while, and ask again. */
+	if (!may_ask(svm->vcpu.kvm))
+		return answer(svm, SNP_GUEST_VMM_ERR_BUSY, 0);
+
+	return carry(svm);
 }
 
 /* The VMM has put certificates where the guest wants them, or not. */
@@ -165,11 +228,14 @@ int snp_ext_guest_request(struct vcpu_svm *svm)
 			   sizeof(type)))
 		return invalid(svm);
 
+	if (type == MSG_REPORT_REQ && !PAGE_ALIGNED(to))
+		return invalid(svm);
+
+	if (!may_ask(kvm))
+		return answer(svm, SNP_GUEST_VMM_ERR_BUSY, 0);
+
 	if (type != MSG_REPORT_REQ)
 		return carry(svm);
-
-	if (!PAGE_ALIGNED(to))
-		return invalid(svm);
 
 	if (to_snp(kvm)->req_certs) {
 		vcpu->run->exit_reason = KVM_EXIT_SNP_REQ_CERTS;

@@ -256,6 +256,9 @@ static void test_hole_of_block(void)
 static void test_shared(void)
 {
 	struct bare *b = new_guest();
+	u64 small = vm_get_stat(b->vm, snp_given_4k);
+	u64 large = vm_get_stat(b->vm, snp_given_2m);
+	u64 splits = vm_get_stat(b->vm, snp_splits);
 	u64 *page;
 
 	accept_block(b, 0);
@@ -270,6 +273,10 @@ static void test_shared(void)
 	expect(b, 8);
 	COUNTED(0, huge, -huge);
 	punch(b, 7, 1);
+	CHECK_EQ(vm_get_stat(b->vm, snp_given_2m), large + huge);
+	CHECK_EQ(vm_get_stat(b->vm, snp_given_4k),
+		 small + (huge ? 0 : PER_BLOCK));
+	CHECK_EQ(vm_get_stat(b->vm, snp_splits), splits + huge);
 	COUNTED(1, 0, 0);
 
 	page = addr_gpa2hva(b->vm, gpa(7));

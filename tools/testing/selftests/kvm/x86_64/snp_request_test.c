@@ -260,11 +260,95 @@ static void test_certificates(void)
 	bare_free(b);
 }
 
+/* How many messages a VM may send. */
+#define BURST		"/sys/module/kvm_amd/parameters/snp_request_burst"
+#define INTERVAL	"/sys/module/kvm_amd/parameters/snp_request_interval"
+
+/* 0, or why not */
+static int set_parameter(const char *file, const char *value)
+{
+	int fd = open(file, O_WRONLY), err = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, value, strlen(value)) < 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
+static void expect_busy(struct bare *b, const char *what)
+{
+	CHECK(!(u32)ghcb_call(b, 0), "%s is malformed", what);
+	CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2), (u64)VMM_BUSY << 32);
+	CHECK_EQ(page(b, RESPONSE)[0], 0xa5);
+}
+
+static void test_limit(void)
+{
+	struct bare *b, *other;
+
+	if (set_parameter(BURST, "2")) {
+		ksft_print_msg("differs: guests may ask at any rate\n");
+		return;
+	}
+	CHECK_EQ(set_parameter(BURST, "-1"), EINVAL);
+	CHECK_EQ(set_parameter(BURST, "2147483648"), EINVAL);
+	CHECK_EQ(set_parameter(INTERVAL, "0"), EINVAL);
+	CHECK_EQ(set_parameter(INTERVAL, "3601"), EINVAL);
+	/* Longer than any computer takes for this test */
+	CHECK_EQ(set_parameter(INTERVAL, "3600"), 0);
+	bare_before_vcpus = enable;
+	b = shared_pages(bare_new(1));
+	bare_before_vcpus = NULL;
+	CHECK_EQ(set_parameter(BURST, "0"), 0);
+	CHECK_EQ(set_parameter(INTERVAL, "1"), 0);
+	other = shared_pages(bare_new(1));
+
+	/* What is no message is none that counts. */
+	message(b, REPORT);
+	request(b, NAE_GUEST_REQUEST, pool_gpa(REQUEST) + 8, pool_gpa(RESPONSE));
+	expect_invalid(b, "a request off its page");
+
+	request(b, NAE_GUEST_REQUEST, pool_gpa(REQUEST), pool_gpa(RESPONSE));
+	ghcb_call(b, 0);
+	expect_carried(b, "the first");
+	message(b, REPORT);
+	/* One, and not another when user space has answered */
+	if (asked(b)) {
+		CHECK_EQ(bare_enter(b, 0), 0);
+		expect_carried(b, "the second");
+	}
+
+	message(b, REPORT);
+	request(b, NAE_GUEST_REQUEST, pool_gpa(REQUEST), pool_gpa(RESPONSE));
+	expect_busy(b, "the third");
+	/* Nobody is asked for certificates that are not to be sent. */
+	message(b, REPORT);
+	extended(b, pool_gpa(TABLE), 2);
+	expect_busy(b, "an extended one");
+
+	CHECK_EQ(vm_get_stat(b->vm, snp_requests), 2);
+	CHECK_EQ(vm_get_stat(b->vm, snp_requests_busy), 2);
+	CHECK_EQ(bare_do(b, 0, DO_RDMSR, MSR_AMD64_SEV, 0, 0) & 7, 7);
+
+	/* Another VM has its own limit, or none. */
+	message(other, REPORT);
+	request(other, NAE_GUEST_REQUEST, pool_gpa(REQUEST), pool_gpa(RESPONSE));
+	ghcb_call(other, 0);
+	expect_carried(other, "another guest's");
+	CHECK_EQ(vm_get_stat(other->vm, snp_requests_busy), 0);
+
+	bare_free(other);
+	bare_free(b);
+}
+
 static const struct bare_test tests[] = {
 	{ test_plain, "guest requests: carried, or refused for their pages" },
 	{ test_nowhere, "guest requests: pages that are not there" },
 	{ test_extended, "guest requests: an empty table of certificates" },
 	{ test_certificates, "guest requests: certificates from user space" },
+	{ test_limit, "guest requests: no more than the VM may" },
 };
 
 int main(int argc, char *argv[])
