@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An apt of the project's own, under out/apt: Debian 13, its security and
-backports, Debian 12, and sid for what judges the machine, beside whatever the
-machine itself uses. Nothing of the machine's own configuration is changed; its
-mirror is asked of it."""
+"""An apt of the project's own, under out/apt: Debian 13 and 12, their security and
+backports, what is proposed for 12, and sid for what judges the machine, beside
+whatever the machine itself uses. Nothing of the machine's own configuration is
+changed; its mirror is asked of it."""
 
 import os
 import re
@@ -18,6 +18,8 @@ FAMILIES = {
     "trixie": ("trixie", "trixie-security"),
     "trixie-backports": ("trixie-backports",),
     "bookworm": ("bookworm", "bookworm-security"),
+    "bookworm-backports": ("bookworm-backports",),
+    "bookworm-proposed": ("bookworm-security", "bookworm-proposed-updates"),
     "sid": ("sid",),
 }
 
@@ -84,12 +86,11 @@ def configure():
     (top / "state/status").touch()
     main, security = mirrors()
     lines = []
-    for family in FAMILIES.values():
-        for suite in family:
-            uri = security if suite.endswith("-security") else main
-            for kind in ("deb", "deb-src"):
-                lines.append(f"{kind} [signed-by={KEYRING}] {uri} {suite} "
-                             "main\n")
+    for suite in dict.fromkeys(sum(FAMILIES.values(), ())):
+        uri = security if suite.endswith("-security") else main
+        for kind in ("deb", "deb-src"):
+            lines.append(f"{kind} [signed-by={KEYRING}] {uri} {suite} "
+                         "main\n")
     new = top / "sources.list.tmp"
     new.write_text("".join(lines))
     new.replace(top / "sources.list")

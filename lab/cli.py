@@ -23,6 +23,7 @@ PARTS = {
     "bench": "time guests on the machine and on QEMU without our changes",
     "update": "move lab/versions to Debian's newest",
     "series": "make the git branch and the mailable patches",
+    "rebase": "try the series on another source of Linux 6.1",
     "clean": "say what out/ holds and remove it",
 }
 

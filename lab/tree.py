@@ -96,10 +96,13 @@ class Tree:
                 ["patch", "-p1", "-f", "--no-backup-if-mismatch",
                  "-r", "-", "-i", patch], cwd=self.stage, check=False,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            if r.returncode:
-                bad += _rejects(name, touched, r.stdout)
+            bad += self.said(name, touched, r.stdout, r.returncode)
             ours |= set(touched)
         return ours, bad
+
+    def said(self, name, touched, output, status):
+        """What is wrong, by patch's output and exit status, a line each."""
+        return _rejects(name, touched, output) if status else []
 
     def _update(self, ours):
         if not self.work.exists():

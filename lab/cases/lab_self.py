@@ -682,6 +682,8 @@ REFUSED = [
     (["no-such-part"], "no-such-part"),
     (["check", "no-such-case"], "no case is named"),
     (["clean", "no-such-part"], "out/"),
+    (["rebase", "/nonexistent"], "no directory"),
+    (["rebase", "/tmp"], "no source of Linux"),
     (["counts", "/nonexistent"], "no summary"),
     (["counts", "--run", "x", "--both"], "reads no run"),
     (["counts", "--both", "debian-99"], "--both"),
