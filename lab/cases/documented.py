@@ -12,7 +12,7 @@ from lab.cases import Case, CaseFailed
 NAME = re.compile(r"^#define\s+((?:KVM|SNP)_\w+)|^\s+((?:KVM|SNP)_\w+)\s*"
                   r"(?:=[^,]*)?,", re.M)
 PARAMETER = re.compile(r"^module_param(?:_named|_cb)?\((\w+)", re.M)
-GUIDE = "Documentation/virt/kvm/x86/snp-host.rst"
+GUIDE = "Documentation/virt/kvm/x86/snp-operation.rst"
 PARAMETERS = "Documentation/admin-guide/kernel-parameters.txt"
 # what refuses SNP, when the kernel boots and when kvm_amd is loaded
 REFUSES = ("arch/x86/virt/svm/rmp_boot.c", "arch/x86/virt/svm/rmp_switch.c",
