@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 
-from lab import linux, lock, paths, say, sources, tree
+from lab import linux, lock, paths, say, sources, stamp, tree
 
 TOP = paths.OUT / "series"
 GIT = TOP / "linux"
@@ -106,10 +106,16 @@ def _me():
 
 @lock.alone
 def make():
-    """Builds out/series anew. Returns the number of patches."""
+    """Builds out/series, if it is of another series. Returns the number of
+    patches."""
     plan = assign(entries(), new_files())
     linux.unpack()
     row = sources.rows("host.ours")[0]
+    key = stamp.digest(row, _me(), linux.SERIES,
+                       *(top for top, _ in linux.overlay()))
+    if stamp.current("series", key, GIT, MAIL):
+        return len(plan)
+    stamp.clear("series")
     base = f"base-{row.version}"
     TOP.mkdir(parents=True, exist_ok=True)
     if not (GIT / ".git").exists() or base not in _git("tag").split():
@@ -140,12 +146,13 @@ def make():
                     raise say.Failed(f"{e.path.name} does not apply:\n" +
                                      r.stdout)
             _git("add", "-A", "-f")
-            _git("commit", "-q", "-F", "-", input=e.message)
+            _git("commit", "-q", "-s", "-F", "-", input=e.message)
     _same_as_tree(files)
     shutil.rmtree(MAIL, ignore_errors=True)
     if plan:
         _git("format-patch", "-q", "--cover-letter", "-o", MAIL, base)
         _cover(row, plan)
+    stamp.write("series", key)
     return len(plan)
 
 

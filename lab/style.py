@@ -17,7 +17,7 @@ from lab import machine, paths, say, tree
 KNOWN = paths.LAB / "lists/checkpatch-qemu.tsv"
 ENTERS = "-add-the-build-hooks-"    # the patch that the new files come with
 
-REPORT = re.compile(r"^(ERROR|WARNING): (.*)\n"
+REPORT = re.compile(r"^(ERROR|WARNING|CHECK): (.*)\n"
                     r"(?:#\d+:(?: FILE: (\S+?):\d+:)?.*\n((?:[-+ ].*\n)*))?",
                     re.M)
 
@@ -37,14 +37,15 @@ def new_files():
     return "\n".join(out) + "\n"
 
 
-def reports(source, text):
-    """What checkpatch of this QEMU has against a patch: a list of reports."""
+def reports(source, text, options=("--no-signoff",)):
+    """What checkpatch of this source, QEMU's or a kernel's, has against a patch:
+    a list of reports."""
     with tempfile.NamedTemporaryFile("w", suffix=".patch") as mail:
         mail.write(text)
         mail.flush()
         r = subprocess.run(
-            ["perl", source / "scripts/checkpatch.pl", "--no-tree",
-             "--no-signoff", "--color=never", mail.name], check=False,
+            ["perl", source / "scripts/checkpatch.pl", "--no-tree", *options,
+             "--color=never", mail.name], check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     found = []
     for kind, what, file, line in REPORT.findall(r.stdout):
@@ -53,8 +54,9 @@ def reports(source, text):
         lines = line.splitlines()
         found.append((file or (name and name[1]) or "-", f"{kind}: {what}",
                       lines[0][1:].strip() if lines else ""))
-    told = re.search(r"^total: (\d+) errors, (\d+) warnings", r.stdout, re.M)
-    if not told or int(told[1]) + int(told[2]) != len(found):
+    told = re.search(r"^total: (\d+) errors, (\d+) warnings(?:, (\d+) checks)?",
+                     r.stdout, re.M)
+    if not told or sum(int(n or 0) for n in told.groups()) != len(found):
         raise say.Failed("checkpatch.pl speaks otherwise than expected:\n" +
                          r.stdout[-2000:])
     return found
@@ -72,10 +74,10 @@ def mails():
         yield f"next/{file.name}", file.read_text()
 
 
-def known(text=None):
-    """{report: reason} of the list."""
+def known(text=None, file=KNOWN):
+    """{report: reason} of a list."""
     out = collections.Counter(), {}
-    for line in (text or KNOWN.read_text()).splitlines():
+    for line in (text or file.read_text()).splitlines():
         if line and not line.startswith("#"):
             *report, why = line.split("\t")
             out[0][tuple(report)] += 1
@@ -83,13 +85,13 @@ def known(text=None):
     return out
 
 
-def compare(found, listed):
+def compare(found, listed, name=KNOWN.name):
     """What is wrong: reports that no line explains, lines without report or
-    reason. found: reports; listed: as known()'s."""
+    reason. found: reports; listed: as known()'s, of a list of this name."""
     have, (want, why) = collections.Counter(found), listed
     bad = [f"{f}: {what}: {line}" for f, what, line in (have - want).elements()]
-    bad += [f"{KNOWN.name}: nothing reports {' | '.join(r)}"
+    bad += [f"{name}: nothing reports {' | '.join(r)}"
             for r in (want - have).elements()]
-    bad += [f"{KNOWN.name}: no reason for {' | '.join(r)}"
+    bad += [f"{name}: no reason for {' | '.join(r)}"
             for r in want if len(r) != 3 or not why[r].strip()]
     return bad
