@@ -115,10 +115,24 @@ static int add_page(struct address_space *mapping, struct page *page,
 	if (r)
 		return r;
 
+	/* As kvm_gmem_get_folio() does */
+	folio_mark_dirty(folio);
 	folio_unlock(folio);
 	folio_put(folio);
 
 	return 0;
+}
+
+bool gmem_chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
+			 pgoff_t index)
+{
+	loff_t start = (loff_t)first_page(index) << PAGE_SHIFT;
+
+	return chunk && !chunk->block &&
+	       first_page(index) + GMEM_CHUNK_PAGES <=
+	       i_size_read(inode) >> PAGE_SHIFT &&
+	       !filemap_range_has_page(inode->i_mapping, start,
+				       start + (GMEM_CHUNK_PAGES << PAGE_SHIFT) - 1);
 }
 
 void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
@@ -132,12 +146,7 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 	struct page *block;
 	unsigned long i, n;
 
-	if (!chunk || chunk->block)
-		return;
-
-	if (first + GMEM_CHUNK_PAGES > i_size_read(inode) >> PAGE_SHIFT ||
-	    filemap_range_has_page(mapping, start,
-				   start + (GMEM_CHUNK_PAGES << PAGE_SHIFT) - 1))
+	if (!gmem_chunk_is_empty(inode, chunk, index))
 		return;
 
 	block = alloc_pages(gfp, GMEM_CHUNK_ORDER);

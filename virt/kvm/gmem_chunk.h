@@ -61,10 +61,16 @@ void gmem_chunks_destroy(struct gmem_chunks *chunks);
 struct gmem_chunk *gmem_chunk_lock(struct gmem_chunks *chunks, pgoff_t index);
 void gmem_chunk_unlock(struct gmem_chunk *chunk);
 
+/* Whether gmem_chunk_fill() has something to do. */
+bool gmem_chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
+			 pgoff_t index);
+
 /*
  * Try to make @chunk whole, if the file has no page in it: that leaves it
  * zeroed and uptodate. Never waits for memory, nor has somebody killed for it;
  * if there is none, or the file ends before, nothing has changed.
+ * invalidate_lock held: who punches holes has broken the chunk before, and would
+ * take the pages of a new block for single ones.
  */
 void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 		     pgoff_t index);
@@ -84,6 +90,13 @@ static inline int gmem_chunk_order(const struct gmem_chunk *chunk, int order)
 		return 0;
 
 	return order < GMEM_CHUNK_ORDER ? 0 : GMEM_CHUNK_ORDER;
+}
+
+/* Whether @page is what a chunk that is whole has at @index. */
+static inline bool gmem_chunk_has(const struct gmem_chunk *chunk, pgoff_t index,
+				  const struct page *page)
+{
+	return page == chunk->block + (index & (GMEM_CHUNK_PAGES - 1));
 }
 
 static inline bool gmem_chunk_is_small(const struct gmem_chunk *chunk)
@@ -137,6 +150,13 @@ static inline struct gmem_chunk *gmem_chunk_lock(struct gmem_chunks *chunks,
 
 static inline void gmem_chunk_unlock(struct gmem_chunk *chunk) {}
 
+static inline bool gmem_chunk_is_empty(struct inode *inode,
+				       const struct gmem_chunk *chunk,
+				       pgoff_t index)
+{
+	return false;
+}
+
 static inline void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 				   pgoff_t index)
 {
@@ -151,6 +171,12 @@ static inline int gmem_chunk_slot_order(pgoff_t slot_first, unsigned long npages
 static inline int gmem_chunk_order(const struct gmem_chunk *chunk, int order)
 {
 	return 0;
+}
+
+static inline bool gmem_chunk_has(const struct gmem_chunk *chunk, pgoff_t index,
+				  const struct page *page)
+{
+	return false;
 }
 
 static inline bool gmem_chunk_is_small(const struct gmem_chunk *chunk)

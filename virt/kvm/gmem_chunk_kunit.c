@@ -182,6 +182,10 @@ static void chunk_is_block(struct kunit *test)
 	}
 	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(first, GMEM_CHUNK_PAGES));
 
+	/* Nobody who does not know what maps them takes them out of the file. */
+	KUNIT_EXPECT_EQ(test, invalidate_mapping_pages(t->inode->i_mapping, 0, -1),
+			0);
+
 	/* Once more is nothing more. */
 	KUNIT_EXPECT_EQ(test, fill(test, GMEM_CHUNK_PAGES), GMEM_CHUNK_ORDER);
 	KUNIT_EXPECT_EQ(test, t->inode->i_mapping->nrpages, GMEM_CHUNK_PAGES);

@@ -13,9 +13,9 @@
  * - A binding is made and undone under slots_lock and invalidate_lock, so
  *   either is enough to rely on it. So is mmu_lock, if it is not dropped.
  * - A page leaves the file under invalidate_lock, with an invalidation window
- *   open for the gfns it backs. A fault takes no lock of ours: what it got from
- *   the file before or during the window is thrown away in the end, because
- *   the window made it stale.
+ *   open for the gfns it backs. A fault waits for no lock of ours: what it got
+ *   from the file before or during the window is thrown away in the end, because
+ *   the window made it stale. A page may enter the file meanwhile, a block not.
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
@@ -145,8 +145,11 @@ struct folio *kvm_gmem_get_folio(struct inode *inode, pgoff_t index)
 			return ERR_PTR(-ENOMEM);
 
 		r = filemap_add_folio(mapping, folio, index, gfp);
-		if (!r)
+		if (!r) {
+			/* Whoever evicts clean pages does not ask who maps them. */
+			folio_mark_dirty(folio);
 			return folio;
+		}
 
 		folio_put(folio);
 		if (r != -EEXIST)
@@ -591,6 +594,26 @@ struct file *kvm_gmem_get_file(struct kvm_memory_slot *slot)
 }
 
 /*
+ * Make the chunk whole for a fault, if it is empty; false if the fault has to come
+ * again, because holes are being punched. Chunk locked.
+ */
+static bool gmem_fault_fill(struct inode *inode, struct gmem_chunk *chunk,
+			    pgoff_t index)
+{
+	if (!gmem_chunk_is_empty(inode, chunk, index))
+		return true;
+
+	/* Comes before a chunk's lock, hence not to be waited for. */
+	if (!filemap_invalidate_trylock_shared(inode->i_mapping))
+		return false;
+
+	gmem_chunk_fill(inode, chunk, index);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+
+	return true;
+}
+
+/*
  * Have the architecture prepare the block of @order at @gfn, or, if it had a
  * page of it before, or does not want to, the page. Chunk and folio locked.
  */
@@ -630,8 +653,10 @@ int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 	order = min(*max_order, gmem_chunk_slot_order(slot->gmem.pgoff,
 						      slot->npages,
 						      slot->base_gfn, index));
-	if (order)
-		gmem_chunk_fill(inode, chunk, index);
+	if (order && !gmem_fault_fill(inode, chunk, index)) {
+		r = -EAGAIN;
+		goto out_chunk;
+	}
 
 	folio = kvm_gmem_get_folio(inode, index);
 	if (IS_ERR(folio)) {
@@ -651,6 +676,10 @@ int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 	}
 
 	order = gmem_chunk_order(chunk, order);
+	if (order && WARN_ON_ONCE(!gmem_chunk_has(chunk, index,
+						  folio_page(folio, 0))))
+		order = 0;
+
 	r = gmem_prepare(kvm, chunk, gfn, folio_pfn(folio), order);
 	if (r)
 		goto out_folio;

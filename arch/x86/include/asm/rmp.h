@@ -141,7 +141,8 @@ void snp_shutdown(void);
  * the page.
  *
  * Return: 0; -ENODEV without an RMP, or if CPUs do not check it; -ENXIO if the
- * RMP does not cover @pfn. @assigned and @level are untouched then.
+ * RMP does not cover @pfn, so that it is the hypervisor's for ever; -EIO if the
+ * CPU does not tell. @assigned and @level are untouched then.
  */
 int snp_lookup_rmpentry(u64 pfn, bool *assigned, int *level);
 

@@ -101,8 +101,9 @@ static int make_shared(kvm_pfn_t pfn)
 	bool assigned;
 	int level, ret;
 
+	/* What the RMP does not cover was never given to anybody. */
 	ret = snp_lookup_rmpentry(pfn, &assigned, &level);
-	if (ret == -ENODEV)
+	if (ret == -ENODEV || ret == -ENXIO)
 		return 0;
 	if (ret)
 		return ret;

@@ -69,7 +69,7 @@ int rmp_read_raw(const struct rmp_table *t, u64 pfn, struct rmp_raw *raw)
 
 /*
  * The entry of @pfn itself. -ENODEV without a table, or if the CPUs do not check
- * it; -ENXIO if not covered; @e is untouched then.
+ * it; -ENXIO if not covered; -EIO if the CPU does not tell; @e is untouched then.
  */
 int rmp_read_one(const struct rmp_table *t, u64 pfn, struct rmp_entry *e)
 {
@@ -93,7 +93,7 @@ int rmp_read_one(const struct rmp_table *t, u64 pfn, struct rmp_entry *e)
 
 	ret = t->insns->read(pfn, &answer);
 	if (ret)
-		return ret < 0 ? ret : -ENXIO;
+		return ret < 0 ? ret : -EIO;
 
 	*e = (struct rmp_entry) {
 		.gpa = answer.gpa,

@@ -883,7 +883,7 @@ static void rmp_read_by_insn(struct kunit *test)
 	e.gpa = 77;
 	level = 77;
 	cpu = (struct fake_cpu){ .result = 1, .times = -1 };
-	KUNIT_EXPECT_EQ(test, -ENXIO,
+	KUNIT_EXPECT_EQ(test, -EIO,
 			rmp_read_entry(&r->table, PFN, &e, &level));
 	cpu = (struct fake_cpu){ .result = -ENODEV, .times = -1 };
 	KUNIT_EXPECT_EQ(test, -ENODEV,

@@ -813,6 +813,120 @@ static void hole_beside_fault(struct vm *vm)
 	}
 }
 
+static void *punch_all(void *arg)
+{
+	struct beside *b = arg;
+
+	while (!__atomic_load_n(&b->go, __ATOMIC_SEQ_CST))
+		;
+	CHECK(!punch(b->vm->memfd, 0, DATA_SIZE));
+	__atomic_store_n(&b->done, true, __ATOMIC_SEQ_CST);
+
+	return NULL;
+}
+
+/*
+ * A block that is empty while a hole around it is punched: a fault makes it whole
+ * before, or after, and what is mapped later is what the file has.
+ */
+static void fault_in_hole(struct vm *vm)
+{
+	struct beside b = { .vm = vm };
+	uint64_t second = DATA_GPA + 2 * MB;
+	pthread_t thread;
+	int i, page;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+
+	for (i = 0; i < 200 && !failure; i++) {
+		/* It takes a while to take this one apart, and comes first. */
+		CHECK(!prefault(vm, DATA_GPA, 2 * MB));
+		b.go = false;
+		b.done = false;
+		if (pthread_create(&thread, NULL, punch_all, &b)) {
+			CHECK(false);
+			break;
+		}
+		__atomic_store_n(&b.go, true, __ATOMIC_SEQ_CST);
+		do {
+			prefault(vm, second + (i % 512) * PAGE, PAGE);
+		} while (!__atomic_load_n(&b.done, __ATOMIC_SEQ_CST));
+		pthread_join(thread, NULL);
+
+		for (page = 0; page < 512; page += 37)
+			CHECK(load(vm, second + page * PAGE) == 0);
+		CHECK(!punch(vm->memfd, 0, DATA_SIZE));
+	}
+}
+
+#define MAX_PFNS	0x200000
+
+/* Marks the physical pages that nobody may reclaim; how many. */
+static int unevictable(uint8_t *marks)
+{
+	int fd = open("/proc/kpageflags", O_RDONLY), n = 0;
+	uint64_t flags[512];
+	ssize_t got;
+	long i, pfn = 0;
+
+	while (fd >= 0 && pfn < MAX_PFNS) {
+		got = read(fd, flags, sizeof(flags));
+		if (got <= 0)
+			break;
+		for (i = 0; i < got / 8; i++, pfn++) {
+			/* On a list, and that of the unevictable */
+			marks[pfn] = (flags[i] >> 5 & 1) && (flags[i] >> 18 & 1);
+			n += marks[pfn];
+		}
+	}
+	close(fd);
+
+	return n;
+}
+
+/* A page that is to go offline is the guest's still, for nobody can move it. */
+static void soft_offline(struct vm *vm)
+{
+	uint8_t *before = calloc(1, MAX_PFNS), *after = calloc(1, MAX_PFNS);
+	int fd = open("/sys/devices/system/memory/soft_offline_page", O_WRONLY);
+	int i, tried = 0;
+	char text[32];
+	long pfn;
+
+	if (!CHECK(before && after && fd >= 0))
+		goto out;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	unevictable(before);
+	/* Pages, for they are not all of a block, and then one */
+	for (i = 0; i < 64; i++)
+		CHECK(!fallocate(vm->memfd, FALLOC_FL_KEEP_SIZE, i * 2 * PAGE,
+				 PAGE));
+	for (i = 0; i < 64; i++)
+		CHECK(store(vm, DATA_GPA + i * 2 * PAGE, 0x5ec7e700 + i));
+	CHECK(store(vm, DATA_GPA + 2 * MB, 0x5ec7e700));
+	unevictable(after);
+
+	for (pfn = 0; pfn < MAX_PFNS; pfn++) {
+		if (before[pfn] || !after[pfn])
+			continue;
+		snprintf(text, sizeof(text), "0x%lx", pfn * PAGE);
+		CHECK_ERRNO(write(fd, text, strlen(text)), EBUSY);
+		tried++;
+	}
+	/* Some are on their way to the list yet. */
+	CHECK(tried >= 32);
+	ksft_print_msg("%d pages\n", tried);
+
+	for (i = 0; i < 64; i++)
+		CHECK(load(vm, DATA_GPA + i * 2 * PAGE) == 0x5ec7e700u + i);
+	CHECK(load(vm, DATA_GPA + 2 * MB) == 0x5ec7e700);
+out:
+	close(fd);
+	free(before);
+	free(after);
+}
+
 #define CGROUP	"/tmp/cgroup"
 
 /* The child's part: a cgroup that has room for some pages more, not for 2 MiB. */
@@ -888,6 +1002,8 @@ static const struct {
 	{ "a file that is not aligned as the guest is", blocks_askew },
 	{ "a host address that is not aligned as the guest is", host_askew },
 	{ "a fault beside a hole", hole_beside_fault },
+	{ "a fault in a hole", fault_in_hole },
+	{ "pages that are to go offline", soft_offline },
 	{ "a cgroup without room for a block", cgroup_limit },
 };
 
