@@ -20,7 +20,11 @@ bool sev_msr_is_hidden(struct kvm_vcpu *vcpu, u32 msr)
 	return !msr_write_intercepted(vcpu, msr);
 }
 
-int sev_hidden_msr_ret(struct kvm_vcpu *vcpu)
+int sev_hidden_msr_ret(struct kvm_vcpu *vcpu, const struct msr_data *msr)
 {
-	return vcpu->kvm->arch.vm_type == KVM_X86_DEFAULT_VM ? 0 : -EINVAL;
+	if (vcpu->kvm->arch.vm_type == KVM_X86_DEFAULT_VM)
+		return 0;
+
+	/* A guest that asks for what it has itself gets #GP. */
+	return msr->host_initiated ? -EINVAL : 1;
 }

@@ -87,11 +87,11 @@ bool sev_nested_flags_valid(struct kvm *kvm, u16 flags);
 
 /*
  * sev_msr.c: has the guest, whose registers are encrypted, this MSR for itself?
- * What its access by user space returns then: EINVAL, but for VMs of the default
- * type 0, the value being 0.
+ * What its access returns then: EINVAL to user space, #GP to the guest, but for
+ * VMs of the default type 0, the value being 0.
  */
 bool sev_msr_is_hidden(struct kvm_vcpu *vcpu, u32 msr);
-int sev_hidden_msr_ret(struct kvm_vcpu *vcpu);
+int sev_hidden_msr_ret(struct kvm_vcpu *vcpu, const struct msr_data *msr);
 
 /* sev_caches.c */
 struct kvm_sev_info;

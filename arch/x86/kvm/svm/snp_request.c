@@ -158,9 +158,14 @@ static int carry(struct vcpu_svm *svm)
 	data.res_paddr = __sme_pa(snp->response);
 	ret = sev_issue_cmd(kvm, SEV_CMD_SNP_GUEST_REQUEST, &data, &error);
 
-	/* The guest hears what firmware says; that nobody asked it, the VMM. */
-	if (ret && (!error || error == SEV_RET_NO_FW_CALL))
+	/*
+	 * The guest hears what firmware says; that nobody asked it, the VMM. If
+	 * that runs the vCPU again the guest is not told that all went well.
+	 */
+	if (ret && (!error || error == SEV_RET_NO_FW_CALL)) {
+		answer(svm, VMM_ERR_GENERIC, 0);
 		goto out;
+	}
 
 	if (kvm_write_guest(kvm, control->exit_info_2, snp->response, PAGE_SIZE))
 		ret = invalid(svm);
@@ -210,6 +215,8 @@ static int certs_done(struct kvm_vcpu *vcpu)
 	case EIO:
 		return answer(svm, VMM_ERR_GENERIC, 0);
 	default:
+		/* Asked for again: nothing was sent. */
+		vcpu->arch.complete_userspace_io = certs_done;
 		return -EINVAL;
 	}
 }

@@ -393,6 +393,37 @@ static void test_nmi(void)
 	ap_free(ap);
 }
 
+/*
+ * Without virtualised branch records no such guest can be entered: that it asks for
+ * DEBUGCTL, instead of writing to it, does not turn them off.
+ */
+static void test_debugctl(void)
+{
+	struct bare *b = bare_new(1);
+	int err;
+
+	ghcb_register(b, 0);
+	ghcb_begin(b, 0, NAE_MSR, 1, 0);
+	ghcb_set(b->ghcb[0], GHCB_RCX, MSR_IA32_DEBUGCTLMSR);
+	ghcb_set(b->ghcb[0], GHCB_RAX, 2);
+	ghcb_set(b->ghcb[0], GHCB_RDX, 0);
+	bare_order(b, 0, DO_VMGEXIT, b->ghcb_gpa[0], 0, 0);
+	err = bare_enter(b, 0);
+	if (err) {
+		CHECK_EQ(err, EINVAL);
+		ksft_print_msg("differs: an MSR that is not KVM's ends KVM_RUN\n");
+		bare_free(b);
+		return;
+	}
+	CHECK_EQ(bare_do(b, 0, DO_RDMSR, MSR_AMD64_SEV, 0, 0) & 7, 7);
+
+	/* It has the register for itself. */
+	CHECK_EQ(bare_do(b, 0, DO_RDMSR, MSR_IA32_DEBUGCTLMSR, 0, 0), 0);
+	if (b->box[0]->vc)
+		ksft_print_msg("differs: DEBUGCTL is KVM's\n");
+	bare_free(b);
+}
+
 /* The new registers asked for nothing: INIT and SIPI do not answer. */
 static void test_hold_created(void)
 {
@@ -529,6 +560,7 @@ static const struct bare_test tests[] = {
 	{ test_finish_busy, "LAUNCH_FINISH while a vCPU is in KVM_RUN" },
 	{ test_uninitialized, "AP creation for a vCPU that never got an INIT" },
 	{ test_nmi, "an NMI for a destroyed AP" },
+	{ test_debugctl, "what a guest writes to DEBUGCTL" },
 	{ test_hold_created, "AP creation for a vCPU in reset hold, then a SIPI" },
 	{ test_ends_in_io, "a VM that ends in KVM_EXIT_IO" },
 	{ test_ends_in_hold, "a VM that ends in reset hold by page" },
