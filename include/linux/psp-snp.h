@@ -24,6 +24,7 @@ enum snp_cmd {
 	SEV_CMD_SNP_LAUNCH_START = 0xa0, SEV_CMD_SNP_LAUNCH_UPDATE,
 	SEV_CMD_SNP_LAUNCH_FINISH,
 	SEV_CMD_SNP_DBG_DECRYPT = 0xb0, SEV_CMD_SNP_DBG_ENCRYPT,
+	SEV_CMD_SNP_VERIFY_MITIGATION,
 	SEV_CMD_SNP_PAGE_RECLAIM = 0xc7, SEV_CMD_SNP_PAGE_UNSMASH,
 	SEV_CMD_SNP_CONFIG,
 	SEV_CMD_SNP_COMMIT = 0xcb,
@@ -196,6 +197,36 @@ struct snp_feature_info {
 } __packed;
 
 static_assert(sizeof(struct snp_feature_info) == 16);
+
+/* SNP_VERIFY_MITIGATION: what is known, or have one verified */
+enum snp_mitigation_subcommand {
+	SNP_MITIGATION_STATUS	= 0,
+	SNP_MITIGATION_VERIFY	= 1,
+};
+
+struct sev_data_snp_verify_mitigation {
+	u32 length;
+	u16 subcommand;
+	u16 rsvd;
+	u64 vector;			/* one bit, to be verified */
+	u32 dst_paddr_en:1, rsvd2:31;
+	u32 rsvd3;
+	u64 src_paddr;			/* for mitigations that want data */
+	u64 dst_paddr;			/* a firmware page */
+	u8 rsvd4[24];
+} __packed;
+
+static_assert(sizeof(struct sev_data_snp_verify_mitigation) == 64);
+static_assert(offsetof(struct sev_data_snp_verify_mitigation, dst_paddr) == 0x20);
+
+/* What it stores at @dst_paddr */
+struct snp_mitigations {
+	u64 verified;
+	u64 supported;
+	u32 failure;			/* why it was not verified */
+} __packed;
+
+static_assert(sizeof(struct snp_mitigations) == 20);
 
 /* How to bring the platform up, and how it went */
 struct sev_platform_init_args {

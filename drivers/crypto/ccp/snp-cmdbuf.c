@@ -100,6 +100,7 @@ static const struct snp_cmd_desc snp_cmds[] = {
 	{ SEV_CMD_SNP_LAUNCH_FINISH, LEN(snp_launch_finish) },
 	{ SEV_CMD_SNP_DBG_DECRYPT, LEN(snp_dbg) },
 	{ SEV_CMD_SNP_DBG_ENCRYPT, LEN(snp_dbg) },
+	{ SEV_CMD_SNP_VERIFY_MITIGATION, LEN(snp_verify_mitigation) },
 	{ SEV_CMD_SNP_PAGE_RECLAIM, LEN(snp_page_reclaim) },
 	{ SEV_CMD_SNP_PAGE_UNSMASH, LEN(snp_page_unsmash) },
 	{ SEV_CMD_SNP_CONFIG, sizeof(struct sev_user_data_snp_config) },

@@ -46,6 +46,8 @@ void snp_cmd_abandon(struct sev_device *sev, struct snp_cmd_ctx *ctx);
 int snp_make_firmware(u64 paddr, unsigned int npages);
 void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order);
 void snp_free_firmware_pages(void *addr, unsigned int order);
+int snp_cmd_answer(int cmd, void *data, size_t addr_at, void *answer, size_t len,
+		   int *error);
 
 /* snp-init.c */
 int snp_init_locked(struct sev_device *sev, unsigned int max_snp_asid,
@@ -56,6 +58,13 @@ int snp_shutdown_locked(struct sev_device *sev, bool panic);
 void snp_ask_features(struct sev_device *sev);
 /* Whether SNP_SHUTDOWN_EX turns SNP off in the CPUs, too. */
 bool snp_can_shut_x86_down(struct sev_device *sev);
+
+/* Whether there is SNP_VERIFY_MITIGATION. */
+bool snp_has_mitigations(struct sev_device *sev);
+
+/* snp-mitigations.c: its files in sysfs, where there is the command */
+void snp_add_mitigations(struct sev_device *sev);
+void snp_remove_mitigations(void);
 
 /* snp-ioctl.c */
 int snp_ioctl(struct sev_device *sev, struct sev_issue_cmd *argp, bool writable);

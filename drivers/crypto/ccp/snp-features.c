@@ -7,9 +7,8 @@
 #include <linux/cc_platform.h>
 #include <linux/crash_dump.h>
 #include <linux/export.h>
-#include <linux/gfp.h>
 #include <linux/mutex.h>
-#include <linux/string.h>
+#include <linux/stddef.h>
 #include <asm/cpufeature.h>
 #include <asm/rmp.h>
 
@@ -23,6 +22,7 @@
 #define FEATURE_CIPHERTEXT_HIDING	BIT(3)
 #define FEATURE_AES_256_XTS		BIT(4)
 #define FEATURE_CXL_ALLOW		BIT(5)
+#define FEATURE_VERIFY_MITIGATION	BIT(13)
 
 /* A guest's policy */
 #define POLICY_API			GENMASK_ULL(15, 0)
@@ -52,29 +52,22 @@ static struct sev_device *snp_sev_device(void)
 	return psp_master ? psp_master->sev_data : NULL;
 }
 
-/* SNP is down, so firmware writes to pages of ours. */
-static int ask(struct sev_device *sev, void *page, int *error)
+static int ask(struct sev_device *sev, int *error)
 {
-	struct sev_data_snp_addr status = { .address = __psp_pa(page) };
-	struct sev_data_snp_feature_info info = {
-		.length = sizeof(info),
-		.feature_info_paddr = __psp_pa(page),
-	};
+	struct sev_data_snp_feature_info info = { .length = sizeof(info) };
+	struct sev_data_snp_addr status;
 	int ret;
 
-	ret = __sev_do_cmd_locked(SEV_CMD_SNP_PLATFORM_STATUS, &status, error);
-	if (ret)
+	ret = snp_cmd_answer(SEV_CMD_SNP_PLATFORM_STATUS, &status,
+			     offsetof(struct sev_data_snp_addr, address),
+			     &sev->snp_status, sizeof(sev->snp_status), error);
+	if (ret || !sev->snp_status.feature_info)
 		return ret;
 
-	memcpy(&sev->snp_status, page, sizeof(sev->snp_status));
-	if (!sev->snp_status.feature_info)
-		return 0;
-
-	memset(page, 0, PAGE_SIZE);
-	ret = __sev_do_cmd_locked(SEV_CMD_SNP_FEATURE_INFO, &info, error);
-	if (!ret)
-		memcpy(&sev->snp_features, page, sizeof(sev->snp_features));
-	return ret;
+	return snp_cmd_answer(SEV_CMD_SNP_FEATURE_INFO, &info,
+			      offsetof(struct sev_data_snp_feature_info,
+				       feature_info_paddr),
+			      &sev->snp_features, sizeof(sev->snp_features), error);
 }
 
 /**
@@ -87,34 +80,28 @@ static int ask(struct sev_device *sev, void *page, int *error)
 void snp_ask_features(struct sev_device *sev)
 {
 	int error = SEV_RET_NO_FW_CALL, ret;
-	void *page;
 
 	/* Firmware still holds what it got from the kernel that crashed. */
 	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP) || is_kdump_kernel())
 		return;
 
-	page = (void *)get_zeroed_page(GFP_KERNEL);
-	if (!page)
-		return;
-
 	mutex_lock(&sev_cmd_mutex);
-	ret = ask(sev, page, &error);
+	ret = ask(sev, &error);
 	mutex_unlock(&sev_cmd_mutex);
 
 	if (ret)
 		dev_err(sev->dev, "SEV-SNP: firmware does not tell its features, rc %d, error %#x\n",
 			ret, error);
-
-	/* A command that was not answered may still be under way. */
-	if (ret == -ETIMEDOUT)
-		snp_leak_pages(__pa(page) >> PAGE_SHIFT, 1);
-	else
-		free_page((unsigned long)page);
 }
 
 bool snp_can_shut_x86_down(struct sev_device *sev)
 {
 	return sev->snp_features.ecx & FEATURE_X86_SHUTDOWN;
+}
+
+bool snp_has_mitigations(struct sev_device *sev)
+{
+	return sev->snp_features.ecx & FEATURE_VERIFY_MITIGATION;
 }
 
 bool sev_is_snp_ciphertext_hiding_supported(void)

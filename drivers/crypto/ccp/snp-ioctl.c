@@ -18,24 +18,11 @@ static int snp_ioctl_platform_status(struct sev_issue_cmd *argp)
 {
 	struct sev_user_data_snp_status status;
 	struct sev_data_snp_addr data;
-	void *page;
-	int ret, rc = 0;
+	int ret;
 
-	/* Firmware writes to a page of the hypervisor only while SNP is down. */
-	page = snp_alloc_firmware_pages(GFP_KERNEL | __GFP_ZERO, 0);
-	if (!page)
-		return snp_dev_is_dead() ? -EBUSY : -ENOMEM;
-
-	data.address = __psp_pa(page);
-	ret = __sev_do_cmd_locked(SEV_CMD_SNP_PLATFORM_STATUS, &data, &argp->error);
-
-	if (snp_is_initialized())
-		rc = snp_reclaim_pages(__pa(page), 1, true);
-	if (rc)
-		return ret ?: rc;
-
-	memcpy(&status, page, sizeof(status));
-	free_page((unsigned long)page);
+	ret = snp_cmd_answer(SEV_CMD_SNP_PLATFORM_STATUS, &data,
+			     offsetof(struct sev_data_snp_addr, address), &status,
+			     sizeof(status), &argp->error);
 	if (ret)
 		return ret;
 

@@ -4,9 +4,11 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/string.h>
 #include <asm/mem_encrypt.h>
 #include <asm/pgtable_types.h>
 #include <asm/rmp.h>
+#include <asm/unaligned.h>
 
 #include "psp-dev.h"
 #include "sev-dev.h"
@@ -151,3 +153,39 @@ bool snp_is_initialized(void)
 	       ((struct sev_device *)psp->sev_data)->snp_initialized;
 }
 EXPORT_SYMBOL_GPL(snp_is_initialized);
+
+/*
+ * Run @cmd, which stores what it has to say in a page of its own: the page's
+ * address goes to the u64 at @addr_at bytes of @data, what is in it, @len bytes,
+ * to @answer. Under sev_cmd_mutex. 0; -ENOMEM; -EBUSY if the device is dead; else
+ * the command's error, and @answer is untouched. What firmware may still write
+ * to is leaked.
+ */
+int snp_cmd_answer(int cmd, void *data, size_t addr_at, void *answer, size_t len,
+		   int *error)
+{
+	void *page = snp_alloc_firmware_pages(GFP_KERNEL | __GFP_ZERO, 0);
+	int ret, rc = 0;
+
+	if (!page)
+		return snp_dev_is_dead() ? -EBUSY : -ENOMEM;
+
+	put_unaligned(__psp_pa(page), (u64 *)(data + addr_at));
+	ret = __sev_do_cmd_locked(cmd, data, error);
+
+	if (snp_is_initialized()) {
+		rc = snp_reclaim_pages(__pa(page), 1, true);
+		if (rc)
+			return ret ?: rc;
+	} else if (ret == -ETIMEDOUT) {
+		/* Firmware writes to pages of ours, and may do so yet. */
+		snp_leak_pages(__pa(page) >> PAGE_SHIFT, 1);
+		return ret;
+	}
+
+	if (!ret)
+		memcpy(answer, page, len);
+	free_page((unsigned long)page);
+
+	return ret;
+}

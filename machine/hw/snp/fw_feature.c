@@ -13,11 +13,13 @@
 #define EBX_TIO           (1ull << 1)
 #define ECX_X86_SHUTDOWN  (1ull << (32 + 1))
 #define ECX_HIDING        (1ull << (32 + 3))
+#define ECX_MITIGATION    (1ull << (32 + 13))
 
 uint64_t fw_features(const SnpFw *fw)
 {
     return (fw->cfg.hiding ? ECX_HIDING : 0) | (fw->cfg.tio ? EBX_TIO : 0) |
-           (fw->cfg.x86_shutdown ? ECX_X86_SHUTDOWN : 0);
+           (fw->cfg.x86_shutdown ? ECX_X86_SHUTDOWN : 0) |
+           (fw->cfg.mitigations ? ECX_MITIGATION : 0);
 }
 
 uint32_t fw_snp_feature_info(SnpFw *fw, FwBuf *c)
