@@ -39,10 +39,8 @@ static uint32_t copy(SnpFw *fw, FwBuf *c, bool decrypt)
 
     /* pages were checked one by one: no two need be one piece */
     while (len) {
-        uint32_t n = fw_rest_of_page(src);
+        uint32_t n = fw_piece(src, fw_piece(dst, len));
 
-        n = n < fw_rest_of_page(dst) ? n : fw_rest_of_page(dst);
-        n = n < len ? n : len;
         /* [FW-SEV-CIPHER] */
         if (decrypt) {
             fw_guest_read(fw, g->asid, src, chunk, n);

@@ -92,6 +92,13 @@ static inline uint32_t fw_rest_of_page(uint64_t spa)
 {
     return RMP_PAGE_SIZE - (spa & (RMP_PAGE_SIZE - 1));
 }
+/* How many of @len bytes from @spa lie in the page of the first of them */
+static inline uint32_t fw_piece(uint64_t spa, uint64_t len)
+{
+    uint32_t rest = fw_rest_of_page(spa);
+
+    return rest < len ? rest : len;
+}
 /* The same the other way; to memory, as fw_check_output() found */
 void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len);
 /*

@@ -264,9 +264,8 @@ static uint32_t update(SnpFw *fw, FwBuf *c, bool vmsa)
 
     fw->sev_measured += len;
     while (len) {
-        uint32_t n = fw_rest_of_page(spa);
+        uint32_t n = fw_piece(spa, len);
 
-        n = n < len ? n : len;
         fw->port.read(fw->port.opaque, spa, page, n);
         sha256_add(&g->digest, page, n);
         /* [FW-SEV-CIPHER] in place */

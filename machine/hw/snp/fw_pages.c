@@ -96,9 +96,8 @@ bool fw_read(SnpFw *fw, uint64_t spa, void *buf, uint64_t len)
     uint8_t *to = buf;
 
     while (len) {
-        uint32_t n = fw_rest_of_page(spa);
+        uint32_t n = fw_piece(spa, len);
 
-        n = n < len ? n : len;
         if (!fw->port.read(fw->port.opaque, spa, to, n)) {
             return false;
         }
@@ -114,9 +113,8 @@ void fw_write(SnpFw *fw, uint64_t spa, const void *buf, uint64_t len)
     const uint8_t *from = buf;
 
     while (len) {
-        uint32_t n = fw_rest_of_page(spa);
+        uint32_t n = fw_piece(spa, len);
 
-        n = n < len ? n : len;
         fw->port.write(fw->port.opaque, spa, from, n);
         spa += n;
         from += n;
@@ -131,9 +129,8 @@ void fw_guest_read(SnpFw *fw, uint32_t asid, uint64_t spa, void *buf,
     uint8_t *to = buf;
 
     while (len) {
-        uint32_t n = fw_rest_of_page(spa);
+        uint32_t n = fw_piece(spa, len);
 
-        n = n < len ? n : len;
         fw->port.read(fw->port.opaque, spa, to, n);
         fw->port.decrypt(fw->port.opaque, asid, spa, to, n);
         spa += n;
@@ -149,9 +146,8 @@ void fw_guest_write(SnpFw *fw, uint32_t asid, uint64_t spa, const void *buf,
     uint8_t raw[RMP_PAGE_SIZE];
 
     while (len) {
-        uint32_t n = fw_rest_of_page(spa);
+        uint32_t n = fw_piece(spa, len);
 
-        n = n < len ? n : len;
         memcpy(raw, from, n);
         fw->port.encrypt(fw->port.opaque, asid, spa, raw, n);
         fw->port.write(fw->port.opaque, spa, raw, n);

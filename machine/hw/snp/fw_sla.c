@@ -113,8 +113,7 @@ static uint64_t piece(const FwSla *s, uint32_t at, uint32_t len, uint32_t *n)
 {
     uint64_t spa = s->page[at / RMP_PAGE_SIZE] + at % RMP_PAGE_SIZE;
 
-    *n = fw_rest_of_page(spa);
-    *n = *n < len ? *n : len;
+    *n = fw_piece(spa, len);
     return spa;
 }
 
