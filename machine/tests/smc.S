@@ -19,8 +19,6 @@
 
 #define CODE   0x10000          /* the page that is modified */
 #define TOLD   (DATA + 0x00)
-#define ACKED  (DATA + 0x40)
-#define STALE  (DATA + 0xc0)
 
 setup:
 	mov $CODE, %edi
@@ -44,17 +42,10 @@ round:
 	mov %ebx, CODE + 0x40
 #endif
 	mov %ebx, TOLD
-1:	cmpl $0, STALE
-	jne stale
-	cmp %ebx, ACKED
-	jne 1b
+	wait_acked
 	dec %esi
 	jnz round
-	mov $OK, %al
-	jmp done
-stale:
-	mov $WRONG, %al
-	jmp done
+	end_of_rounds
 
 ap:
 	mov TOLD, %esi

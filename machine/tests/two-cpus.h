@@ -18,6 +18,8 @@
 
 #define DATA   0x20000
 #define UP     (DATA + 0x80)
+#define ACKED  (DATA + 0xc0)		/* for wait_acked */
+#define STALE  (DATA + 0x100)
 #define IDT    (DATA + 0x800)
 #define TRAMP  0x9000
 #define APIC   0xfee00000
@@ -146,6 +148,26 @@ idtr:
 ap:
 	hlt
 	jmp ap
+	.endm
+
+	/*
+	 * CPU 0 waits until CPU 1 has stored %ebx, the round's number, to ACKED;
+	 * or something to STALE: what it found there is to be the end.
+	 */
+	.macro wait_acked
+1:	cmpl $0, STALE
+	jne stale
+	cmp %ebx, ACKED
+	jne 1b
+	.endm
+
+	/* All rounds went well; and where `wait_acked` ends if one did not */
+	.macro end_of_rounds
+	mov $OK, %al
+	jmp done
+stale:
+	mov $WRONG, %al
+	jmp done
 	.endm
 
 	/* Goes on at `to` with paging on. Uses %eax, %edx. */

@@ -18,8 +18,6 @@
 #define CODE   (AREA + 512)
 #define GO     (DATA + 0x00)
 #define SAVED  (DATA + 0x40)
-#define ACKED  (DATA + 0xc0)
-#define STALE  (DATA + 0x100)
 
 setup:
 	movl $0x000001b8, CODE		/* mov $1, %eax */
@@ -47,17 +45,10 @@ round:
 	xor %edx, %edx
 	xsave AREA
 	mov %ebx, SAVED
-1:	cmpl $0, STALE
-	jne stale
-	cmp %ebx, ACKED
-	jne 1b
+	wait_acked
 	cmp $ROUNDS, %ebx
 	jb round
-	mov $OK, %al
-	jmp done
-stale:
-	mov $WRONG, %al
-	jmp done
+	end_of_rounds
 
 ap:
 	xor %esi, %esi
