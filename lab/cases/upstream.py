@@ -131,9 +131,12 @@ def _newest():
     return f"QEMU {version}: {_told(found)}"
 
 
-# Suites that the newer QEMU's machine is held to, and properties they want
-CONFORM_NEXT = (("host", ()), ("guest", ("rmpquery=on",)), ("vmrun", ()),
-                ("firmware", ()))
+# Suites that the newer QEMU's machine is held to, and what they want
+CONFORM_NEXT = (
+    ("host", {}), ("guest", {"psp": ("rmpquery=on",)}), ("vmrun", {}),
+    ("firmware", {}),
+    ("device", {"devices": ("lsi53c895a",), "psp": ("encrypt=on",)}),
+)
 
 
 def _carried():
@@ -148,9 +151,9 @@ def _carried():
     return (f"built there without {', '.join(n[:4] for n in out)}: "
             f"machine.device: {device}; " +
             "; ".join(f"conform.{x}: " +
-                      conforms(x, psp=psp, binary=binary,
-                               log=f"next-conform-{x}")
-                      for x, psp in CONFORM_NEXT))
+                      conforms(x, binary=binary, log=f"next-conform-{x}",
+                               **wants)
+                      for x, wants in CONFORM_NEXT))
 
 
 def targets():
