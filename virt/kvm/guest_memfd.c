@@ -35,7 +35,6 @@
 #include "kvm_mm.h"
 
 static_assert(sizeof(struct kvm_create_guest_memfd) == 64);
-static_assert(KVM_CREATE_GUEST_MEMFD == 0xc040aed4);
 
 #define GMEM_FS_MAGIC	0x6b766d67	/* "kvmg" */
 
@@ -458,6 +457,8 @@ int kvm_gmem_create(struct kvm *kvm, void __user *argp)
 	struct gmem *gmem;
 	struct file *file;
 	int fd;
+
+	BUILD_BUG_ON(KVM_CREATE_GUEST_MEMFD != 0xc040aed4);
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;

@@ -21,7 +21,6 @@
 #include "kvm_mm.h"
 
 static_assert(sizeof(struct kvm_memory_attributes) == 32);
-static_assert(KVM_SET_MEMORY_ATTRIBUTES == 0x4020aed2);
 
 void kvm_mem_attrs_init(struct kvm_mem_attrs *attrs)
 {
@@ -215,6 +214,7 @@ int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm, void __user *argp)
 
 	/* 64-bit: what copes with gfns copes with the tree's indices. */
 	BUILD_BUG_ON(sizeof(gfn_t) != sizeof(unsigned long));
+	BUILD_BUG_ON(KVM_SET_MEMORY_ATTRIBUTES != 0x4020aed2);
 
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;

@@ -13,12 +13,13 @@ static_assert(offsetof(struct kvm_userspace_memory_region2, userspace_addr) ==
 static_assert(offsetof(struct kvm_userspace_memory_region2,
 		       guest_memfd_offset) == 32);
 static_assert(offsetof(struct kvm_userspace_memory_region2, guest_memfd) == 40);
-static_assert(KVM_SET_USER_MEMORY_REGION2 == 0x40a0ae49);
 
 void kvm_prepare_memory_fault_exit(struct kvm_vcpu *vcpu, gpa_t gpa, gpa_t size,
 				   bool is_private)
 {
 	struct kvm_run *run = vcpu->run;
+
+	BUILD_BUG_ON(KVM_SET_USER_MEMORY_REGION2 != 0x40a0ae49);
 
 	run->memory_fault.flags = is_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
 	run->memory_fault.gpa = gpa;

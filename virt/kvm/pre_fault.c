@@ -7,7 +7,6 @@
 #include <linux/uaccess.h>
 
 static_assert(sizeof(struct kvm_pre_fault_memory) == 64);
-static_assert(KVM_PRE_FAULT_MEMORY == 0xc040aed5);
 
 /* Work through @range, moving its start on; stops at the first error. */
 static long pre_fault_range(struct kvm_vcpu *vcpu,
@@ -48,6 +47,8 @@ int kvm_vcpu_ioctl_pre_fault_memory(struct kvm_vcpu *vcpu, void __user *argp)
 	struct kvm_pre_fault_memory range;
 	u64 size;
 	long r;
+
+	BUILD_BUG_ON(KVM_PRE_FAULT_MEMORY != 0xc040aed5);
 
 	if (copy_from_user(&range, argp, sizeof(range)))
 		return -EFAULT;
