@@ -18,6 +18,9 @@ PARAMETERS = "Documentation/admin-guide/kernel-parameters.txt"
 REFUSES = ("arch/x86/virt/svm/rmp_boot.c", "arch/x86/virt/svm/rmp_switch.c",
            "drivers/crypto/ccp/snp-init.c")
 SAID = re.compile(r"(?:pr_err|dev_err)\(\s*(?:sev->dev,\s*)?\"([^\"]*)\"")
+# How a refusal goes on; firmware's errors have their numbers explained there.
+REMEDY = re.compile(r": (?:enable|update|have|end|bring|load|memory is short)\b|"
+                    r"error %#x")
 # of an SNP that is up, or is to end
 LATER = ("came too late", "shutdown failed", "buffers are lost")
 
@@ -59,6 +62,8 @@ def missing(files):
     text = " ".join(cells.split())
     refusals = [m for p in REFUSES for m in SAID.findall(files.get(p, ""))
                 if not any(x in m for x in LATER)]
+    bad += [f"does not say what to do: {line}" for line in refusals
+            if not REMEDY.search(line)]
     for line in refusals:
         words = re.sub(r"^(SEV-SNP|init failed): ", "", line)
         words = re.split(r"[%(:\\]", words)[0].strip()
@@ -91,7 +96,8 @@ def documented():
     # the judge itself: whatever is taken out is missed
     for place, what in ((GUIDE, "VMs run already"),
                         ("Documentation/virt/kvm/x86/snp-commands.rst",
-                         "SNP_COMMIT"), (PARAMETERS, "gmem_huge")):
+                         "SNP_COMMIT"), (PARAMETERS, "gmem_huge"),
+                        (REFUSES[0], ": update the BIOS")):
         less = dict(files, **{place: files[place].replace(what, "")})
         if len(missing(less)[0]) <= first:
             bad.append(f"not missed: {what}")

@@ -84,7 +84,8 @@ static int snp_do_init(struct sev_device *sev, unsigned int max_snp_asid,
 
 	list = snp_hv_fixed_ranges(&ret);
 	if (!list) {
-		dev_err(sev->dev, "SEV-SNP: no list of fixed ranges (%d)\n", ret);
+		dev_err(sev->dev, "SEV-SNP: no list of fixed ranges (%d): memory is short, or reserved in too many pieces\n",
+			ret);
 		return ret;
 	}
 

@@ -40,12 +40,12 @@ static bool probe_one_piece(void)
 	rdmsrl(MSR_AMD64_RMP_END, end);
 
 	if (!(base & RMP_ADDR_MASK) || !(end & RMP_ADDR_MASK)) {
-		pr_err("Memory for the RMP table has not been reserved by BIOS\n");
+		pr_err("Memory for the RMP table has not been reserved by BIOS: enable its coverage of memory there\n");
 		return false;
 	}
 
 	if (!rmp_range_valid(base, end)) {
-		pr_err("RMP configuration not valid: base=%#llx, end=%#llx\n",
+		pr_err("RMP configuration not valid: base=%#llx, end=%#llx: update the BIOS\n",
 		       base, end);
 		return false;
 	}
@@ -65,18 +65,18 @@ static bool probe_segments(u64 cfg)
 
 	rdmsrl(MSR_AMD64_RMP_BASE, base);
 	if (!(base & RMP_ADDR_MASK)) {
-		pr_err("Memory for the RMP table has not been reserved by BIOS\n");
+		pr_err("Memory for the RMP table has not been reserved by BIOS: enable its coverage of memory there\n");
 		return false;
 	}
 
 	if (boot_cpu_data.extended_cpuid_level < CPUID_RMP) {
-		pr_err("RMP is segmented, and CPUID does not say how\n");
+		pr_err("RMP is segmented, and CPUID does not say how: update the BIOS\n");
 		return false;
 	}
 
 	eax = cpuid_eax(CPUID_RMP);
 	if (!rmp_shift_valid(shift, eax)) {
-		pr_err("RMP segment size (%u) is not within advertised bounds (CPUID %#x)\n",
+		pr_err("RMP segment size (%u) is not within advertised bounds (CPUID %#x): update the BIOS\n",
 		       shift, eax);
 		return false;
 	}
@@ -182,7 +182,7 @@ void __init snp_fixup_e820_tables(void)
 	rst = early_memremap(words, SZ_4K);
 	if (!rst) {
 		/* Nobody may run SNP with edges that are in use. */
-		pr_err("cannot read the RMP segment table\n");
+		pr_err("cannot read the RMP segment table: update the BIOS\n");
 		cc_platform_clear(CC_ATTR_HOST_SEV_SNP);
 		return;
 	}
@@ -198,7 +198,7 @@ static struct rmp_segment * __init map_one_piece(void)
 	struct rmp_segment *segment;
 
 	if (rmp_pages_in(rmp_size) < last) {
-		pr_err("Memory reserved for the RMP table does not cover full system RAM (expected 0x%llx got 0x%llx)\n",
+		pr_err("Memory reserved for the RMP table does not cover full system RAM (expected 0x%llx got 0x%llx): have the BIOS cover all, or use less (mem=)\n",
 		       rmp_size_for(last), rmp_size);
 		return NULL;
 	}
@@ -212,7 +212,7 @@ static struct rmp_segment * __init map_one_piece(void)
 				    rmp_size - RMP_BOOKKEEPING_SIZE,
 				    MEMREMAP_WB);
 	if (!segment->entries) {
-		pr_err("Failed to map RMP table\n");
+		pr_err("Failed to map RMP table: memory is short\n");
 		kfree(segment);
 		return NULL;
 	}
@@ -239,7 +239,7 @@ static bool __init map_segment(struct rmp_segment *segment, unsigned int i,
 	segment->npages = span.npages;
 	segment->entries = memremap(span.base, span.size, MEMREMAP_WB);
 	if (!segment->entries) {
-		pr_err("Failed to map RMP segment addr 0x%llx size 0x%llx\n",
+		pr_err("Failed to map RMP segment addr 0x%llx size 0x%llx: memory is short\n",
 		       span.base, span.size);
 		return false;
 	}
@@ -260,7 +260,7 @@ static bool __init segments_cover_ram(const struct rmp_table *t)
 	for_each_mem_pfn_range(i, MAX_NUMNODES, &start, &end, NULL) {
 		pfn = rmp_first_uncovered(t, start, end);
 		if (pfn < end) {
-			pr_err("Segmented RMP does not cover full system RAM (nothing for 0x%llx)\n",
+			pr_err("Segmented RMP does not cover full system RAM (nothing for 0x%llx): have the BIOS cover all, or use less (mem=)\n",
 			       PFN_PHYS(pfn));
 			return false;
 		}
@@ -279,7 +279,7 @@ static struct rmp_segment * __init map_segments(void)
 	rst = memremap(rmp_base + RMP_BOOKKEEPING_SIZE, SZ_4K, MEMREMAP_WB);
 	segments = kcalloc(rmp_words, sizeof(*segments), GFP_KERNEL);
 	if (!rst || !segments) {
-		pr_err("Failed to map RMP segment table\n");
+		pr_err("Failed to map RMP segment table: memory is short\n");
 		goto fail;
 	}
 
@@ -319,7 +319,7 @@ int __init snp_rmptable_init(void)
 
 	rmp_bookkeeping = memremap(rmp_base, RMP_BOOKKEEPING_SIZE, MEMREMAP_WB);
 	if (!rmp_bookkeeping) {
-		pr_err("Failed to map RMP bookkeeping area\n");
+		pr_err("Failed to map RMP bookkeeping area: memory is short\n");
 		unmap(segments, nr);
 		return -ENOMEM;
 	}

@@ -123,7 +123,7 @@ int snp_prepare(void)
 
 	on_each_cpu(look_for_svm, &svm, 1);
 	if (svm) {
-		pr_err("init failed: VMs run already\n");
+		pr_err("init failed: VMs run already: end them, then load kvm_amd again\n");
 		ret = -EBUSY;
 		goto out;
 	}
