@@ -25,7 +25,10 @@ counts:
 series:
 	lab/snp series
 
+series-check:
+	lab/snp series --check
+
 clean:
 	lab/snp clean --yes
 
-.PHONY: all machine linux run check check-full bench counts series clean
+.PHONY: all machine linux run check check-full bench counts series series-check clean

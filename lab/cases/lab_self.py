@@ -682,6 +682,8 @@ REFUSED = [
     (["no-such-part"], "no-such-part"),
     (["check", "no-such-case"], "no case is named"),
     (["clean", "no-such-part"], "out/"),
+    (["series", "--corner", "i386"], "--check"),
+    (["series", "--check", "--corner", "x"], "there is none"),
     (["rebase", "/nonexistent"], "no directory"),
     (["rebase", "/tmp"], "no source of Linux"),
     (["counts", "/nonexistent"], "no summary"),

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that the host series is one: every patch applies in order, every new
 file enters in one patch, the branch's end is what the kernel is built from,
-the kernel builds after each patch, and the kernel's own means have nothing
-against it."""
+the kernel builds after each patch, wherever what it touches is built, and the
+kernel's own means have nothing against it."""
 
 import pathlib
 import tempfile
 
-from lab import kstyle, linux, prefixes, series, style
+from lab import corners, kstyle, linux, prefixes, say, series, style
 from lab.cases import Case, CaseFailed
 
 
@@ -17,10 +17,20 @@ def applies():
 
 def builds():
     seen = prefixes.build()
-    bad = [f"{subject}:\n{wrong}" for subject, wrong in seen if wrong]
+    bad = [f"{subject}: {line}" for subject, wrong in seen for line in wrong]
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{len(seen)} prefixes"
+    return f"{len(seen)} builds and boots"
+
+
+def every_corner():
+    """The end of the series, linked, too."""
+    linux.lay()
+    bad = [line for c in corners.ALL
+           for line in corners.build(c, linux.WORK, corners.TOP, link=True)]
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(corners.ALL)} configurations"
 
 
 # What checkpatch has to notice: a mail with each of these lines, by what.
@@ -75,6 +85,50 @@ def kernel_doc():
     return f"{len(kstyle.ours())} new files, {len(kstyle.hooked())} hooked"
 
 
+# What make said in a corner: what it stands for has to be seen, each once.
+SAID = """\
+In file included from /top/src/virt/kvm/kvm_main.c:1:
+../../top/src/include/linux/kvm_host.h:5:6: warning: unused variable 'a'
+../../top/src/include/linux/kvm_host.h:5:6: warning: unused variable 'a'
+/top/src/arch/x86/kvm/../../../virt/kvm/eventfd.c:7: error: no
+../../top/src/virt/kvm/pre_fault.c:9:15: fatal error: no such file
+ERROR: modpost: "rmp_split" [arch/x86/kvm/kvm-amd.ko] undefined!
+  CC      arch/x86/kvm/warning.o
+"""
+SEEN = {("include/linux/kvm_host.h", "warning: unused variable 'a'"),
+        ("virt/kvm/eventfd.c", "error: no"),
+        ("virt/kvm/pre_fault.c", "error: no such file"),
+        ("-", 'ERROR: modpost: "rmp_split" [arch/x86/kvm/kvm-amd.ko] '
+         "undefined!")}
+
+
+def said():
+    src = pathlib.Path("/top/src")
+    seen = corners.warnings(SAID, src)
+    bad = [f"not seen: {x}" for x in SEEN - set(seen)] + \
+        [f"seen: {x}" for x in set(seen) - SEEN] + \
+        [f"{n} times: {x}" for x, n in seen.items() if n != 1]
+    if corners.compiled(SAID, src) != {"include/linux/kvm_host.h":
+                                       "virt/kvm/kvm_main.c"}:
+        bad.append(f"compiled: {corners.compiled(SAID, src)}")
+    with tempfile.TemporaryDirectory() as tmp:
+        top = pathlib.Path(tmp)
+        (top / "Kconfig").write_text("config SMP\n")
+        (top / "Makefile").write_text(
+            "allnoconfig:\n\techo CONFIG_X=y > $(O)/.config\n")
+        try:
+            corners.configure(corners.Corner("x", {"SMP": "y", "NONE": "y"}),
+                              top, top / "out", "corner-x")
+        except say.Failed as e:
+            if "SMP=y" not in str(e) or "NONE" in str(e):
+                bad.append(f"of options: {e}")
+        else:
+            bad.append("an option that did not take is not noticed")
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return f"{len(corners.ALL)} corners"
+
+
 CASES = [
     Case("series.applies", "overlay and patches become a git branch and "
          "mail; each new file enters in exactly one patch", applies,
@@ -86,6 +140,13 @@ CASES = [
     Case("series.kernel-doc", "kernel-doc has nothing against the comments of "
          "new and hooked files that it has not against Debian's", kernel_doc,
          order=21, inputs=("linux",)),
-    Case("series.builds", "the kernel builds after each patch of the series",
-         builds, full=True, order=55, inputs=("linux",)),
+    Case("series.judge", "what a compiler, modpost or an option that does not "
+         "take says in a corner is seen, once", said, order=2, inputs=()),
+    Case("series.corners", "what the series touches builds with W=1 and without a "
+         "new warning: with KVM for AMD as a module, built in, or not at all, "
+         "without SEV, without memory encryption, for i386, by clang, and KVM of "
+         "arm64 and s390; where it is a kernel for x86 it links", every_corner,
+         full=True, order=54, inputs=("linux",)),
+    Case("series.builds", "so it does after each patch of the series, and the "
+         "kernel boots on the machine", builds, full=True, order=56),
 ]
