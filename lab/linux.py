@@ -129,6 +129,21 @@ def build(flavour="", pristine=False):
     return b.kernel()
 
 
+@lock.alone
+def module(source):
+    """A file of C as a module of our kernel. Returns the module."""
+    b = Build()
+    build()
+    where = TOP / source.stem
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    shutil.copy(source, where)
+    (where / "Kbuild").write_text(f"obj-m := {source.stem}.o\n")
+    say.run(["make", "-C", b.build, f"M={where.absolute()}", "modules"],
+            f"module-{source.stem}", env=_env())
+    return where / f"{source.stem}.ko"
+
+
 def current(b, made):
     """Is the kernel there, and the one that is made from this?"""
     return stamp.current(f"linux.{b.name}", made,
