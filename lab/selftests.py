@@ -116,10 +116,21 @@ SEV = ("sev_smoke_test", "sev_init2_tests", "sev_migrate_tests")
 SEV_DEBUG = ("sev_dbg_test",)
 
 
+# And of private memory, as paths below the selftests.
+MEMORY = ("guest_memfd_test", "set_memory_region_test",
+          "pre_fault_memory_test", "x86/private_mem_kvm_exits_test",
+          "x86/private_mem_conversions_test")
+
+
+def newest():
+    """build() of the newest kernel's tests that anybody here asks for."""
+    return build("tests.debian-backports",
+                 [*(f"x86/{t}" for t in SEV + SEV_DEBUG), *MEMORY])
+
+
 def for_any_host(name):
     """with_library() of a test, by the newest kernel's library."""
-    return with_library(build("tests.debian-backports",
-                              [f"x86/{t}" for t in SEV + SEV_DEBUG]), name)
+    return with_library(newest(), name)
 
 
 @lock.alone

@@ -134,8 +134,7 @@ def problems(row, seen):
 def boot(name, what, on):
     """Returns [Seen] of the rows."""
     rows, test = what.rows, what.test
-    built = selftests.build("tests.debian-backports",
-                            [f"x86/{t}" for t in kvm.SEV + kvm.SEV_DEBUG])
+    built = selftests.newest()
     program = test.split()[0]
     ours = program in bare.TESTS
     files = (bare.stripped(program) if ours else

@@ -217,8 +217,7 @@ SELF_CHECK = ("self-check=on",)
 def sev(on, names=SEV, limit=300, psp=()):
     """The SEV tests of the newest host's kernel: all pass, none skipped, each
     within limit seconds. Debian 13's are in the list."""
-    tests = [f"x86/{t}" for t in SEV + SEV_DEBUG]
-    built = selftests.build("tests.debian-backports", tests)
+    built = selftests.newest()
     seen = observe(f"selftests-sev-{on}", on, machine.build().binary, built,
                    [(f"x86/{t}", limit) for t in names], SMT + OFFERED,
                    psp=psp)
@@ -363,7 +362,8 @@ CASES = [
          lambda: sev("debian-backports", SEV + SEV_DEBUG, psp=SELF_CHECK),
          order=42, inputs=("machine",)),
     Case("selftests.sev.ours", "the same tests pass on our host, the machine "
-         "checking itself there, too", lambda: sev("ours", psp=SELF_CHECK),
+         "checking itself there, too", lambda: sev("ours", SEV + SEV_DEBUG,
+                                        psp=SELF_CHECK),
          order=47),
     Case("selftests.quick", "6.12's KVM selftests on Debian 13's kernel, the "
          "SEV ones among them, do what the list says: nothing that passes on "
