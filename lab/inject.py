@@ -236,6 +236,10 @@ OURS = {
                # it gives up at 1000
                "overlap": {"inject": "RMPUPDATE:1-900:OVERLAP", "fires": 900},
                "decommission": {"warns": "", "kernel": "DECOMMISSION failed"}},
+    # what fails once is tried again when a guest wants it
+    "init": {"init-ex": {
+        "kernel": "SEV: not initialised, rc -5, error 0x13", "test": "pass",
+        "rule": "the driver says so; a guest that wants SEV has it tried anew"}},
     "lost": {"lost": {"warns": ""}},
     "buffer": {"buffer-inuse": {"kernel": "", "bug": "", "after": "pass"}},
     "dead": {"dead": {

@@ -89,7 +89,7 @@ def on(name, option="", thread="single", psp=(), with_=None):
     script = ["modprobe ccp"]
     if with_:
         script.append(f"modprobe kvm {PARAMETERS[with_]} || exit 9")
-    script += ["modprobe kvm_amd || exit 9", "cd /lab"]
+    script += ["modprobe kvm_amd && modprobe msr || exit 9", "cd /lab"]
     listed = [*tests, *[NONE] * (with_ != NX)]
     for t in listed:
         if t == NONE:

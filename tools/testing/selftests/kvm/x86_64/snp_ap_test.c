@@ -4,6 +4,10 @@
  * guest's making, and AP reset hold with INIT and SIPI. GHCB specification 2.0,
  * "SNP AP Creation" and "AP Reset Hold".
  */
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
 #include "snp_bare_ap.h"
 
 static void test_create(void)
@@ -114,6 +118,39 @@ static void test_features(void)
 	if (!lax)
 		CHECK_EQ(bare_do(ap->b, 1, DO_RDMSR, MSR_AMD64_SEV, 0, 0) & 7,
 			 7);
+	ap_free(ap);
+}
+
+#define MSR_DR0_MASK	0xc0011027
+
+/*
+ * What a VMSA of the guest's says of debug registers KVM does not see. At the
+ * end of a run the CPU takes the host's from where KVM has put them, or not.
+ */
+static void test_debug_swap(void)
+{
+	int fd = open("/dev/cpu/0/msr", O_RDWR);
+	struct ap *ap = ap_new();
+	cpu_set_t one;
+	u64 mask = 5;
+
+	TEST_ASSERT(fd >= 0, "no MSRs: %d", errno);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(one), &one), "CPU 0: %d", errno);
+
+	fill_features(ap, VMSA_A, ap_main, SEV_FEATURES | DEBUG_SWAP);
+	CHECK_EQ(rmpadjust(ap, VMSA_A, true), 0);
+	CHECK_EQ(creation(ap, CREATE, 1, gpa_of(VMSA_A), SEV_FEATURES), 0);
+
+	CHECK_EQ(pwrite(fd, &mask, sizeof(mask), MSR_DR0_MASK), sizeof(mask));
+	ap_runs(ap, 41);
+	CHECK_EQ(pread(fd, &mask, sizeof(mask), MSR_DR0_MASK), sizeof(mask));
+	EITHER(mask, 5, 0, "the host's mask of DR0 is lost");
+
+	mask = 0;
+	CHECK_EQ(pwrite(fd, &mask, sizeof(mask), MSR_DR0_MASK), sizeof(mask));
+	close(fd);
 	ap_free(ap);
 }
 
@@ -333,6 +370,7 @@ static const struct bare_test tests[] = {
 	{ test_create, "AP creation: created, destroyed, created again" },
 	{ test_refused, "AP creation: what is wrong is refused" },
 	{ test_features, "AP creation: features that the VM does not have" },
+	{ test_debug_swap, "AP creation: debug registers swapped without a word" },
 	{ test_no_vmsa, "AP creation: a page that is no VMSA" },
 	{ test_create_on_init, "AP creation: on INIT" },
 	{ test_hold_msr, "AP reset hold by MSR" },

@@ -19,6 +19,7 @@
 #define DESTROY			2
 
 #define SEV_FEATURES		1	/* SNP active, nothing else */
+#define DEBUG_SWAP		BIT(5)
 
 #define RMPADJUST_VMPL1		1
 #define RMPADJUST_VMSA		BIT(16)
@@ -147,12 +148,19 @@ static inline void ap_free(struct ap *ap)
 }
 
 /* The guest fills the page, through one that the test can write. */
-static inline void fill(struct ap *ap, int page, void (*rip)(struct box *))
+static inline void fill_features(struct ap *ap, int page,
+				 void (*rip)(struct box *), u64 features)
 {
 	struct bare *b = ap->b;
 
 	make_vmsa((u8 *)hva(b, 100), &ap->sregs, (u64)rip, ap->stack, ap->arg);
+	put((u8 *)hva(b, 100), 0x3b0, features, 8);
 	bare_do(b, 0, DO_COPY, gva_private(page), gva_shared(100), 4096);
+}
+
+static inline void fill(struct ap *ap, int page, void (*rip)(struct box *))
+{
+	fill_features(ap, page, rip, SEV_FEATURES);
 }
 
 static inline u64 rmpadjust(struct ap *ap, int page, bool vmsa)
