@@ -64,6 +64,18 @@ static void commands(void)
     }
 }
 
+static void more(void)
+{
+    SnpInjectAction a;
+
+    CHECK(parse("INIT:1-2:ACTIVE=0x123456789abcdef0;INIT:3:ACTIVE"), "%s", why);
+    for (int i = 1; i <= 3; i++) {
+        a = fw(SEV_INIT);
+        CHECK(a.kind == SNP_INJECT_STATUS &&
+              a.more == (i < 3 ? 0x123456789abcdef0ull : 0), "%d", i);
+    }
+}
+
 static void ranges(void)
 {
     CHECK(parse("any:2-4:HWERROR_PLATFORM"), "%s", why);
@@ -174,7 +186,8 @@ static void refused(void)
         "INIT:1:ACTIVE;", "INIT:1:ACTIVE;;", "init:1:ACTIVE", "ANY:1:ACTIVE",
         "INIT:1:late-polls", "INIT:1:late-polls=", "INIT:1:late-polls=0",
         "INIT:1:late-polls=1s", "INIT:1:late=1", "INIT:1-2:dead",
-        "INIT:1:no-interrupt=1",
+        "INIT:1:no-interrupt=1", "INIT:1:ACTIVE=", "INIT:1:ACTIVE=0x0",
+        "INIT:1:ACTIVE=17", "INIT:1:ACTIVE=0x1x", "INIT:1:ACTIVES=0x1",
         "RMPUPDATE:1", "RMPUPDATE:1:ACTIVE", "RMPUPDATE:1:SUCCESS",
         "RMPUPDATE:0:INUSE", "PSMASH:1:inuse", "PSMASH:1:dead", "NPF",
         "NPF:0", "NPF:1:INUSE", "NPF:1:",
@@ -258,6 +271,7 @@ int main(void)
     static const KtapCase cases[] = {
         { "inject.nothing", nothing },
         { "inject.commands", commands },
+        { "inject.more", more },
         { "inject.ranges", ranges },
         { "inject.answers", answers },
         { "inject.others", others },

@@ -130,6 +130,10 @@ static void run_command(AmdPspState *s, uint32_t val)
         return;
     }
     status = a.kind == SNP_INJECT_STATUS ? a.value : execute(s, cmd, buf, &a);
+    if (a.kind == SNP_INJECT_STATUS && a.more) {
+        s->buf_lo = a.more;
+        s->buf_hi = a.more >> 32;
+    }
     trace_amd_psp_command(cmd, name ? name : "?", buf, status,
                           snp_fw_status_name(status));
     snp_stat_firmware(cmd, status);
@@ -474,6 +478,9 @@ static const Property psp_properties[] = {
     DEFINE_PROP_BOOL("write-in-use", AmdPspState, platform.write_in_use, false),
     DEFINE_PROP_UINT8("rmp-segment-shift", AmdPspState, platform.segment_shift,
                       0),
+    DEFINE_PROP_UINT32("rmp-offset", AmdPspState, platform.rmp_offset, 0),
+    DEFINE_PROP_BOOL("mem-encrypt", AmdPspState, platform.mem_encrypt, true),
+    DEFINE_PROP_BOOL("smm-lock", AmdPspState, platform.smm_lock, true),
     DEFINE_PROP_UINT8("api-major", AmdPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", AmdPspState, api_minor, 55),
     DEFINE_PROP_UINT8("build", AmdPspState, build, 24),
@@ -508,6 +515,9 @@ static const struct {
     { "debug-swap", "has DebugSwap" },
     { "rmp-segment-shift", "log2 of the bytes that a segment of the RMP "
       "covers; 0: there are no segments" },
+    { "rmp-offset", "bytes from 2 MiB to where the RMP begins" },
+    { "mem-encrypt", "the BIOS has turned memory encryption on" },
+    { "smm-lock", "the BIOS has locked SMM" },
     { "api-major", "version of the firmware's API" },
     { "api-minor", "version of the firmware's API" },
     { "build", "build of the firmware" },

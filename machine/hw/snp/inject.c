@@ -169,9 +169,30 @@ static bool parse_late(const Parse *p, SnpInjectRule *r, const char *s)
                   "rmpupdate=SPA");
 }
 
+/* False: it is no status. @bad: it is, and what follows it makes no sense. */
+static bool parse_status(SnpInjectRule *r, const char *s, bool *bad)
+{
+    const char *is = strchr(s, '=');
+    size_t len = is ? (size_t)(is - s) : strlen(s);
+    char name[SNP_INJECT_TEXT + 1];
+    uint32_t status;
+
+    memcpy(name, s, len);
+    name[len] = 0;
+    if (!snp_fw_status_by_name(name, &status)) {
+        return false;
+    }
+    r->action.kind = SNP_INJECT_STATUS;
+    r->action.value = status;
+    r->action.more = 0;
+    *bad = is && (!hex(is + 1, strlen(is + 1), 64, &r->action.more) ||
+                  !r->action.more);
+    return true;
+}
+
 static bool parse_answer(const Parse *p, SnpInjectRule *r, const char *s)
 {
-    uint32_t status;
+    bool bad = false;
 
     if (!s) {
         return refuse(p, "the answer is missing");
@@ -185,10 +206,8 @@ static bool parse_answer(const Parse *p, SnpInjectRule *r, const char *s)
         return r->first == r->last ||
                refuse(p, "what is dead does not die again: one N");
     }
-    if (snp_fw_status_by_name(s, &status)) {
-        r->action.kind = SNP_INJECT_STATUS;
-        r->action.value = status;
-        return true;
+    if (parse_status(r, s, &bad)) {
+        return !bad || refuse(p, "what it leaves: 0x..., not 0");
     }
     if (!strncmp(s, "store=", 6) || !strncmp(s, "rmpupdate=", 10)) {
         return parse_race(p, r, s);

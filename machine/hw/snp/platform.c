@@ -438,12 +438,16 @@ static bool make_alias(SnpPlatform *p, Error **errp)
 
 /* ---- set-up ---- */
 
+/* What SNP_INIT wants of both edges, see [FW-INIT-RMP-ALIGN] */
+#define RMP_ALIGN             (1 * MiB)
+
 /*
  * The table lies at the end of what it covers and covers itself: 16 bytes a
  * page, the bookkeeping, and 2M alignment at both ends, so that no kernel
- * needs to trim its memory map.
+ * needs to trim its memory map. With an offset it is aligned at neither.
  */
-static bool reserve_rmp(Rmp *rmp, unsigned shift, Error **errp)
+static bool reserve_rmp(Rmp *rmp, unsigned shift, uint32_t offset,
+                        Error **errp)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
     X86MachineState *x86ms;
@@ -470,6 +474,12 @@ static bool reserve_rmp(Rmp *rmp, unsigned shift, Error **errp)
         }
         size = plan.size;
     }
+    if (offset % RMP_ALIGN || offset >= RMP_2M_SIZE || (offset && shift)) {
+        error_setg(errp, "rmp-offset is 1 MiB or none, and of a table that "
+                   "has no segments");
+        return false;
+    }
+    size += offset ? RMP_2M_SIZE : 0;
     if (x86ms->above_4g_mem_size < size + 2 * RMP_2M_SIZE) {
         error_setg(errp, "amd-psp needs %" PRIu64 " MiB of memory above 4 GiB "
                    "for the RMP, there are %" PRIu64,
@@ -484,8 +494,9 @@ static bool reserve_rmp(Rmp *rmp, unsigned shift, Error **errp)
         return false;
     }
 
-    rmp->base = top - size;
-    rmp->end = top - 1;
+    rmp->base = top - size + offset;
+    size -= offset ? RMP_2M_SIZE : 0;
+    rmp->end = rmp->base + size - 1;
     ram = memory_region_get_ram_ptr(ms->ram);
     ram += x86ms->below_4g_mem_size + (rmp->base - x86ms->above_4g_mem_start);
     if (shift) {
@@ -609,7 +620,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         return false;
     }
     memset(&p->rmp, 0, sizeof(p->rmp));
-    if (!reserve_rmp(&p->rmp, p->segment_shift, errp) ||
+    if (!reserve_rmp(&p->rmp, p->segment_shift, p->rmp_offset, errp) ||
         (p->dram_alias && !make_alias(p, errp))) {
         return false;
     }

@@ -82,6 +82,14 @@ struct cpuinfo_x86;
 void snp_host_bsp_detect(struct cpuinfo_x86 *c);
 
 /**
+ * snp_host_say_bios() - Say which of SNP's needs the BIOS has left undone
+ * @c: a CPU whose SEV the BIOS has not enabled
+ *
+ * A line of the log, once, on bare metal that has SNP. Changes nothing.
+ */
+void snp_host_say_bios(struct cpuinfo_x86 *c);
+
+/**
  * snp_fixup_e820_tables() - Keep the edges of the RMP out of the page allocator
  *
  * If the RMP does not start or end at 2 MiB, the rest of that 2 MiB cannot be
@@ -259,6 +267,7 @@ void kdump_sev_callback(void);
 #else /* !CONFIG_AMD_SNP_HOST */
 
 static inline void snp_host_bsp_detect(struct cpuinfo_x86 *c) { }
+static inline void snp_host_say_bios(struct cpuinfo_x86 *c) { }
 static inline void snp_fixup_e820_tables(void) { }
 static inline bool snp_host_refuse(void) { return false; }
 static inline int snp_rmptable_init(void) { return -ENODEV; }

@@ -127,6 +127,20 @@ void snp_host_bsp_detect(struct cpuinfo_x86 *c)
 	cc_platform_set(CC_ATTR_HOST_SEV_SNP);
 }
 
+void snp_host_say_bios(struct cpuinfo_x86 *c)
+{
+	u64 syscfg;
+
+	if (!cpu_has(c, X86_FEATURE_SEV_SNP) ||
+	    cpu_has(c, X86_FEATURE_HYPERVISOR))
+		return;
+
+	rdmsrl(MSR_AMD64_SYSCFG, syscfg);
+	pr_info_once("off: the BIOS lacks %s\n",
+		     syscfg & MSR_AMD64_SYSCFG_MEM_ENCRYPT ?
+		     "the lock of SMM" : "memory encryption (SMEE)");
+}
+
 bool __init snp_host_refuse(void)
 {
 	if (boot_cpu_has(X86_FEATURE_HYPERVISOR))
@@ -152,9 +166,12 @@ static void __init snp_reserve_edge(u64 pa)
 	e820__range_update(block, PMD_SIZE, E820_TYPE_RAM, E820_TYPE_RESERVED);
 	e820__range_update_kexec(block, PMD_SIZE, E820_TYPE_RAM,
 				 E820_TYPE_RESERVED);
-	/* e820 has been turned into memblock already. */
+	/*
+	 * e820 has been turned into memblock already. What is memory there and
+	 * none in e820 gets a direct mapping, and loses it to its neighbour's.
+	 */
 	if (!memblock_is_region_reserved(block, PMD_SIZE))
-		memblock_reserve(block, PMD_SIZE);
+		memblock_remove(block, PMD_SIZE);
 }
 
 static void __init snp_reserve_edges(u64 pa, u64 size)

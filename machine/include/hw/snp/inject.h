@@ -19,7 +19,8 @@
  *  to     = "-GUEST" | "-FIRMWARE" | "-SHARED" only those that would make
  *                                             a page a guest's, and so on
  *  code   = "INPUT" | "PERMISSION" | "INUSE" | "OVERLAP"
- *  answer = STATUS                             by name
+ *  answer = STATUS [ "=" VALUE ]               by name; what is left in the
+ *                                             registers of the buffer's address
  *         | "no-interrupt"                     carried out, nobody is told
  *         | "late-polls=" K | "late-interrupts=" K
  *         | "dead"                             no answer any more, till reset
@@ -42,7 +43,8 @@
  * host's kernel has loaded from the field K times since such an exit, the field
  * is VALUE, before it can load again; K is 0: from the exit on. The next
  * VMGEXIT of any guest ends that. EVENT, OFFSET, VALUE, SPA are hexadecimal,
- * with 0x.
+ * with 0x. What real firmware leaves of an error beside its status is not known:
+ * VALUE, not 0, is what it is told to.
  *
  * This file and inject.c include nothing of QEMU, so that the same code is
  * linked into the unit tests.
@@ -93,6 +95,7 @@ typedef struct SnpInjectAction {
     uint64_t value;             /* status, code, K, SPA or VALUE */
     unsigned offset, size;      /* of CHANGE: the field, */
     uint64_t loads;             /* and how many come before */
+    uint64_t more;              /* of STATUS: VALUE; 0: nothing */
 } SnpInjectAction;
 
 typedef struct SnpInjectRule {

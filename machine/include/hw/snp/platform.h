@@ -30,6 +30,9 @@ typedef struct SnpPlatform {
     bool restricted;            /* and take no events but #HV */
     bool write_in_use;          /* see Rmp.write_in_use */
     uint8_t segment_shift;      /* log2 of a segment's bytes; 0: one table */
+    uint32_t rmp_offset;        /* bytes from 2M to where the table begins */
+    bool mem_encrypt;           /* the BIOS has turned it on, */
+    bool smm_lock;              /* and locked SMM */
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
     bool self_check;            /* compare cached translations with the RMP */

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the BIOS leaves behind is the reset state here: memory encryption
- * enabled in SYSCFG, SMM locked, RMP_BASE and RMP_END pointing at the table
- * that the platform reserved.
+ * enabled in SYSCFG and SMM locked, unless properties say otherwise, RMP_BASE
+ * and RMP_END pointing at the table that the platform reserved.
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
@@ -16,10 +16,16 @@
 #include "hw/snp/segment.h"
 #include "snp.h"
 
+/* [MSR-SYSCFG-ENCRYPT] */
+static uint64_t mem_encrypt(void)
+{
+    return snp_platform()->mem_encrypt ? SYSCFG_MEM_ENCRYPT : 0;
+}
+
 void x86_snp_reset(CPUX86State *env)
 {
     if (snp_platform()) {
-        env->snp.syscfg = SYSCFG_MEM_ENCRYPT;
+        env->snp.syscfg = mem_encrypt();
     }
 }
 
@@ -52,7 +58,7 @@ static uint64_t guest_mhz(CPUX86State *env)
 static uint64_t syscfg(CPUX86State *env)
 {
     /* A CPU reset before the platform existed leaves 0 here. */
-    return env->snp.syscfg | SYSCFG_MEM_ENCRYPT;
+    return env->snp.syscfg | mem_encrypt();
 }
 
 bool x86_snp_rdmsr_unintercepted(CPUX86State *env, uint32_t index,
@@ -79,7 +85,7 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
         *val = syscfg(env);
         return true;
     case MSR_AMD_HWCR:
-        *val = HWCR_SMMLOCK | HWCR_TSC_FREQ_SEL;
+        *val = (p->smm_lock ? HWCR_SMMLOCK : 0) | HWCR_TSC_FREQ_SEL;
         return true;
     case MSR_AMD_GHCB:
         *val = env->snp.ghcb;
@@ -128,7 +134,8 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
     switch (index) {
     case MSR_AMD_SYSCFG:
         /* [MSR-SYSCFG-STICKY] only reset or the firmware clears SNP_EN */
-        val |= (env->snp.syscfg & sticky) | SYSCFG_MEM_ENCRYPT;
+        val = (val & ~SYSCFG_MEM_ENCRYPT) | mem_encrypt() |
+              (env->snp.syscfg & sticky);
         if ((val ^ env->snp.syscfg) & SYSCFG_SNP_EN) {
             /* The table may be another than the one judged last. */
             x86_snp_rmp_begin();

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proves what our host does where BIOS, IOMMU or firmware have not done their
+part: it has no SNP, says why, and goes on as a host without; and where the BIOS
+has put the RMP anywhere, or the processor has automatic IBRS."""
+
+import re
+
+from lab import counts, host, judge, kernels, machine, selftests
+from lab.cases import Case, CaseFailed
+from lab.cases.cpu import SMOKE
+from lab.cases.kvm_selftests import SMT
+from lab.cases.life import SNP, same
+
+BLOCK = 2 << 20
+OFFSET = 1 << 20
+
+LOOK = f"""
+modprobe ccp && modprobe kvm_amd || exit 9
+say "snp $(cat {SNP})"
+say "flag $(grep -c -w sev_snp /proc/cpuinfo)"
+say "branches $(cat /sys/devices/system/cpu/vulnerabilities/spectre_v2)"
+mark up
+"""
+EDGES = LOOK + SMT + """
+cat /proc/iomem
+timeout 600 /lab/smoke 2>&1 || exit 8
+audit after
+"""
+
+
+def boot(name, psp=(), cmdline="", script=LOOK, cpu="milan", files=()):
+    """Returns (Result, what the machine counted at its mark)."""
+    side = {}
+
+    def on_mark(_mark, _text, monitor):
+        side.update(counts.machine(monitor))
+
+    h = host.Host(kernels.get("ours"), machine.build().binary, thread="single",
+                  psp=psp, cpu=cpu)
+    r = h.run(name, script, dict(files), timeout=900, on_mark=on_mark,
+              cmdline=cmdline)
+    if not r.ok() or r.bad_lines():
+        raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
+                                    *r.failure()]))
+    return r, side
+
+
+def untouched(side):
+    """Neither firmware nor the RMP was asked for SNP."""
+    stats = side["stats"]
+    return sum(counts.firmware(stats, c)
+               for c in ("SNP_INIT", "SNP_INIT_EX")), \
+        sum(stats["rmpupdate"].values())
+
+
+def without(name, line, flag="0", **kwargs):
+    """A host that has no SNP, and says so in a line."""
+    r, side = boot(name, **kwargs)
+    return same(
+        said=(line in r.console or r.console[-800:], True),
+        snp=(judge.first(r, "snp"), "N"),
+        flag=(judge.first(r, "flag"), flag),
+        untouched=(untouched(side), (0, 0)))
+
+
+def forgotten():
+    """Of what SNP needs of the BIOS one thing is missing, then the other."""
+    for what, line in (("mem-encrypt", "memory encryption (SMEE)"),
+                       ("smm-lock", "the lock of SMM")):
+        without(f"bios.{what}", f"SEV-SNP: off: the BIOS lacks {line}",
+                psp=(f"{what}=off",))
+    return "2 hosts"
+
+
+# The IOMMU's registers, said to be somebody's: its driver cannot have them.
+TAKEN = "memmap=16K#0xfed80000"
+NO_IOMMU = {
+    "taken": (TAKEN, "SNP: The IOMMU does not work (-12)"),
+    "off": ("amd_iommu=off", "SNP: The IOMMU does not work (-22)"),
+    "through": ("iommu=pt", "SNP: IOMMU cannot do SNP, SNP cannot be "
+                "supported"),
+}
+
+
+def iommu():
+    """The IOMMU's driver fails half-way, or is told not to translate."""
+    for what, (cmdline, line) in NO_IOMMU.items():
+        without(f"bios.iommu.{what}", line, flag="2", cmdline=cmdline)
+    return f"{len(NO_IOMMU)} hosts"
+
+
+def edges():
+    """Neither edge of the RMP is aligned: the 2 MiB around them are nobody's."""
+    built = selftests.newest()
+    r, side = boot("bios.edges", (f"rmp-offset={OFFSET:#x}",), script=EDGES,
+                   files={"smoke": built / "x86" / SMOKE})
+    rmp = side["rmp-summary"]
+    low = rmp["base"] // BLOCK * BLOCK
+    high = (rmp["end"] + 1) // BLOCK * BLOCK
+    ram = [(int(a, 16), int(b, 16)) for a, b in re.findall(
+        r"^([0-9a-f]+)-([0-9a-f]+) : System RAM$", r.control, re.M)]
+    # what is left to the host on either side of both edges
+    near = [(f"{a:x}", f"{b:x}") for a, b in ram for at in (low, high)
+            if a < at + BLOCK and at <= b]
+    said = re.findall(r"Reserving start/end of RMP table on a 2MB boundary "
+                      r"\[0x(\w+)\]", r.console)
+    return same(
+        offset=((rmp["base"] % BLOCK, (rmp["end"] + 1) % BLOCK),
+                (OFFSET, OFFSET)),
+        ram=(len(ram) > 1, True),
+        near=(near, []),
+        said=(sorted(int(x, 16) for x in said), [low, high]),
+        snp=(judge.first(r, "snp"), "Y"),
+        audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+
+
+def branches():
+    """Automatic IBRS of the processor, with SNP and without."""
+    with_snp, _ = boot("bios.branches", cpu="genoa", cmdline="mitigations=auto")
+    none, _ = boot("bios.branches.none", ("smm-lock=off",), cpu="genoa",
+                   cmdline="mitigations=auto")
+    seen = [judge.first(r, "branches") for r in (with_snp, none)]
+    return same(
+        snp=([judge.first(r, "snp") for r in (with_snp, none)], ["Y", "N"]),
+        automatic=(["Automatic IBRS" in x for x in seen], [False, True]))
+
+
+# What firmware refuses is not copied to a user: each command of the platform
+# fails once, and is then asked again. 0xaa is what a buffer has before.
+ASK = r"""
+open(S, "+<", "/dev/sev") or die("sev: $!");
+sub ask {                       # command, its structure by pack
+    my ($id, $form, @to) = @_;
+    my @out = map { "\xaa" x $_ } @to;
+    my $data = pack($form, map { (unpack("Q", pack("P", $out[$_])), $to[$_]) }
+                    0 .. $#to);
+    my $cmd = pack("LPL", $id, $data, 0);
+    my $ok = ioctl(S, 0xc0105300, $cmd) ? "done" : "failed";
+    my $same = grep({ $_ =~ /[^\xaa]/ } @out) ? "changed" : "same";
+    return "$ok-$same";
+}
+for (["csr", 3, "QL", 2084], ["pdh", 5, "QLQL", 2084, 6252],
+     ["id", 8, "QL", 64]) {
+    my ($name, @what) = @$_;
+    print("$name ", join(" ", map { ask(@what) } 1 .. 2), "\n");
+}
+"""
+STATUS = "HWERROR_PLATFORM"
+MORE = "0x00012345006789ab"
+FAILS = (f"inject=SNP_INIT_EX:1:{STATUS}={MORE};" + ";".join(
+    f"{c}:1:{STATUS}" for c in ("PEK_CSR", "PDH_CERT_EXPORT", "GET_ID")))
+AGAIN = LOOK + f"""
+modprobe -r kvm_amd && modprobe kvm_amd || exit 8
+say "again $(cat {SNP})"
+perl /lab/ask | while read -r line; do say "$line"; done
+audit after
+"""
+
+
+def init():
+    """SNP_INIT fails: SEV does not come up instead. Once more, and it does."""
+    r, side = boot("bios.init", (FAILS,), script=AGAIN, files={"ask": ASK})
+    asked = "failed-same done-changed"
+    return same(
+        said=("SEV-SNP: INIT failed -5, error 0x13" in r.console or
+              r.console[-800:], True),
+        more=(f"failed, firmware adds {MORE}" in r.console, True),
+        snp=(judge.first(r, "snp"), "N"),
+        sev=(sum(counts.firmware(side["stats"], c)
+                 for c in ("INIT", "INIT_EX")), 0),
+        again=(judge.first(r, "again"), "Y"),
+        csr=(judge.first(r, "csr"), asked),
+        pdh=(judge.first(r, "pdh"), asked),
+        id=(judge.first(r, "id"), asked),
+        audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+
+
+CASES = [
+    Case("bios.forgets.ours", "where the BIOS has left memory encryption off or "
+         "SMM unlocked our host says which, and has no SNP", forgotten,
+         order=44),
+    Case("bios.iommu.ours", "where the IOMMU's driver fails half-way, is off, or "
+         "lets devices through our host says so, and has no SNP", iommu,
+         order=44),
+    Case("bios.edges.ours", "where the RMP is aligned at neither edge our host "
+         "uses nothing of the 2 MiB around them, and runs the newest kernel's "
+         "test of SEV, SEV-ES and SNP guests", edges, order=44),
+    Case("bios.branches.ours", "our host does without automatic IBRS where it "
+         "has SNP, and only there", branches, order=44),
+    Case("bios.init.ours", "where SNP_INIT fails our host brings up no SEV in "
+         "its place, says why, with what the firmware adds, and has SNP at the "
+         "next try; what the firmware refuses leaves users' buffers as they "
+         "were", init, order=44),
+]
