@@ -122,7 +122,7 @@ static int op(int vm, uint32_t id, const void *data)
 static void capabilities(void)
 {
 	static const int caps[] = {
-		197, 201, 206, 209, 215, 231, 232, 233, 234, 235, 236,
+		197, 201, 206, 209, 215, 231, 232, 233, 234, 235, 236, 244,
 	};
 	unsigned int i;
 	int type, vm;
@@ -484,7 +484,8 @@ static void private_memory(void)
 		int fd;
 
 		m.size = i == 0 ? 0 : i == 1 ? 1 : i == 2 ? 1ull << 63 : 4096;
-		m.flags = i == 3 ? 4 : i == 4 ? 1ull << 63 : 0;
+		m.flags = i == 3 ? 4 : i == 4 ? 1ull << 63 :
+			  i == 6 ? 1 : i == 7 ? 2 : 0;
 		m.pad[5] = i == 5;
 		fd = ioctl(g.vm, CREATE_GMEM, &m);
 		says(fd < 0 ? fd : 0, "guest_memfd, field %d", i);

@@ -136,6 +136,19 @@ static inline int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
 #define kvm_unmap_shared_gfn_range kvm_unmap_gfn_range
 #endif
 
+/* Of struct kvm_memory_slot: shared memory, too, comes from the guest_memfd. */
+#define KVM_MEMSLOT_GMEM_ONLY	(1UL << 17)
+
+/* The GUEST_MEMFD_FLAG_* that files of @kvm may have; NULL: of any VM. */
+#ifdef CONFIG_KVM_GMEM_MMAP
+u64 kvm_gmem_supported_flags(struct kvm *kvm);
+#else
+static inline u64 kvm_gmem_supported_flags(struct kvm *kvm)
+{
+	return 0;
+}
+#endif
+
 #ifdef CONFIG_KVM_PRIVATE_MEM
 int kvm_gmem_init(void);
 void kvm_gmem_exit(void);

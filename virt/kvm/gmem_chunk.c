@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 
 #include "gmem_chunk.h"
+#include "guest_memfd.h"
 
 static bool gmem_huge = true;
 module_param(gmem_huge, bool, 0444);
@@ -149,7 +150,7 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 	if (!gmem_chunk_is_empty(inode, chunk, index))
 		return;
 
-	block = alloc_pages(gfp, GMEM_CHUNK_ORDER);
+	block = kvm_gmem_alloc_pages(inode, first, gfp, GMEM_CHUNK_ORDER);
 	if (!block)
 		return;
 

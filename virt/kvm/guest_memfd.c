@@ -2,10 +2,11 @@
 /*
  * guest_memfd: files whose pages are a guest's private memory.
  *
- * A file belongs to one VM and pins it. It cannot be read, written or mapped;
- * its pages reach the guest through the memslots that are bound to it, each to
- * a part of its own. All pages are order 0: the kernel's own handling of a
- * partly truncated large folio would write to it.
+ * A file belongs to one VM and pins it. It cannot be read or written, and mapped
+ * only if it was asked for so (gmem_mmap.h); its pages reach the guest through
+ * the memslots that are bound to it, each to a part of its own. All pages are
+ * order 0: the kernel's own handling of a partly truncated large folio would
+ * write to it.
  *
  * Locks, outermost first: slots_lock, the mapping's invalidate_lock, then
  * either mmu_lock, or a chunk's lock (gmem_chunk.h) and the folio lock.
@@ -31,6 +32,7 @@
 #include <linux/uaccess.h>
 
 #include "gmem_chunk.h"
+#include "gmem_mmap.h"
 #include "guest_memfd.h"
 #include "kvm_mm.h"
 
@@ -44,6 +46,7 @@ struct gmem {
 	/* The memslot bound to each page offset, by range. */
 	struct maple_tree bindings;
 	struct gmem_chunks chunks;
+	struct gmem_map map;
 };
 
 static struct vfsmount *gmem_mnt;
@@ -116,6 +119,23 @@ static void gmem_invalidate_end(struct gmem *gmem)
 	KVM_MMU_UNLOCK(gmem->kvm);
 }
 
+struct gmem_map *kvm_gmem_map(struct inode *inode)
+{
+	struct gmem *gmem = inode->i_private;
+
+	return &gmem->map;
+}
+
+struct page *kvm_gmem_alloc_pages(struct inode *inode, pgoff_t index, gfp_t gfp,
+				  unsigned int order)
+{
+	/* Tests of chunks have an inode without a file. */
+	if (!inode->i_private)
+		return alloc_pages(gfp, order);
+
+	return gmem_map_alloc(kvm_gmem_map(inode), index, gfp, order);
+}
+
 struct gmem_chunk *kvm_gmem_lock_chunk(struct inode *inode, pgoff_t index)
 {
 	struct gmem *gmem = inode->i_private;
@@ -128,6 +148,7 @@ struct folio *kvm_gmem_get_folio(struct inode *inode, pgoff_t index)
 	struct address_space *mapping = inode->i_mapping;
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	struct folio *folio;
+	struct page *page;
 	int r;
 
 	if (index >= i_size_read(inode) >> PAGE_SHIFT)
@@ -139,9 +160,10 @@ struct folio *kvm_gmem_get_folio(struct inode *inode, pgoff_t index)
 		if (folio)
 			return folio;
 
-		folio = filemap_alloc_folio(gfp, 0);
-		if (!folio)
+		page = kvm_gmem_alloc_pages(inode, index, gfp, 0);
+		if (!page)
 			return ERR_PTR(-ENOMEM);
+		folio = page_folio(page);
 
 		r = filemap_add_folio(mapping, folio, index, gfp);
 		if (!r) {
@@ -292,6 +314,7 @@ static int gmem_release(struct inode *inode, struct file *file)
 
 	inode->i_private = NULL;
 	gmem_chunks_destroy(&gmem->chunks);
+	gmem_map_destroy(&gmem->map);
 	kfree(gmem);
 	kvm_put_kvm(kvm);
 
@@ -302,6 +325,7 @@ static const struct file_operations gmem_fops = {
 	.owner		= THIS_MODULE,
 	.release	= gmem_release,
 	.fallocate	= gmem_fallocate,
+	.mmap		= gmem_mmap,
 	.llseek		= no_llseek,
 };
 
@@ -433,6 +457,8 @@ static struct file *gmem_create_file(struct gmem *gmem, loff_t size)
 	inode->i_mapping->a_ops = &gmem_aops;
 	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
 	mapping_set_unevictable(inode->i_mapping);
+	/* As if open for writing: khugepaged leaves the pages where they are. */
+	get_write_access(inode);
 
 	file = alloc_file_pseudo(inode, gmem_mnt, "[kvm-gmem]", O_RDWR,
 				 &gmem_fops);
@@ -463,7 +489,7 @@ int kvm_gmem_create(struct kvm *kvm, void __user *argp)
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
 
-	if (arg.flags || !arg.size || !PAGE_ALIGNED(arg.size) ||
+	if (arg.flags & ~kvm_gmem_supported_flags(kvm) || !arg.size || !PAGE_ALIGNED(arg.size) ||
 	    arg.size > MAX_LFS_FILESIZE)
 		return -EINVAL;
 
@@ -474,6 +500,7 @@ int kvm_gmem_create(struct kvm *kvm, void __user *argp)
 	gmem->kvm = kvm;
 	mt_init_flags(&gmem->bindings, MT_FLAGS_USE_RCU);
 	gmem_chunks_init(&gmem->chunks);
+	gmem_map_init(&gmem->map, arg.flags);
 
 	fd = get_unused_fd_flags(0);
 	if (fd < 0)
@@ -532,6 +559,8 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 			       slot, GFP_KERNEL_ACCOUNT);
 	if (!r) {
 		slot->gmem.pgoff = first;
+		if (gmem_map_allowed(&gmem->map))
+			slot->flags |= KVM_MEMSLOT_GMEM_ONLY;
 		/* Not a reference: gmem_release() clears it. */
 		rcu_assign_pointer(slot->gmem.file, file);
 	}

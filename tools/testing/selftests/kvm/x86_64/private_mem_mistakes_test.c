@@ -510,7 +510,11 @@ static void bad_arguments(struct vm *vm)
 	/* A VM of the default type has no private memory. */
 	plain = ioctl(kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
 	CHECK(ioctl(plain, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) == 0);
-	CHECK(ioctl(plain, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) == 0);
+	CHECK(ioctl(plain, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) == 1);
+	CHECK(ioctl(plain, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS) ==
+	      (GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED));
+	CHECK(ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS) ==
+	      GUEST_MEMFD_FLAG_MMAP);
 	attrs.flags = 0;
 	attrs.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	CHECK_ERRNO(ioctl(plain, KVM_SET_MEMORY_ATTRIBUTES, &attrs), EINVAL);
@@ -518,6 +522,37 @@ static void bad_arguments(struct vm *vm)
 
 	*host(vm, DATA_GPA) = 88;
 	CHECK(load(vm, DATA_GPA) == 88);
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/*
+ * Files that may be mapped for execution are those whose pages the kernel makes
+ * one large folio of, elsewhere in memory: not where a guest has them mapped.
+ */
+static void not_collapsed(struct vm *vm)
+{
+	struct kvm_create_guest_memfd arg = {
+		.size = 2 * MB,
+		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+	};
+	volatile uint8_t *at = map_aligned(2 * MB);
+	int plain = ioctl(kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
+	int memfd = ioctl(plain, KVM_CREATE_GUEST_MEMFD, &arg);
+	uint64_t i;
+
+	CHECK(mmap((void *)at, 2 * MB, PROT_READ | PROT_EXEC,
+		   MAP_SHARED | MAP_FIXED, memfd, 0) == at);
+	for (i = 0; !failure && i < 2 * MB; i += PAGE)
+		CHECK(!at[i]);
+	CHECK(!madvise((void *)at, 2 * MB, MADV_HUGEPAGE));
+	CHECK_ERRNO(madvise((void *)at, 2 * MB, MADV_COLLAPSE), EINVAL);
+
+	munmap((void *)at, 2 * MB);
+	close(memfd);
+	close(plain);
 }
 
 static bool stop;
@@ -996,6 +1031,7 @@ static const struct {
 	{ "file, memslot and VM end in any order", order_of_ends },
 	{ "the file is sealed", file_is_sealed },
 	{ "bad arguments", bad_arguments },
+	{ "a file that is mapped is not collapsed", not_collapsed },
 	{ "pre-faulting while the memslot is deleted", prefault_and_delete },
 	{ "faults, holes and conversions at once", races },
 	{ "blocks of 2 MiB, whole and broken", blocks },
