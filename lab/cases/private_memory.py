@@ -34,7 +34,7 @@ MISTAKES = "private_mem_mistakes_test"
 
 
 def on_host(name, commands, files, flavour="", pristine=False, small=False,
-            extra=()):
+            nodes=False):
     """Runs commands on our host, an ordinary computer. Returns what each
     printed with its exit status, after the host proved healthy. flavour: of
     the kernel, a key of linux.FLAVOURS. pristine: the computer is QEMU without

@@ -43,8 +43,8 @@
  * host's kernel has loaded from the field K times since such an exit, the field
  * is VALUE, before it can load again; K is 0: from the exit on. The next
  * VMGEXIT of any guest ends that. EVENT, OFFSET, VALUE, SPA are hexadecimal,
- * with 0x. What real firmware leaves of an error beside its status is not known:
- * VALUE, not 0, is what it is told to.
+ * with 0x. What real firmware leaves of an error beside its status is not
+ * known: VALUE, not 0, is what it is told to.
  *
  * This file and inject.c include nothing of QEMU, so that the same code is
  * linked into the unit tests.
