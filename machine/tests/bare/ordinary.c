@@ -203,6 +203,33 @@ static void expect(const char *what, uint64_t v, uint64_t wanted)
 
 /* ---- VMRUN, #VMEXIT, intercepts ---- */
 
+static uint64_t op_cr4(uint64_t v, uint64_t unused)
+{
+    (void)unused;
+    write_cr4(v);
+    return 0;
+}
+
+/* It is no #VMEXIT: of the host there is none, a guest has it by itself. */
+static void cr4_reserved(void)
+{
+    static const unsigned bits[] = { 15, 31, 63 };
+    uint64_t cr4 = read_cr4();
+    Probe p;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
+        p = probe(op_cr4, cr4 | 1ul << bits[i], 0);
+        expect("exception", p.vector, VEC_GP);
+        expect("error code", p.error, 0);
+        expect("CR4", read_cr4(), cr4);
+        guest(o_to_cr4);
+        set_bit(V_EXCEPTIONS, VEC_GP);
+        expect("exit", run(0, cr4 | 1ul << bits[i], 0),
+               EXIT_EXCEPTION + VEC_GP);
+        expect("error code", get(V_INFO1), 0);
+    }
+}
+
 /* The code of the first of these intercepts is 0. */
 static void cr_read(void)
 {
@@ -585,6 +612,7 @@ static const struct {
     const char *name;
 } tests[] = {
     { cr_read, "intercepts of reads of control registers" },
+    { cr4_reserved, "MOV of reserved bits to CR4 is #GP" },
     { cpl, "VMRUN takes the CPL from its field" },
     { pat, "a PAT for the guest, with nested paging" },
     { interrupt_flag, "#VMEXIT says what RFLAGS.IF was" },
