@@ -8,7 +8,7 @@
 Region regions[MAX_REGIONS];
 unsigned nregions;
 Platform platform;
-const uint32_t asid_of[NGUESTS] = { 7, 8, 600 };
+const uint32_t asid_of[NGUESTS] = { 7, 8, 1500 };
 
 #define GPA_BITS      51        /* an entry holds bits 50:12 */
 

@@ -114,7 +114,10 @@ static const char *bad(const CPUX86State *env)
     if (s->vmpl >= RMP_VMPLS || env->vm_guest_tlb.vmpl >= RMP_VMPLS) {
         return "VMPL";
     }
-    if (s->asid > RMP_ASID_LIMIT) {
+    /* of an ordinary guest it may be any, and no table is indexed by it */
+    if ((s->guest && s->asid > RMP_ASID_LIMIT) ||
+        (env->vm_guest_tlb.snp_guest &&
+         env->vm_guest_tlb.asid > RMP_ASID_LIMIT)) {
         return "ASID";
     }
     if ((s->vmsa_pa | s->held_vmcb | s->held_hsave) % RMP_PAGE_SIZE) {
