@@ -8,6 +8,7 @@
  * Expectations are the tables below, not the code under test.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include "hw/snp/rmp.h"
@@ -1229,6 +1230,67 @@ static void test_concurrent(void)
     CHECK(rest_unchanged(0, 0), "the writer left nothing behind");
 }
 
+#define LOOKS 1000000ul
+
+static unsigned long looks;
+
+/* *arg: 0 the reader may look, 1 it is to pause, 2 it does */
+static void *adjuster(void *arg)
+{
+    const RmpEntry large = { .assigned = true, .size_2m = true,
+                             .validated = true, .asid = ASID, .gpa = GPA,
+                             .perms = { RMP_PERM_ALL } };
+    int *pause = arg, code;
+
+    for (int i = 0; __atomic_load_n(&looks, __ATOMIC_SEQ_CST) < LOOKS; i++) {
+        /* VMPL2's rights come and go */
+        rmp_adjust(&rmp, PG(R), GPA, ASID, 0, true, true, 2 | (i & 1) << 8,
+                   &code);
+    }
+    for (int i = 0; i < ROUNDS / 20; i++) {
+        rmp_psmash(&rmp, PG(R));
+        __atomic_store_n(pause, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(pause, __ATOMIC_SEQ_CST) == 1) {
+            sched_yield();
+        }
+        rmp_fw_set(&rmp, PG(R), &large);
+        __atomic_store_n(pause, 0, __ATOMIC_SEQ_CST);
+    }
+    __atomic_store_n(&writing, 0, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+/* What RMPADJUST and PSMASH leave a VMPL it has all the time. */
+static void test_kept_rights(void)
+{
+    const RmpUpdate one = { GPA, 1, 1, 0, 0, ASID };
+    int pause = 0, code;
+    pthread_t t;
+    bool same;
+
+    reset();
+    rmp_update(&rmp, PG(R), &one);
+    rmp_pvalidate(&rmp, PG(R), GPA, ASID, true, true, true, &code, &same);
+    writing = 1;
+    CHECK(!pthread_create(&t, NULL, adjuster, &pause), "thread");
+    while (__atomic_load_n(&writing, __ATOMIC_SEQ_CST)) {
+        RmpEntry e;
+
+        rmp_get(&rmp, PG(R), &e);
+        if (__atomic_load_n(&pause, __ATOMIC_SEQ_CST) == 1) {
+            __atomic_store_n(&pause, 2, __ATOMIC_SEQ_CST);
+            while (__atomic_load_n(&pause, __ATOMIC_SEQ_CST) == 2) {
+                sched_yield();
+            }
+            continue;
+        }
+        CHECK(e.asid == ASID && e.validated && e.perms[0] == RMP_PERM_ALL,
+              "asid %u vmpl0 %x", e.asid, e.perms[0]);
+        __atomic_fetch_add(&looks, 1, __ATOMIC_SEQ_CST);
+    }
+    pthread_join(t, NULL);
+}
+
 int main(void)
 {
     static const KtapCase cases[] = {
@@ -1249,6 +1311,7 @@ int main(void)
         { "rmp: pages in use", test_in_use },
         { "rmp: writes to pages in use", test_in_use_writes },
         { "rmp: readers beside a writer", test_concurrent },
+        { "rmp: rights that stay, beside a writer", test_kept_rights },
     };
 
     return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));

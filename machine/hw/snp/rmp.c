@@ -211,6 +211,18 @@ static void write_slot(Rmp *r, uint64_t pfn, uint64_t lo, uint64_t hi)
 }
 
 /*
+ * With the lock, of an entry that stays its owner's, at its address: nobody is
+ * refused in between what the old entry and the new one permit.
+ */
+static void rewrite_slot(Rmp *r, uint64_t pfn, uint64_t lo, uint64_t hi)
+{
+    uint64_t in_use = load_hi(r, pfn) & HI_IN_USE;
+
+    store_lo(r, pfn, lo);
+    store_hi(r, pfn, hi | in_use);
+}
+
+/*
  * With the lock: the entry of a page or, with the size bit, of its region.
  * While slots of a region are on their way they read "assigned to nobody".
  */
@@ -252,9 +264,10 @@ static void smash(Rmp *r, uint64_t base)
     RmpEntry e;
 
     decode(lo, hi, &e);
-    for (unsigned i = RMP_2M_PAGES; i-- > 0;) {
+    for (unsigned i = RMP_2M_PAGES; --i > 0;) {
         write_slot(r, base + i, (lo & ~RMP_GPA_MASK) | page_gpa(&e, i), hi);
     }
+    rewrite_slot(r, base, lo, hi);
 }
 
 void rmp_get_raw(const Rmp *r, uint64_t spa, RmpEntry *e)
@@ -675,7 +688,7 @@ RmpVerdict rmp_adjust(Rmp *r, uint64_t spa, uint64_t gpa, uint32_t asid,
             e.vmsa = rdx & ADJUST_VMSA;
         }
         /* 2M: spa is the first page's, so the slot is the entry's own */
-        write_slot(r, pfn, encode_lo(&e), encode_hi(&e));
+        rewrite_slot(r, pfn, encode_lo(&e), encode_hi(&e));
     }
 out:
     rmp_unlock(r);
