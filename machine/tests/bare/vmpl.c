@@ -37,8 +37,8 @@ static void spoil(uint8_t *v, uint8_t *save)
 /* CS is of 32 bits: only the instruction that is tried can do without 64 */
 static void spoil_mode(uint8_t *v, uint8_t *save)
 {
-    (void)v;
-    put16(save, 0x12, 0xc9b);
+    spoil(v, save);
+    put16(save, 0x12, cpl == 3 ? 0xcfb : 0xc9b);
 }
 
 /* A page that the guest has validated, for VMPL1 to 3 with these masks */
@@ -329,6 +329,28 @@ static void suite_who(void)
         vm_spoil = spoil;
         told(cell(window_check() && (i ? undefined(&x) : done(&x))),
              insns[i].name, 32, &x);
+        /* and are so at any CPL */
+        cpl = 3;
+        vm_spoil = spoil_mode;
+        vm_run(OWNER, insns[i].op, va(true), 0, 1, &x);
+        vm_spoil = spoil;
+        cpl = 0;
+        told(cell(window_check() && (i ? undefined(&x) : gp(&x, OWNER))),
+             insns[i].name, 3, &x);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        /* PVALIDATE-CANONICAL */
+        make_page(0);
+        vm_run(OWNER, insns[i].op, 1ul << 47, 0, 1, &x);
+        told(cell(window_check() && gp(&x, OWNER)), insns[i].name, 47, &x);
+        vm_run(OWNER, insns[i].op, va(true) | 1ul << 63, 0, 1, &x);
+        told(cell(window_check() && gp(&x, OWNER)), insns[i].name, 63, &x);
+    }
+    /* RMP-ADJUST-RSVD, RMP-ADJUST-VMPL: before the page is looked for */
+    for (unsigned bad = 0; bad < 2; bad++) {
+        vm_run(OWNER, g_rmpadjust, 0x1ff000, 0, bad ? 4 : 1u << 17 | 1, &x);
+        told(cell(window_check() && done(&x) && x.answer.rax == FAIL_INPUT),
+             "RMPADJUST, not mapped", bad, &x);
     }
     ktap_end("RMP instructions at CPL3, those of the host in guests, those of "
              "64-bit mode outside of it");

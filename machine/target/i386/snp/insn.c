@@ -192,6 +192,19 @@ static void guest_insn_check(CPUX86State *env, uintptr_t ra)
     }
 }
 
+/* The page that an instruction names; what does not translate is raised. */
+static void find_page(CPUX86State *env, vaddr addr, X86SnpXlate *x,
+                      uintptr_t ra)
+{
+    int64_t sext = (int64_t)addr >> (cpu_x86_virtual_addr_width(env) - 1);
+
+    /* [PVALIDATE-CANONICAL] */
+    if (env->hflags & HF_CS64_MASK && sext != 0 && sext != -1) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, ra);
+    }
+    x86_snp_translate(env, addr & ~(vaddr)0xfff, x, ra);
+}
+
 /*
  * Notes for observers what came of an operation that had operands to look at:
  * before translation, x is NULL. One whose address does not translate never
@@ -267,7 +280,7 @@ void helper_pvalidate(CPUX86State *env)
         set_status(env, RMP_FAIL_PERMISSION, false);
         return;
     }
-    x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    find_page(env, addr, &x, ra);
     x86_snp_rmp_begin();
     v = rmp_pvalidate(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
                       x.leaf_2m, size, validate, &code, &unchanged);
@@ -292,18 +305,19 @@ void helper_rmpadjust(CPUX86State *env)
     bool adjusted;
     int code = RMP_SUCCESS;
 
-    guest_insn_check(env, ra);
-    /* [RMPADJUST-UD] 64-bit mode only */
+    /* [RMPADJUST-UD] 64-bit mode only, at any CPL */
     if (!(env->hflags & HF_CS64_MASK)) {
         raise_exception_ra(env, EXCP06_ILLOP, ra);
     }
+    guest_insn_check(env, ra);
     /* [RMPADJUST-INPUT] */
-    if (size > 1 || (size && addr & 0x1fffff)) {
+    if (size > 1 || (size && addr & 0x1fffff) ||
+        !rmp_adjust_operand_ok(&snp_platform()->rmp, env->regs[R_EDX])) {
         note_rmpadjust(env, NULL, RMP_ALLOW, RMP_FAIL_INPUT);
         set_status(env, RMP_FAIL_INPUT, false);
         return;
     }
-    x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    find_page(env, addr, &x, ra);
     x86_snp_rmp_begin();
     v = rmp_adjust(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
                    env->snp.vmpl, x.leaf_2m, size, env->regs[R_EDX], &code);
@@ -347,7 +361,7 @@ void helper_rmpquery(CPUX86State *env)
         set_status(env, RMP_FAIL_INPUT, false);
         return;
     }
-    x86_snp_translate(env, addr & ~(target_ulong)0xfff, &x, ra);
+    find_page(env, addr, &x, ra);
     v = rmp_query(&snp_platform()->rmp, x.spa, x.gpa, env->snp.asid,
                   env->snp.vmpl, x.leaf_2m, &rdx, &size_2m, &code);
     note_rmpquery(env, &x, asked, v, code);
