@@ -174,6 +174,35 @@ static void try_accesses(void)
     }
 }
 
+uint64_t unpaged_write(uint64_t spa, uint32_t value);
+
+/* RMP-CHECK-HOST-WRITE: with paging off, too */
+static void try_unpaged(void)
+{
+    volatile uint32_t *word = (volatile uint32_t *)(now.spa + AT_WRITE);
+    bool fault = !model_hv_owned(now.spa, false), good;
+    uint32_t old;
+    uint64_t error, cr2;
+
+    if (!state_memory(now.state) || now.spa >> 32) {
+        impossible();
+        return;
+    }
+    old = *word;
+    error = unpaged_write((uint64_t)word, ~old);
+    asm volatile("mov %%cr2, %0" : "=r"(cr2));
+    good = fault ? error == (PF_RMP | PF_WRITE) && cr2 == (uint64_t)word &&
+                   *word == old : !error && *word == ~old;
+    if (cell(window_check() && good)) {
+        where();
+        print("write without paging: error %lx, cr2 %lx, it was%s written\n",
+              error, cr2, *word == old ? " not" : "");
+    }
+    if (!fault) {
+        *word = old;
+    }
+}
+
 /* The page as a page table of the host */
 static void try_walks(void)
 {
@@ -273,6 +302,7 @@ static void suite_operands(void)
 static void one_state(void)
 {
     try_accesses();
+    try_unpaged();
     try_walks();
     try_updates();
     try_psmash();
