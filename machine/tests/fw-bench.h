@@ -159,6 +159,7 @@ static inline void port_random_kept(void *o, void *buf, size_t len)
 
 static inline void port_disable(void *o)
 {
+    snp_view_disown(&view);
     (void)o;
     cpus_ready = false;
 }

@@ -83,7 +83,7 @@ static void check_all(const char *what, unsigned step)
             uint64_t spa = FIRST + p * RMP_PAGE_SIZE;
             uint32_t holder = owner_of[p] ? owner_of[p] : claimant[p];
             bool in_ram = cipher[holder] == cipher[whose[i]];
-            SnpSpace s = snp_view_space(&view, spa, whose[i], true);
+            SnpSpace s = snp_view_space(&view, spa, whose[i]);
 
             CHECK(s == (in_ram ? SNP_SPACE_RAM : cipher[whose[i]]
                         ? SNP_SPACE_KEYED : SNP_SPACE_OUTSIDE),
@@ -234,7 +234,7 @@ static void test_limits(void)
     CHECK(!snp_view_claim(&view, SEV_ASID, FIRST), "an ASID without a key");
     load(SEV_ASID, 1);
     CHECK(!snp_view_claim(&view, SEV_ASID, NOWHERE), "no memory");
-    CHECK(snp_view_space(&view, NOWHERE, SEV_ASID, true) == SNP_SPACE_RAM,
+    CHECK(snp_view_space(&view, NOWHERE, SEV_ASID) == SNP_SPACE_RAM,
           "what is no memory has no key");
     CHECK(!snp_view_read_as(&view, SEV_ASID, NOWHERE, b, 1) &&
           !snp_view_write_as(&view, SEV_ASID, NOWHERE, b, 1), "no memory");
@@ -244,12 +244,14 @@ static void test_limits(void)
     /* an RMP that is not in force owns nothing */
     set_page(FIRST, RMP_GUEST_VALID, SNP_ASID, 0x1000);
     load(SNP_ASID, 1);
-    CHECK(snp_view_space(&view, FIRST, 0, true) == SNP_SPACE_OUTSIDE &&
-          snp_view_space(&view, FIRST, 0, false) == SNP_SPACE_RAM, "SNP off");
+    CHECK(snp_view_space(&view, FIRST, 0) == SNP_SPACE_OUTSIDE, "in force");
+    view.in_force = &(bool){ false };
+    CHECK(snp_view_space(&view, FIRST, 0) == SNP_SPACE_RAM, "SNP off");
+    view.in_force = NULL;
     /* hidden from others than its owner, by whatever key */
     snp_view_hide(&view, SNP_ASID);
-    CHECK(snp_view_space(&view, FIRST, SEV_ASID, true) == SNP_SPACE_OUTSIDE &&
-          snp_view_space(&view, FIRST, SNP_ASID, true) == SNP_SPACE_RAM,
+    CHECK(snp_view_space(&view, FIRST, SEV_ASID) == SNP_SPACE_OUTSIDE &&
+          snp_view_space(&view, FIRST, SNP_ASID) == SNP_SPACE_RAM,
           "hidden");
     CHECK(snp_view_read_as(&view, SEV_ASID, FIRST, b, 2) && b[0] == 0xff &&
           b[1] == 0xff, "ones");

@@ -441,6 +441,50 @@ static void test_reset(void)
     CHECK(!snp_view_drop_keys(&view), "no key is left");
 }
 
+/*
+ * DRAM is ciphertext, whether SNP is on or not: a page that was left to a guest,
+ * to all, until the RMP is made anew and afterwards; one of a SEV guest's, too
+ */
+static void test_shutdown(void)
+{
+    Page a = text(24), seen, claimed;
+
+    for (int x86 = 0; x86 < 2; x86++) {
+        guest(G_RUNNING_ACTIVE);
+        view.in_force = &fw.rmp_inited;
+        set_page(TARGET, RMP_GUEST_VALID, ASID, GPA);
+        write_ram(TARGET, a);
+        load(OTHER_ASID, 7);
+        CHECK(snp_view_claim(&view, OTHER_ASID, TARGET3), "claimed");
+        write_ram(TARGET3, a);
+        claimed = dram(TARGET3);
+        put(0, 8, GCTX);
+        expect(SNP_DECOMMISSION, FW_SUCCESS, "end");
+        wbinvd_done = true;
+        expect(SNP_DF_FLUSH, FW_SUCCESS, "flush");
+        seen = dram(TARGET);
+        CHECK(unlike(seen, a) && unlike(seen, ram(TARGET)), "enciphered");
+        fw.cfg.x86_shutdown = x86;
+        put(0, 4, 8);
+        put(4, 4, x86 ? 3 : 1);
+        expect(SNP_SHUTDOWN_EX, FW_SUCCESS, "shutdown");
+        CHECK(same(dram(TARGET), seen), "outsiders see no change");
+        CHECK(snp_view_space(&view, TARGET, 0) ==
+              (x86 ? SNP_SPACE_RAM : SNP_SPACE_OUTSIDE), "by which way");
+        CHECK(same(ram(TARGET), seen) == x86, "where it is");
+        CHECK(same(ram(TARGET3), a) && same(dram(TARGET3), claimed),
+              "a SEV guest's page, and its key");
+        load(ASID, 9);
+        CHECK(same(dram(TARGET), seen), "and the ASID's next guest");
+        CHECK(same(ram(TARGET), seen) == x86, "neither does that");
+        cpus_ready = true;
+        put(0, 4, 1);
+        expect(SNP_INIT_EX, FW_SUCCESS, "init");
+        CHECK(same(dram(TARGET), seen) && same(ram(TARGET), seen),
+              "nor the next SNP_INIT_EX");
+    }
+}
+
 /* SNP_INIT_EX takes every page away from its owner. */
 static void test_init(void)
 {
@@ -744,6 +788,7 @@ static const KtapCase cases[] = {
     { "memory view: two guests, two keys", test_guests_differ },
     { "memory view: DECOMMISSION and DF_FLUSH", test_decommission },
     { "memory view: reset", test_reset },
+    { "memory view: shutdown", test_shutdown },
     { "memory view: SNP_INIT_EX", test_init },
     { "memory view: PAGE_RECLAIM", test_reclaim },
     { "memory view: the Context page", test_context },

@@ -51,7 +51,7 @@ bool snp_dma_iommu_may_store(hwaddr spa, hwaddr base, hwaddr limit)
 
 AddressSpace *snp_dma_view(hwaddr spa)
 {
-    /* [IOMMU-RMP-READ] */
-    return snp_view_space(&snp_platform()->view, spa, 0, snp_dma_checked())
+    /* [IOMMU-RMP-READ] also once devices are not checked any more */
+    return snp_view_space(&snp_platform()->view, spa, 0)
            ? &outside : &address_space_memory;
 }

@@ -337,10 +337,13 @@ uint32_t fw_snp_shutdown_ex(SnpFw *fw, FwBuf *c)
         return FW_INVALID_PARAM;
     }
     status = snp_shutdown(fw, flags & 1);
-    /* [FW-SHUTDOWN-X86] nobody goes by the table any more: it is to be made */
+    /*
+     * [FW-SHUTDOWN-X86] nobody goes by the table any more: it is to be made.
+     * What guests left in memory is ciphertext all the same.
+     */
     if (status == FW_SUCCESS && (flags & 2)) {
-        fw->rmp_inited = false;
         fw->port.cpus_disable(fw->port.opaque);
+        __atomic_store_n(&fw->rmp_inited, false, __ATOMIC_RELAXED);
     }
     return status;
 }

@@ -180,6 +180,9 @@ static bool port_cpus_ready(void *opaque, const char **why)
 
 static void port_cpus_disable(void *opaque)
 {
+    SnpPlatform *p = opaque;
+
+    snp_view_disown(&p->view);
     x86_snp_disable();
 }
 
@@ -632,6 +635,7 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
     p->view = (SnpView){
         .rmp = &p->rmp,
         .off = !p->encrypt,
+        .in_force = &p->fw.rmp_inited,
         .opaque = p,
         .map = view_map,
         .unmap = view_unmap,

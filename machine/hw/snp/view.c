@@ -74,12 +74,20 @@ static void release(SnpView *v, uint64_t spa)
     }
 }
 
+/* Do pages belong to whom the RMP says? */
+static bool in_force(const SnpView *v)
+{
+    return !v->in_force || __atomic_load_n(v->in_force, __ATOMIC_RELAXED);
+}
+
 static void rekey(void *opaque, uint64_t spa, uint32_t from, uint32_t to)
 {
     SnpView *v = opaque;
 
     release(v, spa);
-    transform(v, spa, v->key[from], v->key[to]);
+    if (in_force(v)) {
+        transform(v, spa, v->key[from], v->key[to]);
+    }
 }
 
 void snp_view_init(SnpView *v)
@@ -110,6 +118,9 @@ static uint32_t owner(const SnpView *v, uint64_t spa)
 {
     RmpEntry e;
 
+    if (!in_force(v)) {
+        return 0;
+    }
     rmp_get(v->rmp, spa, &e);
     return rmp_key(&e);
 }
@@ -165,6 +176,20 @@ bool snp_view_drop_keys(SnpView *v)
     for (unsigned i = 0; any && i <= RMP_ASID_LIMIT; i++) {
         snp_cipher_free(v->key[i]);
         v->key[i] = NULL;
+    }
+    rmp_unlock(v->rmp);
+    return any;
+}
+
+bool snp_view_disown(SnpView *v)
+{
+    bool any = false;
+
+    rmp_lock(v->rmp);
+    for (uint64_t pfn = 0; !v->off && pfn < v->rmp->npages; pfn++) {
+        uint64_t spa = pfn * RMP_PAGE_SIZE;
+
+        any |= transform(v, spa, v->key[owner(v, spa)], NULL);
     }
     rmp_unlock(v->rmp);
     return any;
@@ -232,15 +257,14 @@ static const SnpCipher *key_of(const SnpView *v, uint32_t asid)
            ? __atomic_load_n(&v->key[asid], __ATOMIC_RELAXED) : NULL;
 }
 
-SnpSpace snp_view_space(const SnpView *v, uint64_t spa, uint32_t asid,
-                        bool rmp)
+SnpSpace snp_view_space(const SnpView *v, uint64_t spa, uint32_t asid)
 {
     uint32_t held;
 
     if (v->off && !__atomic_load_n(&v->hidden, __ATOMIC_RELAXED)) {
         return SNP_SPACE_RAM;
     }
-    held = rmp ? owner(v, spa) : 0;
+    held = owner(v, spa);
     if (held != asid && hidden(v, held)) {
         return SNP_SPACE_OUTSIDE;
     }
@@ -257,7 +281,7 @@ SnpSpace snp_view_space(const SnpView *v, uint64_t spa, uint32_t asid,
 
 bool snp_view_enciphered(const SnpView *v, uint64_t spa)
 {
-    return snp_view_space(v, spa, 0, true) != SNP_SPACE_RAM;
+    return snp_view_space(v, spa, 0) != SNP_SPACE_RAM;
 }
 
 void snp_view_hide(SnpView *v, uint32_t asids)

@@ -268,10 +268,20 @@ static void suite_log(void)
     ktap_end("the event log");
 }
 
+static bool reads_as_host(uint64_t page)
+{
+    const volatile uint64_t *word = (const volatile uint64_t *)page;
+
+    got[0] = got[1] = 0x5a5a5a5a5a5a5a5a;
+    dma_copy((uint32_t)(uint64_t)got, dma_address(page), LEN);
+    return got[0] == word[0] && got[1] == word[1];
+}
+
 /* FW-INIT-IOMMU-ENFORCE, FW-SHUTDOWN-IOMMU. The last test: SNP is gone. */
 static void suite_shutdown(void)
 {
     static const Update firmware = { .assigned = 1, .immutable = 1 };
+    static const Update left = { .gpa = GPA_BASE, .assigned = 1, .asid = 7 };
     static const uint32_t keep[2] = { 8, 0 }, iommu[2] = { 8, 1 };
     static const uint64_t init[8] = { 1 };      /* INIT_RMP, no list */
 
@@ -298,9 +308,13 @@ static void suite_shutdown(void)
     expect(writes(now.spa), "with a table that is empty");
     expect(probe(op_rmpupdate, now.spa, (uint64_t)&firmware).ret == OK &&
            !writes(now.spa) && iommu_no_events() > 0, "until it is not");
+    expect(probe(op_rmpupdate, now.spa ^ PAGE, (uint64_t)&left).ret == OK &&
+           reads_as_host(now.spa ^ PAGE), "a page is left to an ASID");
     expect(psp(CMD_SNP_SHUTDOWN_EX, iommu, sizeof(iommu)) == FW_OK,
            "SNP is shut down with the IOMMU");
     expect(writes(now.spa) && !iommu_no_events(), "devices write anywhere");
+    /* IOMMU-RMP-READ */
+    expect(reads_as_host(now.spa ^ PAGE), "and read what they did before");
     dma_map(MAP_OFF, WINDOW);
     try_registers(false);
     ktap_end("devices are checked from SNP_INIT to SNP_SHUTDOWN_EX");

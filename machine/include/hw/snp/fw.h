@@ -174,9 +174,9 @@ typedef struct SnpFwPort {
     void (*random)(void *opaque, void *buf, size_t len);
     /* The same for what stays over a reset: it does not begin anew with it */
     void (*random_kept)(void *opaque, void *buf, size_t len);
-    /* Clears SNP_EN of all CPUs */
+    /* Clears SNP_EN of all CPUs; pages of guests are those of nobody next */
     void (*cpus_disable)(void *opaque);
-    /* SNP_EN and MFDM set, VM_HSAVE_PA 0, one RMP on all CPUs? */
+    /* SNP_EN, VMPLEn and MFDM set, VM_HSAVE_PA 0, one RMP on all CPUs? */
     bool (*cpus_ready)(void *opaque, const char **why);
     /* Is there a CPU of this APIC id? */
     bool (*has_cpu)(void *opaque, uint32_t apic_id);

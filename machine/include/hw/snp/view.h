@@ -64,6 +64,11 @@ typedef struct SnpView {
     Rmp *rmp;
     uint32_t hidden;        /* ASIDs 1 to this one: outsiders read ones */
     bool off;               /* nothing is enciphered; the RMP tells nobody */
+    /*
+     * Is the RMP in force? While it is not, it says of no page whose it is:
+     * DRAM is ciphertext then as before. NULL: it always is.
+     */
+    const bool *in_force;
     void *opaque;
     /*
      * The 4K page of RAM at @spa, or NULL if there is none; then it has no
@@ -102,6 +107,14 @@ bool snp_view_load_key(SnpView *v, uint32_t asid,
 bool snp_view_drop_keys(SnpView *v);
 
 /*
+ * All pages that an ASID owns by the RMP show what DRAM would hold: the caller
+ * clears *in_force next, before anybody looks. Keys stay, and what is claimed.
+ * The caller is alone, and flushes everything before others run. True if any
+ * page changed.
+ */
+bool snp_view_disown(SnpView *v);
+
+/*
  * For a machine that is saved, and one that is loaded, RAM and RMP with it: the
  * key as it is (false: none), and another one or none, with memory left alone.
  * No CPU runs.
@@ -118,11 +131,10 @@ typedef enum SnpSpace {
 } SnpSpace;
 
 /*
- * Accesses that are made with the key of @asid, 0: with none. @rmp: the RMP is
- * in force. May change from one moment to the next unless no CPU runs.
+ * Accesses that are made with the key of @asid, 0: with none. May change from
+ * one moment to the next unless no CPU runs.
  */
-SnpSpace snp_view_space(const SnpView *v, uint64_t spa, uint32_t asid,
-                        bool rmp);
+SnpSpace snp_view_space(const SnpView *v, uint64_t spa, uint32_t asid);
 
 /* Do others than its owner see something else than RAM? */
 bool snp_view_enciphered(const SnpView *v, uint64_t spa);

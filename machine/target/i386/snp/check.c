@@ -55,15 +55,13 @@ static vaddr entry_addr(const CPUTLBEntry *te, int prot)
 }
 
 /* Is that what a guest finds there, with the C-bit or without? */
-static bool is_space(CPUX86State *env, const X86SnpGuest *guest, hwaddr spa,
-                     uint8_t space)
+static bool is_space(const X86SnpGuest *guest, hwaddr spa, uint8_t space)
 {
     const SnpView *v = &snp_platform()->view;
-    bool rmp = x86_snp_enabled(env);
 
-    return space == snp_view_space(v, spa, 0, rmp) ||
+    return space == snp_view_space(v, spa, 0) ||
            (guest->kind & SNP_GUEST_SEV &&
-            space == snp_view_space(v, spa, guest->asid, rmp));
+            space == snp_view_space(v, spa, guest->asid));
 }
 
 static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
@@ -72,7 +70,7 @@ static bool combined_is_stale(CPUX86State *env, const X86SnpGuest *guest,
     bool snp = guest->kind & SNP_GUEST_SNP, own;
     RmpEntry e;
 
-    if (!is_space(env, guest, spa, space)) {
+    if (!is_space(guest, spa, space)) {
         return true;
     }
     if (!x86_snp_enabled(env)) {

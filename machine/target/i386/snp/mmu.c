@@ -90,8 +90,7 @@ static SnpSpace space_of(CPUX86State *env, hwaddr spa, uint32_t asid)
 {
     SnpPlatform *p = snp_platform();
 
-    return p ? snp_view_space(&p->view, spa, asid, x86_snp_enabled(env))
-             : SNP_SPACE_RAM;
+    return p ? snp_view_space(&p->view, spa, asid) : SNP_SPACE_RAM;
 }
 
 uint64_t x86_snp_judge_nested(CPUX86State *env, const X86SnpGuest *guest,

@@ -90,7 +90,7 @@ static void claim_work(CPUState *cs, run_on_cpu_data what)
         uint32_t asid = what.target_ptr - spa;
 
         claim_alone(spa, asid);
-        if (snp_view_space(&snp_platform()->view, spa, asid, true) !=
+        if (snp_view_space(&snp_platform()->view, spa, asid) !=
             SNP_SPACE_RAM) {
             queued = what.target_ptr;
         }

@@ -32,8 +32,7 @@ static void vmsa_rw(CPUX86State *env, hwaddr spa, void *buf, size_t len,
 {
     SnpView *v = &snp_platform()->view;
 
-    if (snp_view_space(v, spa, env->snp.asid, x86_snp_enabled(env)) ==
-        SNP_SPACE_RAM) {
+    if (snp_view_space(v, spa, env->snp.asid) == SNP_SPACE_RAM) {
         phys_rw(env, spa, buf, len, write);
     } else if (write) {
         snp_view_write_as(v, env->snp.asid, spa, buf, len);
