@@ -12,12 +12,14 @@
 #include "bare.h"
 #include "dma.h"
 
+#define MSR_DEBUGCTL  0x1d9
 #define MSR_HSAVE     0xc0010117
 #define C_BIT         (1ul << 51)
 #define BLOCK         16u
 #define TMR           0x0c000000ul
 #define TMR_LEN       0x100000u
 #define POLICY_ES     4u
+#define DEBUGCTL      0x3dul            /* a SEV-ES guest's, to begin with */
 
 enum {
     SEV_INIT = 0x001, SEV_DF_FLUSH = 0x00a, SEV_DECOMMISSION = 0x020,
@@ -99,6 +101,7 @@ static void fill_save(uint8_t *save, bool vmsa)
     put(save, 0x1d8, (P_STACK + 1) * PAGE - 64);
     put(save, 0x268, 0x0007040600070406);   /* PAT */
     if (vmsa) {
+        put(save, 0x270, DEBUGCTL);
         put(save, 0x338, P_SCRIPT * PAGE);  /* RDI */
         put(save, 0x3e8, 1);                /* XCR0 */
         put(save, 0x408, 0x1f80);           /* MXCSR */
@@ -586,6 +589,12 @@ static void test_bytes(void)
 /* MEM-SEV-VMSA */
 static void test_vmsa(void)
 {
+    /* mov $1d9h, %ecx; rdmsr; push %rax; mov $3fh, %al; wrmsr; pop %rax; ret */
+    static const uint8_t debugctl[16] = {
+        0xb9, 0xd9, 0x01, 0, 0, 0x0f, 0x32, 0x50, 0xb0, 0x3f, 0x0f, 0x30,
+        0x58, 0xc3,
+    };
+    uint64_t host = rdmsr(MSR_DEBUGCTL);
     static Words fresh, then;
 
     ktap_begin();
@@ -603,6 +612,20 @@ static void test_vmsa(void)
             /* the host takes it, and puts back what was there */
             es.vmsa[511] ^= 1;
             es.vmsa[511] ^= 1;
+        }
+    }
+    /* DEBUGCTL, one of what LBR virtualization swaps: read, then written */
+    for (unsigned i = 0; i < sizeof(debugctl); i += 8) {
+        do_one(&es, DO_STORE, P_TRIED * PAGE + 0xb00 + i,
+               get64(debugctl, i));
+    }
+    for (uint64_t now = DEBUGCTL, i = 0; i < 3; i++, now = 0x3f) {
+        uint64_t said = do_one(&es, DO_CALL, P_TRIED * PAGE + 0xb00, 0);
+
+        if (cell(said == now && rdmsr(MSR_DEBUGCTL) == host &&
+                 get64(es.vmsa, 0x270) != 0x3f)) {
+            print("# DEBUGCTL is %lx, not %lx; to the host %lx\n", said, now,
+                  get64(es.vmsa, 0x270));
         }
     }
     do_one(&es, DO_STORE, P_TRIED * PAGE, 0xabcdef);
@@ -631,12 +654,12 @@ static void test_vmrun(void)
     cell(control[0x70 / 8] == 0x81);
     wrmsr(MSR_HSAVE, (uint64_t)tried + PAGE);
     nops = 0;
-    cell(go(&es) == 8);
+    cell(go(&es) == 13);
     nops = 0;
     ask(DO_LOAD, (P_TRIED + 1) * PAGE, 0);
     go(&second);
     nops = 0;
-    cell(go(&es) == 9);
+    cell(go(&es) == 14);
     wrmsr(MSR_HSAVE, (uint64_t)hsave);
     ktap_end("VMCB and host save area are the host's, whoever was there");
 }

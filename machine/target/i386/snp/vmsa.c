@@ -282,6 +282,40 @@ static void save_debug(CPUX86State *env, SevVmsa *v)
     }
 }
 
+/* [VMRUN-ES-LBR] LBR virtualization is on, if there is any. */
+static void load_lbr(CPUX86State *env, const SevVmsa *v)
+{
+    int i;
+
+    env->vm_lbrv = env->features[FEAT_SVM] & CPUID_SVM_LBRV;
+    if (!env->vm_lbrv) {
+        return;
+    }
+    env->vm_host_debug_ctl = env->debug_ctl;
+    env->debug_ctl = ldq_le_p(&v->debug_ctl);
+    for (i = 0; i < ARRAY_SIZE(env->lbr); i++) {
+        env->vm_host_lbr[i] = env->lbr[i];
+        env->lbr[i] = ldq_le_p(&v->lbr[i]);
+    }
+}
+
+/* The host's are back then. */
+static void save_lbr(CPUX86State *env, SevVmsa *v)
+{
+    int i;
+
+    if (!env->vm_lbrv) {
+        return;
+    }
+    stq_le_p(&v->debug_ctl, env->debug_ctl);
+    env->debug_ctl = env->vm_host_debug_ctl;
+    for (i = 0; i < ARRAY_SIZE(env->lbr); i++) {
+        stq_le_p(&v->lbr[i], env->lbr[i]);
+        env->lbr[i] = env->vm_host_lbr[i];
+    }
+    env->vm_lbrv = false;
+}
+
 static bool features_good(CPUX86State *env)
 {
     SnpPlatform *p = snp_platform();
@@ -402,6 +436,7 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
         env->tsc_offset = ldq_le_p(&v.tsc_offset);
     }
     cpu_x86_update_dr7(env, dr7);
+    load_lbr(env, &v);
     /* helper_vmrun has put the host's aside */
     env->pat = ldq_le_p(&v.g_pat);
     load_fpu(env, &v);
@@ -466,6 +501,7 @@ bool x86_snp_vmexit_save(CPUX86State *env)
     if (env->snp.sev_features & SEV_FEAT_DEBUG_SWAP) {
         save_debug(env, &v);
     }
+    save_lbr(env, &v);
     stq_le_p(&v.rflags, cpu_compute_eflags(env));
     stq_le_p(&v.rip, env->eip);
     stq_le_p(&v.rsp, env->regs[R_ESP]);

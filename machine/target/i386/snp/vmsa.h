@@ -35,7 +35,8 @@ typedef struct QEMU_PACKED SevVmsa {
     uint64_t cr2;
     uint8_t rsvd_248[0x20];
     uint64_t g_pat;
-    uint64_t lbr[5];              /* DBGCTL, BR_FROM, BR_TO, EXCP_FROM, _TO */
+    uint64_t debug_ctl;
+    uint64_t lbr[4];              /* BR_FROM, BR_TO, EXCP_FROM, EXCP_TO */
     uint8_t rsvd_298[0x50];
     uint32_t pkru;
     uint32_t tsc_aux;
@@ -74,6 +75,7 @@ QEMU_BUILD_BUG_ON(offsetof(SevVmsa, rsp) != 0x1d8);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, star) != 0x200);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, cr2) != 0x240);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, g_pat) != 0x268);
+QEMU_BUILD_BUG_ON(offsetof(SevVmsa, debug_ctl) != 0x270);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, pkru) != 0x2e8);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, rcx) != 0x308);
 QEMU_BUILD_BUG_ON(offsetof(SevVmsa, r8_15) != 0x340);
