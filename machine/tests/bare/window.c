@@ -475,6 +475,8 @@ void window_init(void)
                before_snp[i]);
     }
     expect(init_ex() == FW_CONFIG, "SNP_INIT_EX without SNP_EN fails");
+    wrmsr(MSR_SYSCFG, syscfg | SYSCFG_MFDM | SYSCFG_SNP);
+    expect(init_ex() == FW_CONFIG, "SNP_INIT_EX without VMPLEn fails");
     wrmsr(MSR_SYSCFG, syscfg | SYSCFG_SNP | SYSCFG_VMPL);
     expect(init_ex() == FW_CONFIG, "SNP_INIT_EX without MFDM fails");
     wrmsr(MSR_SYSCFG, syscfg | SYSCFG_MFDM | SYSCFG_SNP | SYSCFG_VMPL);

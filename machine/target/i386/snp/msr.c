@@ -256,6 +256,10 @@ bool x86_snp_ready_for_init(const char **why)
             *why = "SYSCFG.SNP_EN is clear on a CPU";
             return false;
         }
+        if (!(env->snp.syscfg & SYSCFG_VMPL_EN)) {
+            *why = "SYSCFG.VMPLEn is clear on a CPU";
+            return false;
+        }
         if (!(env->snp.syscfg & SYSCFG_MFDM)) {
             *why = "SYSCFG.MFDM is clear on a CPU";
             return false;
