@@ -476,6 +476,62 @@ static void hsave_given_away(void)
     do_update(spa, &free);
 }
 
+static uint64_t op_cr3(uint64_t v, uint64_t unused)
+{
+    (void)unused;
+    asm volatile("mov %0, %%cr3" : : "r"(v) : "memory");
+    return 0;
+}
+
+static uint64_t op_vmload(uint64_t at, uint64_t unused)
+{
+    (void)unused;
+    asm volatile("vmload %%rax" : : "a"(at) : "memory");
+    return 0;
+}
+
+/* MMU-PHYS-REDUCTION: address bits that keys take, and those above */
+static void suite_reduced(void)
+{
+    static ProbeOp *const ops[] = { op_vmsave, op_vmload, op_hsave, op_cr3 };
+    uint64_t at = (uint64_t)vmcb, table, *entry, cr3;
+    unsigned first, last;
+    uint32_t r[4];
+    Probe p;
+
+    asm volatile("mov %%cr3, %0" : "=r"(cr3));
+    cpuid(0x80000008, 0, r);
+    last = r[0] & 0xff;
+    cpuid(0x8000001f, 0, r);
+    first = last - (r[1] >> 6 & 0x3f);
+    ktap_begin();
+    cell(first < last);
+    if (state_make(HYPERVISOR, false, 1, &table)) {
+        bail("no page for a page table");
+    }
+    entry = (uint64_t *)table + PTE_HOST;
+    for (unsigned bit = first; bit < last; bit++) {
+        for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
+            p = probe(ops[i], (ops[i] == op_cr3 ? cr3 : at) | 1ul << bit, 0);
+            if (cell(p.vector == VEC_GP && !p.error)) {
+                print("# address bit %u, way %u: vector %d\n", bit, i,
+                      p.vector);
+            }
+        }
+        if (cell(vm_gp(at | 1ul << bit))) {
+            print("# address bit %u: VMRUN is no #GP\n", bit);
+        }
+        *entry = 1ul << bit | PTE_RW;
+        p = probe(op_read, at_table(table, PTE_HOST), 0);
+        if (cell(p.vector == VEC_PF && p.error == 9)) {
+            print("# bit %u of an entry: vector %d, error %lx\n", bit,
+                  p.vector, p.error);
+        }
+    }
+    cell(window_check());
+    ktap_end("address bits that memory encryption takes");
+}
+
 static void suite_vmcb_pages(void)
 {
     uint64_t hsave = rdmsr(MSR_HSAVE), at = (uint64_t)vmcb;
@@ -529,7 +585,7 @@ static void suite_vmcb_pages(void)
 
 void suite_vmrun(void)
 {
-    ktap_plan(9);
+    ktap_plan(10);
     window_init();
     vm_init();
     suite_exits();
@@ -538,4 +594,5 @@ void suite_vmrun(void)
     suite_harm();
     suite_vmsa_pages();
     suite_vmcb_pages();
+    suite_reduced();
 }

@@ -23,15 +23,28 @@ uint64_t x86_snp_c_mask(CPUX86State *env, bool guest_stage1)
     return env->snp.syscfg & SYSCFG_MEM_ENCRYPT ? SNP_C_MASK : 0;
 }
 
-uint64_t x86_snp_rsvd_mask(CPUX86State *env, bool guest_stage1)
+/* [MMU-PHYS-REDUCTION] the keys' address bits are gone for the host */
+static unsigned host_phys_bits(CPUX86State *env)
 {
     unsigned bits = env_archcpu(env)->phys_bits;
 
-    /* [MMU-PHYS-REDUCTION] the keys' address bits are gone for the host */
-    if (!guest_stage1 && snp_platform() &&
-        env->snp.syscfg & SYSCFG_MEM_ENCRYPT) {
+    if (snp_platform() && env->snp.syscfg & SYSCFG_MEM_ENCRYPT) {
         bits -= snp_platform()->phys_reduction;
     }
+    return bits;
+}
+
+unsigned x86_snp_phys_bits(CPUX86State *env)
+{
+    return env->hflags & HF_GUEST_MASK ? env_archcpu(env)->phys_bits
+                                       : host_phys_bits(env);
+}
+
+uint64_t x86_snp_rsvd_mask(CPUX86State *env, bool guest_stage1)
+{
+    unsigned bits = guest_stage1 ? env_archcpu(env)->phys_bits
+                                 : host_phys_bits(env);
+
     return ~MAKE_64BIT_MASK(0, bits) & ~x86_snp_c_mask(env, guest_stage1);
 }
 

@@ -94,7 +94,9 @@ void x86_snp_reset(CPUX86State *env);
 
 /* Which bit of a page-table entry of this stage is the C-bit, if any. */
 uint64_t x86_snp_c_mask(CPUX86State *env, bool guest_stage1);
-/* Address bits that are reserved in an entry of this stage. */
+/* Bits of a physical address that an instruction or MSR names, now */
+unsigned x86_snp_phys_bits(CPUX86State *env);
+/* Address bits that are reserved in CR3 and in an entry of this stage. */
 uint64_t x86_snp_rsvd_mask(CPUX86State *env, bool guest_stage1);
 
 typedef struct X86SnpFill {
