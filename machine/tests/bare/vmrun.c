@@ -532,6 +532,40 @@ static void suite_reduced(void)
     ktap_end("address bits that memory encryption takes");
 }
 
+/* MSR-GHCB-HOST, and what is read-only or stays */
+static void suite_msrs(void)
+{
+    static const uint32_t fixed[] = { 0xc0010130, 0xc0010131, 0xc0010132,
+                                      0xc0010133 };
+    uint64_t save = rdmsr(MSR_HSAVE);
+    Exit x;
+
+    ktap_begin();
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++) {
+        if (cell(probe(op_wrmsr, fixed[i], 0).vector == VEC_GP)) {
+            print("# WRMSR of %x is no #GP\n", fixed[i]);
+        }
+    }
+    /* a guest that has one has been here */
+    vm_run(OWNER, i_pause, 0, 0, 0, &x);
+    cell(probe(op_rdmsr, fixed[0], 0).vector == VEC_GP);
+    cell(!rdmsr(fixed[1]));
+    intercept = 0xffff;
+    vm_spoil = only_intercept;
+    vm_run(PLAIN, i_rdmsr, 0, fixed[0], 0, &x);
+    if (cell(x.answer.kind == ANSWER_TRAP && x.answer.vector == VEC_GP)) {
+        shown("RDMSR of GHCB", PLAIN, &x);
+    }
+    /* MSR-HSAVE-RMP: of the host that waits for it */
+    vm_run(PLAIN, i_wrmsr, save, MSR_HSAVE, 0, &x);
+    if (cell(x.answer.kind == ANSWER_TRAP && x.answer.vector == VEC_GP)) {
+        shown("WRMSR of VM_HSAVE_PA", PLAIN, &x);
+    }
+    vm_spoil = NULL;
+    cell(rdmsr(MSR_HSAVE) == save && window_check());
+    ktap_end("MSRs that cannot be read or written");
+}
+
 static void suite_vmcb_pages(void)
 {
     uint64_t hsave = rdmsr(MSR_HSAVE), at = (uint64_t)vmcb;
@@ -585,7 +619,7 @@ static void suite_vmcb_pages(void)
 
 void suite_vmrun(void)
 {
-    ktap_plan(10);
+    ktap_plan(11);
     window_init();
     vm_init();
     suite_exits();
@@ -595,4 +629,5 @@ void suite_vmrun(void)
     suite_vmsa_pages();
     suite_vmcb_pages();
     suite_reduced();
+    suite_msrs();
 }

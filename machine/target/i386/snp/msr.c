@@ -117,6 +117,10 @@ bool x86_snp_rdmsr_faults(CPUX86State *env, uint32_t index)
 {
     SnpPlatform *p = snp_platform();
 
+    /* [MSR-GHCB-HOST] */
+    if (index == MSR_AMD_GHCB && p && !x86_snp_is_es(env)) {
+        return true;
+    }
     /* [MSR-GUEST-TSC-FREQ] is of guests with a secure TSC only */
     return index == MSR_AMD_GUEST_TSC_FREQ && p && p->secure_tsc &&
            !(env->snp.sev_features & SEV_FEAT_SECURE_TSC);

@@ -543,6 +543,7 @@ static void end_identity(CPUX86State *env)
     env->snp.asid = 0;
     env->snp.vmpl = 0;
     env->snp.sev_features = 0;
+    env->snp.ghcb = 0;
     env->snp.in_vmsa = false;
 }
 
