@@ -28,6 +28,9 @@ IN_QEMU = {
             "and page table",
     "mailbox": "accesses to the secure processor's function by CPUs and "
                "devices, what is made to fail, and resets",
+    "iommu": "accesses to the IOMMU's registers, tables and commands of any "
+             "content, transfers and interrupts of a device behind it, and "
+             "resets",
 }
 LINK = TESTS / "fuzz" / "qemu" / "link.py"
 SECONDS = 600

@@ -25,8 +25,9 @@ OURS = r"(target/i386|hw)/snp/[\w-]+\.c"
 # own idea of what arithmetic is defined is another.
 THEIRS = (r"target/i386/tcg/system/(svm|excp|misc|seg)_helper\.c|"
           r"target/i386/tcg/(excp|fpu|misc|seg|mem|cc)_helper\.c|"
-          r"target/i386/(helper|cpu)\.c")
-TARGETS = {"vmsa": ["ground"], "insn": ["ground"], "mailbox": []}
+          r"target/i386/(helper|cpu)\.c|hw/i386/amd_iommu\.c")
+TARGETS = {"vmsa": ["ground"], "insn": ["ground"], "mailbox": [],
+           "iommu": []}
 
 # clang does not know all of gcc's warnings, and wants to be asked twice for
 # variables that begin as zero, as they do in the machine

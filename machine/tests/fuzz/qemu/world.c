@@ -19,6 +19,8 @@
 #define SLOTS       (GROUND_SIZE / PAGE)
 
 CPUX86State *world_env;
+static const char *const no_arguments[] = { NULL };
+__attribute__((weak)) const char *const *target_arguments = no_arguments;
 /* QEMU's has the program's own main() beside it */
 int (*qemu_main)(void);
 
@@ -202,14 +204,27 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         "-hypervisor,+svm,+npt,+nrip-save,+lbrv,+flushbyasid,+decodeassists,"
         "+xsavec",
         "-nodefaults", "-no-user-config", "-display", "none", "-S",
-        "-bios", rom, "-device",
+        "-bios", rom,
+    };
+    static const char *const psp[] = {
+        "-device",
         "amd-psp,id=psp,addr=5.0,seed=1,encrypt=off,phys-reduction=6,"
         "rmpread=on,rmpquery=on,debug-swap=on,secure-tsc=on,"
         "allowed-sev-features=on,self-check=on",
     };
+    const char *all[ARRAY_SIZE(args) + 8];
+    unsigned n = ARRAY_SIZE(args);
     sigset_t alarm;
 
-    qemu_init(ARRAY_SIZE(args), (char **)args);
+    memcpy(all, args, sizeof(args));
+    for (unsigned i = 0; target_arguments[i]; i++) {
+        all[n++] = target_arguments[i];
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(psp); i++) {
+        all[n++] = psp[i];
+    }
+    MUST(n <= ARRAY_SIZE(all), "too many arguments");
+    qemu_init(n, (char **)all);
     /* QEMU waits for it by a descriptor, libFuzzer has a handler */
     sigemptyset(&alarm);
     sigaddset(&alarm, SIGALRM);

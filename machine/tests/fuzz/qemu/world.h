@@ -26,6 +26,8 @@
 
 extern CPUX86State *world_env;
 
+/* More of QEMU's command line, if a target wants that; ends with NULL */
+extern const char *const *target_arguments;
 /* Once, before all inputs, on the CPU's thread */
 void target_prepare(void);
 /* An input, on the CPU's thread with the BQL held */
