@@ -188,7 +188,12 @@ static void start_command(AmdPspState *s, uint32_t val)
     if (!cs && runstate_is_running()) {
         cs = first_cpu;
     }
-    if (!cs || (!qemu_tcg_mttcg_enabled() && current_cpu)) {
+    /*
+     * One that nobody hears needs no rest either. If it waited for that, the
+     * answer of the one that is late would come into its register meanwhile.
+     */
+    if (!cs || s->dead || s->late ||
+        (!qemu_tcg_mttcg_enabled() && current_cpu)) {
         run_command(s, val);
         return;
     }
