@@ -231,6 +231,8 @@ static void leave(CPUX86State *env, void *code)
 void ground_leave(uint64_t exit_code)
 {
     for (unsigned i = 0; i < 8 && world_in_guest(); i++) {
+        /* an interrupt wakes a CPU first, whose guest has halted */
+        env_cpu(world_env)->halted = 0;
         world_try(leave, &exit_code);
         world_deliver();
         /* what a guest has to be told of first has been said */
