@@ -266,7 +266,7 @@ def enciphered(before, after, asked, kind="snp"):
 
 
 def outside(result, asked):
-    """The host looked at the firmware in a SEV guest's memory, while it ran: with
+    """The host looked at the firmware in a guest's memory, while it ran: with
     memory encryption no block of it is what the file has, without it each is."""
     seen = first(result, "outside", "nothing seen")
     m = re.fullmatch(r"(\d+) of (\d+)", seen)

@@ -94,7 +94,8 @@ def good():
         "firmware": {"SNP_LAUNCH_UPDATE": {"SUCCESS": 12}}})
     after["guests"]["snp-launched"] = 3
     after["guests"]["snp-digests"].append(LAUNCHED.hex())
-    return {"console": CONSOLE, "says": list(SAYS), "control": CONTROL,
+    says = [*SAYS, "outside 0 of 256"]
+    return {"console": CONSOLE, "says": says, "control": CONTROL,
             "guest": GUEST, "before": copy.deepcopy(SIDE), "after": after,
             "kind": "snp", "encrypt": False, "self_check": False}
 
@@ -105,6 +106,7 @@ def enciphered():
     run["after"]["stats"]["self-check"] = 12
     run["after"]["stats"]["cipher"] = {"pages-to-owner": 109,
                                        "pages-to-raw": 109}
+    run["says"][run["says"].index("outside 0 of 256")] = "outside 256 of 256"
     return run
 
 
@@ -121,7 +123,7 @@ def good_legacy(kind):
     stats["firmware"]["LAUNCH_UPDATE_VMSA"] = {"SUCCESS": vmsas}
     run["after"]["guests"]["sev-bytes-measured"] = 0xb000 + vmsas * 0x1000
     run["guest"] = LEGACY
-    run["says"].append("outside 0 of 4096")
+    run["says"][run["says"].index("outside 0 of 256")] = "outside 0 of 4096"
     run["control"] = CONTROL.replace("2147483667", "2147483652")
     stats["vmgexit"] = {"0x7b": 40, "0x80000004": 1}
     if kind == "sev":
@@ -154,8 +156,7 @@ def verdict(run):
                                  run["self_check"])
     if run["kind"] == "snp":
         checks += judge.measured(run["before"], run["after"], LAUNCHED)
-    else:
-        checks += judge.outside(r, run["encrypt"])
+    checks += judge.outside(r, run["encrypt"])
     checks += judge.enciphered(run["before"], run["after"], run["encrypt"],
                                run["kind"])
     checks += judge.cmdlines(r, stream)
@@ -257,13 +258,22 @@ SPOILED += [
     (after("stats", "self-check", value=n), "machine: no self-check")
     for n in (4, None)
 ]
+SPOILED += [
+    (say_instead("outside 0 of 256", x),
+     "memory: the guest's firmware is plaintext to the host")
+    for x in ("outside 1 of 256", "outside nothing seen")
+]
 SPOILED_ENCIPHERED = [
     (after("stats", "self-check", value=n), "machine: checked itself")
     for n in (3, None)
 ] + [
     (after("stats", "cipher", value={"pages-to-owner": n, "pages-to-raw": m}),
      EACH) for n, m in ((7, 7), (109, 108), (109, 110), (108, 108))
-] + [(after("stats", "cipher", value={}), EACH)]
+] + [(after("stats", "cipher", value={}), EACH)] + [
+    (say_instead("outside 256 of 256", x),
+     "memory: the guest's firmware is ciphertext to the host")
+    for x in ("outside 255 of 256", "outside 0 of 256", "outside")
+]
 
 
 # What must not pass for a SEV-ES guest, and for a SEV one.

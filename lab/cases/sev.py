@@ -33,16 +33,16 @@ def self_check(kind):
                 full=True, order=59, inputs=("machine",))
 
 
-def encrypted():
-    name = "sev.encrypted.debian-13"
-    return Case(name, "a SEV guest on Debian 13's host with memory enciphered and "
-                "the self-check on: its host reads the guest's firmware as "
-                "ciphertext, and each page that the guest claimed is given back "
-                "as such",
-                lambda: judged(host="debian-13", smp=1, kind="sev",
-                               thread="single", self_check=True, encrypt=True,
-                               name=name, timeout=1800), full=True, order=59,
-                inputs=("machine",))
+def encrypted(kind, checked):
+    name = f"{kind}.encrypted.debian-13"
+    return Case(name, f"{guest.KINDS[kind].what} guest on Debian 13's host with "
+                "memory enciphered" + " and the self-check on" * checked +
+                ": its host reads the guest's firmware as ciphertext, and each "
+                "page that the guest claimed is given back as such",
+                lambda: judged(host="debian-13", smp=1, kind=kind,
+                               thread="single", self_check=checked,
+                               encrypt=True, name=name, timeout=1800),
+                full=True, order=59, inputs=("machine",))
 
 
 # The first security version of SNP's firmware (byte 6 of the TCB version) with
@@ -122,7 +122,7 @@ CASES = [one(kind, on, smp, full=smp == 1)
          for kind in ("sev", "sev-es") for on in ("debian-13", NEWEST)
          for smp in (1, 2)]
 CASES += [self_check(kind) for kind in ("sev", "sev-es")]
-CASES.append(encrypted())
+CASES += [encrypted("sev", True), encrypted("sev-es", False)]
 CASES.append(Case("sev-es.withdrawn", "at the firmware's security version at "
                   "which the newest kernel withdraws SEV-ES it does, and stock "
                   "QEMU is refused such a VM type; one below it does not",

@@ -150,10 +150,20 @@ def encrypted(kernel):
     name = f"snp.encrypted.{kernel}"
     return Case(name, f"the same on {kernel}'s host with memory enciphered and "
                 "the self-check on: each page is transformed when the guest "
-                "gets it, and when it is given back",
+                "gets it, and when it is given back; its host reads the guest's "
+                "firmware as ciphertext",
                 lambda: judged(host=kernel, smp=1, thread="single",
                                self_check=True, encrypt=True, name=name,
                                timeout=1200), order=46, inputs=("machine",))
+
+
+def encrypted_threads():
+    name = "snp.encrypted.multi"
+    return Case(name, "the same with 2 vCPUs, machine threads: multi, without "
+                "the self-check",
+                lambda: judged(host="debian-13", smp=2, thread="multi",
+                               encrypt=True, name=name, timeout=1800),
+                full=True, order=59, inputs=("machine",))
 
 
 def loose():
@@ -179,7 +189,7 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          self_check("multi"),
          *(self_check(thread, on) for on in ("debian-backports", "ours")
            for thread in ("single", "multi")), encrypted("debian-13"),
-         encrypted("debian-backports"), loose(), debug(2), debug(1),
+         encrypted("debian-backports"), encrypted_threads(), loose(), debug(2), debug(1),
          Case("snp.ours.boot.debug", f"snp.ours.boot on {CHECKED}, without a "
               "splat", lambda: ours_boots("ours-debug"), full=True, order=56),
          Case("snp.ours.ends.debug", f"snp.ours.ends on {CHECKED}",
