@@ -28,7 +28,10 @@ series:
 series-check:
 	lab/snp series --check
 
+deb:
+	lab/snp deb
+
 clean:
 	lab/snp clean --yes
 
-.PHONY: all machine linux run check check-full bench counts series series-check clean
+.PHONY: all machine linux run check check-full bench counts series series-check deb clean

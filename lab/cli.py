@@ -24,6 +24,7 @@ PARTS = {
     "update": "move lab/versions to Debian's newest",
     "series": "make the git branch and the mailable patches",
     "rebase": "try the series on another source of Linux 6.1",
+    "deb": "build our host kernel as packages of Debian's",
     "clean": "say what out/ holds and remove it",
 }
 

@@ -32,6 +32,8 @@ ROLES = {
     "host.debian-backports": ("kernel", "trixie-backports",
                               "linux-image-amd64"),
     "host.ours": ("deb", "bookworm", "linux-source-6.1"),
+    "host.config": ("deb", "bookworm", "linux-config-6.1"),
+    "installed.qemu": ("deb", "bookworm-backports", "qemu-system-x86"),
     "host.qemu": ("deb", "trixie", "qemu-system-x86"),
     "host.ovmf": ("deb", "trixie", "ovmf"),
     "host.snphost": ("deb", "sid", "snphost"),
