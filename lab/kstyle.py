@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel's own means say of the host series: scripts/checkpatch.pl of
-its mails, scripts/kernel-doc of its files. What the latter says of Debian's
-source without it does not count."""
+its mails, scripts/kernel-doc, sparse and coccinelle of its files, Sphinx of its
+documents. What they say of Debian's source without it does not count."""
 
 import collections
 import re
 import subprocess
 
-from lab import linux, paths, say, series, style, tree
+from lab import corners, linux, needs, paths, say, series, style, tree
 
 KNOWN = paths.LAB / "lists/checkpatch-linux.tsv"
+TOP = paths.OUT / "kstyle"
+SPARSE, COCCI = ["sparse"], ["coccinelle"]
+SPHINX = ["python3-sphinx", "python3-sphinx-rtd-theme"]
 
 
 def mails():
@@ -69,3 +72,96 @@ def kernel_doc():
     new = comments(linux.WORK, ours() + hooked())
     return sorted(f"{f}: {text}" for f, text in
                   new - comments(linux.PRISTINE, hooked()))
+
+
+def objects():
+    """Objects of the corner "modules" that the series' files are in."""
+    return [f[:-2] + ".o" for f in ours((".c",)) + hooked((".c",))
+            if not f.startswith("tools/")]
+
+
+def _sparse(src, build, log):
+    """Counter of what sparse says of a source's objects."""
+    corner = corners.get("modules")
+    corners.configure(corner, src, build, log)
+    argv = corners.make(corner, src, build)
+    say.run([*argv, "prepare"], log, env=linux._env(), append=True)
+    try:
+        say.run([*argv, "-k", "C=2", *objects_of(src)], log,
+                env=linux._env(), append=True)
+    except say.Failed:
+        pass                # some are in no object of this configuration
+    text = say.log_path(log).read_text(errors="replace")
+    looked = len(re.findall(r"^  CHECK   ", text, re.M))
+    if looked < len(objects_of(src)) // 2:
+        raise say.Failed(f"sparse looked at {looked} files only; see "
+                         f"{paths.shown(say.log_path(log))}")
+    return corners.warnings(text, src)
+
+
+def objects_of(src):
+    return [o for o in objects() if (src / (o[:-2] + ".c")).exists()]
+
+
+def sparse():
+    """What sparse says of the objects that the series touches, and not
+    without it."""
+    needs.install(SPARSE)
+    linux.lay()
+    TOP.mkdir(parents=True, exist_ok=True)
+    seen = []
+    for name, src in (("ours", linux.WORK), ("pristine", linux.unpack())):
+        log = f"kstyle-sparse-{name}"
+        say.log_path(log).unlink(missing_ok=True)
+        seen.append(_sparse(src, TOP / f"sparse-{name}", log))
+    return sorted(f"{f}: {text}" for f, text in seen[0] - seen[1])
+
+
+def applied(script, src, files):
+    """Counter of what a semantic patch says of files; of none if it has no
+    reports."""
+    text = script.read_text()
+    if not re.search(r"^virtual .*\breport\b", text, re.M):
+        return collections.Counter()
+    flags = re.findall(r"^(?:// )?Options: (.*)$", text, re.M)
+    return said(["spatch", "--very-quiet", "-D", "report", "--cocci-file",
+                 script, *(flags[0].split() if flags else []), "-I", "include",
+                 "-I", "arch/x86/include", *files], src)
+
+
+def semantic(scripts=None):
+    """What the kernel's semantic patches say of the series' files, and not of
+    them without it."""
+    needs.install(COCCI)
+    linux.lay()
+    files = ours((".c",)) + hooked((".c",))
+    old = [f for f in files if (linux.PRISTINE / f).exists()]
+    bad = []
+    scripts = scripts or sorted(
+        (linux.PRISTINE / "scripts/coccinelle").rglob("*.cocci"))
+    with say.Step(f"apply {len(scripts)} semantic patches") as step:
+        for n, script in enumerate(scripts):
+            step.tick(n / len(scripts), script.name)
+            new = applied(script, linux.WORK, files)
+            if new:
+                new -= applied(script, linux.PRISTINE, old)
+            bad += [f"{script.name}: {f}: {what}" for f, what in new]
+    return sorted(bad)
+
+
+def documents():
+    """What Sphinx says of the documents of x86 and virt, and not without the
+    series."""
+    needs.install(SPHINX)
+    linux.lay()
+    seen = []
+    for name, src in (("ours", linux.WORK), ("pristine", linux.unpack())):
+        out, log = TOP / f"docs-{name}", f"kstyle-docs-{name}"
+        out.mkdir(parents=True, exist_ok=True)
+        say.log_path(log).unlink(missing_ok=True)
+        say.run(["make", "-C", src, f"O={out}", "SPHINXDIRS=x86 virt",
+                 "htmldocs"], log, env=linux._env())
+        seen.append(corners.warnings(
+            re.sub(r": WARNING: ", ": warning: ",
+                   say.log_path(log).read_text(errors="replace")), src))
+    return sorted(f"{f}: {text}" for f, text in seen[0] - seen[1])

@@ -7,7 +7,8 @@ kernel's own means have nothing against it."""
 import pathlib
 import tempfile
 
-from lab import corners, kstyle, linux, prefixes, say, series, style
+from lab import (corners, kstyle, linux, needs, prefixes, say, series,
+                 style)
 from lab.cases import Case, CaseFailed
 
 
@@ -129,6 +130,33 @@ def said():
     return f"{len(corners.ALL)} corners"
 
 
+def quiet(tool):
+    bad = tool()
+    if bad:
+        raise CaseFailed("\n".join(bad))
+    return "nothing new"
+
+
+FREED = """\
+void f(char *p)
+{
+\tkfree(p);
+\tg(p->x);
+}
+"""
+
+
+def coccicheck():
+    needs.install(kstyle.COCCI)
+    with tempfile.TemporaryDirectory() as tmp:
+        file = pathlib.Path(tmp) / "freed.c"
+        file.write_text(FREED)
+        script = linux.unpack() / "scripts/coccinelle/free/kfree.cocci"
+        if len(kstyle.applied(script, linux.PRISTINE, [file])) != 1:
+            raise CaseFailed("a use after kfree() is not noticed")
+    return quiet(kstyle.semantic)
+
+
 CASES = [
     Case("series.applies", "overlay and patches become a git branch and "
          "mail; each new file enters in exactly one patch", applies,
@@ -142,6 +170,14 @@ CASES = [
          order=21, inputs=("linux",)),
     Case("series.judge", "what a compiler, modpost or an option that does not "
          "take says in a corner is seen, once", said, order=2, inputs=()),
+    Case("series.sparse", "nor has sparse against their objects",
+         lambda: quiet(kstyle.sparse), full=True, order=53,
+         inputs=("linux",)),
+    Case("series.coccicheck", "nor have the kernel's semantic patches",
+         coccicheck, full=True, order=53, inputs=("linux",)),
+    Case("series.htmldocs", "nor has Sphinx against the documents of x86 and "
+         "virt", lambda: quiet(kstyle.documents), full=True, order=53,
+         inputs=("linux",)),
     Case("series.corners", "what the series touches builds with W=1 and without a "
          "new warning: with KVM for AMD as a module, built in, or not at all, "
          "without SEV, without memory encryption, for i386, by clang, and KVM of "
