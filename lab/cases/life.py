@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proves when our host has SNP and when it does not: what the command line says,
-CPUs that are missing when SNP is to come up, and CPUs that come and go while it
-is."""
+"""Proves when our host has SNP and when it does not: what the command line
+says, CPUs that are missing when SNP is to come up, memory that the RMP does not
+cover, and CPUs that come and go while it is on."""
 
 from lab import counts, host, judge, kernels, machine
 from lab.cases import Case, CaseFailed
@@ -42,15 +42,26 @@ audit after
 mark up
 """
 
+UNCOVERED = f"""
+modprobe ccp && modprobe kvm_amd || exit 9
+say "snp $(cat {SNP})"
+say "es $(cat /sys/module/kvm_amd/parameters/sev_es)"
+audit up
+mark up
+"""
+# Of memory, which ends at 5 GiB, less than that: tables come in 2 MiB, each for
+# 512 MiB of it.
+COVERAGE, MEM = 0x11f000000, "mem=4592M"
 
-def boot(name, script, cmdline=""):
+
+def boot(name, script, cmdline="", psp=(), on="ours"):
     sides = {}
 
     def on_mark(mark, _text, monitor):
         sides[mark] = counts.machine(monitor)
 
-    h = host.Host(kernels.get("ours"), machine.build().binary,
-                  thread="single")
+    h = host.Host(kernels.get(on), machine.build().binary,
+                  thread="single", psp=psp)
     r = h.run(name, script, timeout=400, on_mark=on_mark, cmdline=cmdline)
     if not r.ok() or r.bad_lines():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
@@ -102,7 +113,33 @@ def hotplug():
         audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
 
 
+def uncovered(on="ours"):
+    name = "life.uncovered" + f".{on}" * (on != "ours")
+    psp = (f"rmp-coverage={COVERAGE:#x}",)
+    r, sides = boot(name, UNCOVERED, psp=psp, on=on)
+    side = sides["up"]
+    answers = dict(
+        line=("does not cover full system RAM" in r.console, True),
+        snp=(judge.first(r, "snp"), "N"),
+        es=(judge.first(r, "es"), "Y"), init=(_init(side), 0),
+        updates=(sum(side["stats"]["rmpupdate"].values()), 0))
+    if on == "ours":
+        # what the guide says is to be done then
+        r, sides = boot(name, UNCOVERED, MEM, psp)
+        side = sides["up"]
+        answers |= dict(
+            less=(judge.first(r, "snp"), "Y"), now=(_init(side), 1),
+            audit=(judge.said(r, "audit-up")[-1:], ["BALANCED"]))
+    return same(**answers)
+
+
 CASES = [
+    Case("life.uncovered", "where the RMP covers less than all memory our host "
+         "says so and does without SNP; told to use no more memory than that, "
+         "it has SNP", uncovered, order=44),
+    Case("life.uncovered.debian-backports", "the newest stock host refuses SNP "
+         "there, too", lambda: uncovered("debian-backports"), full=True,
+         order=56, inputs=("machine",)),
     Case("life.nosnp", "our host with sev=nosnp says so and does without SNP: "
          "no SNP_INIT, no RMPUPDATE, SEV and SEV-ES as ever", nosnp, order=44),
     Case("life.hotplug", "with a CPU offline our host does without SNP, says "

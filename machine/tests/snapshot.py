@@ -192,6 +192,7 @@ OTHERS = [
         ("rmp-offset=0x100000", "rmp-offset", "1048576"),
         ("mem-encrypt=off", "mem-encrypt", "false"),
         ("smm-lock=off", "smm-lock", "false"),
+        ("rmp-coverage=0x120000000", "rmp-coverage", r"\d+"),
         ("api-minor=56", "api-minor", "56"),
         ("api-major=2", "api-major", "2"),
         ("build=25", "build", "25"),

@@ -496,6 +496,7 @@ static const Property psp_properties[] = {
     DEFINE_PROP_UINT64("mitigations", AmdPspState, mitigations, 0),
     DEFINE_PROP_UINT64("seed", AmdPspState, platform.seed, 0),
     DEFINE_PROP_STRING("chip", AmdPspState, chip),
+    DEFINE_PROP_UINT64("rmp-coverage", AmdPspState, platform.coverage, 0),
     DEFINE_PROP_UINT64("dram-alias", AmdPspState, platform.dram_alias, 0),
     DEFINE_PROP_BOOL("ciphertext-hiding", AmdPspState, hiding, false),
     DEFINE_PROP_BOOL("tio", AmdPspState, tio, false),
@@ -533,6 +534,8 @@ static const struct {
     { "mitigations", "vector of the firmware's mitigations" },
     { "seed", "of keys and random numbers; 0: of the computer's" },
     { "chip", "directory with a chip's identity, keys and certificates" },
+    { "rmp-coverage", "bytes from address 0 on that the RMP covers at least; "
+      "0: all memory" },
     { "dram-alias", "address from which all memory answers once more; 0: "
       "none" },
     { "ciphertext-hiding", "the firmware can hide ciphertext" },

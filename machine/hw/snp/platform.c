@@ -447,14 +447,17 @@ static bool make_alias(SnpPlatform *p, Error **errp)
 /*
  * The table lies at the end of what it covers and covers itself: 16 bytes a
  * page, the bookkeeping, and 2M alignment at both ends, so that no kernel
- * needs to trim its memory map. With an offset it is aligned at neither.
+ * needs to trim its memory map. With an @offset it is aligned at neither.
+ * @coverage: bytes from address 0 on that it is to cover, in front of which it
+ * lies then, of 2M; 0: all memory.
  */
 static bool reserve_rmp(Rmp *rmp, unsigned shift, uint32_t offset,
+                        uint64_t coverage,
                         Error **errp)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
     X86MachineState *x86ms;
-    uint64_t top, size;
+    uint64_t top, size, room;
     uint8_t *ram;
     RmpPlan plan;
 
@@ -465,6 +468,17 @@ static bool reserve_rmp(Rmp *rmp, unsigned shift, uint32_t offset,
     x86ms = X86_MACHINE(ms);
     top = QEMU_ALIGN_DOWN(x86ms->above_4g_mem_start +
                           x86ms->above_4g_mem_size, RMP_2M_SIZE);
+    if (coverage) {
+        if (coverage < x86ms->above_4g_mem_start || coverage > top ||
+            !QEMU_IS_ALIGNED(coverage, RMP_2M_SIZE)) {
+            error_setg(errp, "rmp-coverage is a multiple of 2 MiB between "
+                       "0x%" PRIx64 " and 0x%" PRIx64 ", where memory ends, or "
+                       "0 for all", x86ms->above_4g_mem_start, top);
+            return false;
+        }
+        top = coverage;
+    }
+    room = top - x86ms->above_4g_mem_start;
     size = ROUND_UP(RMP_BOOKKEEPING + top / RMP_PAGE_SIZE * RMP_ENTRY_SIZE,
                     RMP_2M_SIZE);
     if (shift) {
@@ -483,11 +497,11 @@ static bool reserve_rmp(Rmp *rmp, unsigned shift, uint32_t offset,
         return false;
     }
     size += offset ? RMP_2M_SIZE : 0;
-    if (x86ms->above_4g_mem_size < size + 2 * RMP_2M_SIZE) {
+    if (room < size + 2 * RMP_2M_SIZE) {
         error_setg(errp, "amd-psp needs %" PRIu64 " MiB of memory above 4 GiB "
                    "for the RMP, there are %" PRIu64,
                    (uint64_t)((size + 2 * RMP_2M_SIZE) / MiB),
-                   (uint64_t)(x86ms->above_4g_mem_size / MiB));
+                   (uint64_t)(room / MiB));
         error_append_hint(errp, "Give the machine more memory, or move more "
                           "of it up: -machine max-ram-below-4g=1G\n");
         return false;
@@ -623,7 +637,8 @@ bool snp_platform_realize(SnpPlatform *p, const SnpFwConfig *cfg,
         return false;
     }
     memset(&p->rmp, 0, sizeof(p->rmp));
-    if (!reserve_rmp(&p->rmp, p->segment_shift, p->rmp_offset, errp) ||
+    if (!reserve_rmp(&p->rmp, p->segment_shift, p->rmp_offset, p->coverage,
+                     errp) ||
         (p->dram_alias && !make_alias(p, errp))) {
         return false;
     }

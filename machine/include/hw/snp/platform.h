@@ -33,6 +33,7 @@ typedef struct SnpPlatform {
     uint32_t rmp_offset;        /* bytes from 2M to where the table begins */
     bool mem_encrypt;           /* the BIOS has turned it on, */
     bool smm_lock;              /* and locked SMM */
+    uint64_t coverage;          /* bytes from 0 the RMP is to cover; 0: all */
     uint8_t phys_reduction;     /* address bits that the keys take */
     bool encrypt;               /* others see ciphertext of a guest's pages */
     bool self_check;            /* compare cached translations with the RMP */
