@@ -22,7 +22,7 @@ SAID = re.compile(r"(?:pr_err|dev_err)\(\s*(?:sev->dev,\s*)?\"([^\"]*)\"")
 REMEDY = re.compile(r": (?:enable|update|have|end|bring|load|memory is short)\b|"
                     r"error %#x")
 # of an SNP that is up, or is to end
-LATER = ("came too late", "shutdown failed", "buffers are lost")
+LATER = ("came too late", "no suspend", "shutdown failed", "buffers are lost")
 
 
 def added(hooks, overlay):

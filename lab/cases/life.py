@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves when our host has SNP and when it does not: what the command line
 says, CPUs that are missing when SNP is to come up, memory that the RMP does not
-cover, and CPUs that come and go while it is on."""
+cover, and CPUs that come and go, or a suspend, while it is on."""
 
 from lab import counts, host, judge, kernels, machine
 from lab.cases import Case, CaseFailed
@@ -42,6 +42,26 @@ audit after
 mark up
 """
 
+SUSPEND = f"""
+suspend() {{ # STATE WORD
+	echo $1 > /sys/power/state 2> /tmp/error
+	say "$2 $? $(cat /sys/devices/system/cpu/online) $(tail -n 1 /tmp/error)"
+}}
+modprobe ccp || exit 9
+say "states $(cat /sys/power/state)"
+modprobe kvm_amd || exit 8
+say "snp $(cat {SNP})"
+audit up
+mark up
+suspend freeze idle
+suspend mem ram
+modprobe -r kvm_amd || exit 7
+suspend mem without
+modprobe kvm_amd || exit 6
+say "again $(cat {SNP})"
+audit after
+mark after
+"""
 UNCOVERED = f"""
 modprobe ccp && modprobe kvm_amd || exit 9
 say "snp $(cat {SNP})"
@@ -113,6 +133,34 @@ def hotplug():
         audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
 
 
+BUSY = "Device or resource busy"
+
+
+def suspend():
+    r, sides = boot("life.suspend", SUSPEND)
+    up, after = (s["rmp-summary"]["states"] for s in
+                 (sides["up"], sides["after"]))
+
+    def refused(word):
+        seen = judge.first(r, word)
+        return seen.startswith("1 0-1 ") and seen.endswith(BUSY)
+    return same(
+        states=(judge.first(r, "states"), "freeze mem"),
+        snp=(judge.first(r, "snp"), "Y"),
+        idle=(refused("idle"), True),
+        ram=(refused("ram"), True),
+        # the processors check the RMP until they are reset
+        without=(refused("without"), True),
+        line=(r.console.count("no suspend while SNP is on"), 3),
+        # it was refused before anything was suspended
+        entered=(r.console.count("PM: suspend entry"), 3),
+        frozen=(r.console.count("Freezing user space processes"), 0),
+        again=(judge.first(r, "again"), "Y"),
+        pages=(after, up),
+        audit=([judge.said(r, f"audit-{x}")[-1:] for x in ("up", "after")],
+               [["BALANCED"]] * 2))
+
+
 def uncovered(on="ours"):
     name = "life.uncovered" + f".{on}" * (on != "ours")
     psp = (f"rmp-coverage={COVERAGE:#x}",)
@@ -134,6 +182,9 @@ def uncovered(on="ours"):
 
 
 CASES = [
+    Case("life.suspend", "with SNP on, and while the processors check the RMP, "
+         "our host refuses to suspend, to idle or to RAM, before anything is "
+         "stopped, says why, and goes on", suspend, order=44),
     Case("life.uncovered", "where the RMP covers less than all memory our host "
          "says so and does without SNP; told to use no more memory than that, "
          "it has SNP", uncovered, order=44),

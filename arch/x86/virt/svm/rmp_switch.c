@@ -4,7 +4,9 @@
  *
  * From snp_prepare() to snp_shutdown() CPUs neither come nor go: one that does
  * not check the table could write to guests' pages, and firmware asks every CPU
- * that is present.
+ * that is present. Nor is the system suspended, which takes CPUs away past
+ * cpu_hotplug_disable(), and has all of them and the firmware forget SNP, with
+ * the table still full of guests' pages.
  */
 #define pr_fmt(fmt) "SEV-SNP: " fmt
 
@@ -14,8 +16,10 @@
 #include <linux/cpumask.h>
 #include <linux/export.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
+#include <linux/suspend.h>
 #include <asm/msr.h>
 #include <asm/smp.h>
 
@@ -164,9 +168,33 @@ void snp_shutdown(void)
 EXPORT_SYMBOL_GPL(snp_shutdown);
 
 /*
- * What hotplug_forbid() does not reach: CPUs that come back after suspend, when
- * they have lost what they were told.
+ * Sleeping or hibernating: -EBUSY while SNP is on, before anything is frozen.
+ * Suspend to idle too, as which one it will be is not told here.
  */
+static int snp_refuse_suspend(struct notifier_block *nb, unsigned long action,
+			      void *unused)
+{
+	switch (action) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		break;
+	default:
+		return NOTIFY_DONE;
+	}
+
+	if (!rmp_is_on(&rmp_host))
+		return NOTIFY_DONE;
+
+	pr_err("no suspend while SNP is on, neither it nor guests would survive: boot with sev=nosnp for it\n");
+	return notifier_from_errno(-EBUSY);
+}
+
+static struct notifier_block snp_pm_nb = {
+	.notifier_call = snp_refuse_suspend,
+};
+
+/* A CPU that comes all the same, and has not been told. */
 static int snp_cpu_online(unsigned int cpu)
 {
 	if (!rmp_is_on(&rmp_host) || snp_enabled_here())
@@ -186,4 +214,5 @@ void __init rmp_switch_init(void)
 	if (cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "x86/snp:online",
 				      snp_cpu_online, NULL) < 0)
 		pr_warn("cannot watch CPUs that come online\n");
+	register_pm_notifier(&snp_pm_nb);
 }
