@@ -68,8 +68,19 @@ def of_guest(p):
     p.add_argument("--qemu", metavar="DIR", help="an unpacked inner QEMU")
     p.add_argument("--ovmf", metavar="FILE",
                    help="the guest's firmware, instead of Debian 13's")
+    p.add_argument("--guest-system", metavar="NAME", default=r.guest,
+                   choices=list(kernels.GUESTS),
+                   help="whose kernel the guest has: "
+                   f"{', '.join(kernels.GUESTS)} (default %(default)s)")
+    p.add_argument("--guest-boot", default=r.boot, choices=guest.BOOTS,
+                   help="the guest's firmware gets kernel and initramfs from "
+                   "QEMU, or starts GRUB from a disk (default %(default)s)")
+    p.add_argument("--guest-device", default=r.device,
+                   choices=list(guest.DEVICES),
+                   help="what its disk is, or what it has beside it (default "
+                   "%(default)s)")
     p.add_argument("--guest-kernel", metavar="FILE",
-                   help="the guest's kernel, instead of Debian 13's")
+                   help="the guest's kernel, any")
     p.add_argument("--guest-modules", metavar="DIR",
                    help="its modules: DIR holds lib/modules/<release>")
     p.add_argument("--guest-type", default=r.kind, choices=list(guest.KINDS),
@@ -92,7 +103,9 @@ def of_the_guest(args):
     """The same of the guest's"""
     return {"smp": args.smp, "memory": args.memory, "qemu": args.qemu,
             "ovmf": args.ovmf, "guest_kernel": args.guest_kernel,
-            "guest_modules": args.guest_modules, "kind": args.guest_type}
+            "guest_modules": args.guest_modules, "kind": args.guest_type,
+            "guest": args.guest_system, "boot": args.guest_boot,
+            "device": args.guest_device}
 
 
 def request(args, **more):

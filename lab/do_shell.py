@@ -32,12 +32,15 @@ def do(args):
     paths.RUNS.mkdir(parents=True, exist_ok=True)
     shell = guest.with_shell(files["guest/initrd"], paths.OUT / "guest" /
                              "shell.cpio")
-    files["guest/initrd"] = shell
+    for name in ("guest/initrd", "guest/esp/initrd"):
+        if name in files:
+            files[name] = shell
     if args.guest:
         port = target = "guest"
     elif args.monitor:
         port = "monitor"
-    script = (f"COMMAND=({shlex.join(argv)})\nTARGET={target}\n" +
+    script = (f"COMMAND=({shlex.join(argv)})\nTARGET={target}\n"
+              f"DEVICE={args.guest_device}\n" +
               (paths.LAB / "hostfs" / "shell").read_text())
     if args.gdb:
         print(f"gdb: target remote {args.gdb.removeprefix('tcp:')}")

@@ -6,10 +6,16 @@ import collections
 import hashlib
 import os
 
-from lab import image, kernels, paths
+from lab import image, kernels, paths, sources
 
 MODULES = ["virtio_pci", "virtio_blk", "tsm", "sev-guest"]
 DISK_BYTES = 64 << 20
+NET_BYTES = 4 << 20
+
+# How a guest gets its disk, or what else it reads: modules beside MODULES.
+DEVICES = {"blk": [], "scsi": ["virtio_scsi", "sd_mod"],
+           "net": ["virtio_net"], "vhost-net": ["virtio_net"]}
+BOOTS = ("direct", "disk")
 
 # What a guest may be: its launch object in QEMU, its policy, its features as
 # its kernel names them. A policy of SEV_POLICY: no debugging; of SEV-ES: and
@@ -23,12 +29,14 @@ KINDS = {
 }
 
 
-def initramfs(modules, name="guest"):
+def initramfs(modules, name="guest", device="blk"):
     """modules: image.Modules of the guest's kernel. Returns the archive."""
     where = paths.OUT / "guest"
     where.mkdir(parents=True, exist_ok=True)
+    more = DEVICES[device]
+    name = "-".join([name, *more])
     return image.initramfs(where / f"{name}.cpio", paths.LAB / "guest" / "init",
-                           modules, MODULES)
+                           modules, MODULES + more)
 
 
 def with_shell(initrd, out):
@@ -39,6 +47,9 @@ def with_shell(initrd, out):
     data = initrd.read_bytes()
     out.write_bytes(data + b"\0" * (-len(data) % 512) + out.read_bytes())
     return out
+
+
+APPEND = "console=ttyS0 panic=-1"
 
 
 def fresh_disk(path, size=DISK_BYTES):
@@ -56,8 +67,25 @@ def kernel():
     return kernels.guest()
 
 
+GRUB = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+GRUB_CFG = f"""\
+linux /vmlinuz {APPEND}
+initrd /initrd
+boot
+"""
+
+
+def system_partition(kernel, initrd):
+    """{path: file or text} of the directory that a guest's EFI boots from: the
+    boot loader as Debian installs it, where no variable names one."""
+    return {"EFI/BOOT/BOOTX64.EFI": sources.unpacked("guest.grub") / GRUB,
+            "EFI/debian/grub.cfg": GRUB_CFG, "vmlinuz": kernel,
+            "initrd": initrd}
+
+
 def command(smp, memory, kind="snp", qemu="qemu-system-x86_64",
-            ovmf="/usr/share/ovmf/OVMF.fd", cbitpos=51, reduced=1):
+            ovmf="/usr/share/ovmf/OVMF.fd", cbitpos=51, reduced=1,
+            boot="direct", device="blk"):
     """argv of the inner QEMU, as stock users start it. The console goes to
     standard output; QEMU's own events, where asked for, to the same stream,
     so that the order of both is theirs."""
@@ -79,11 +107,28 @@ def command(smp, memory, kind="snp", qemu="qemu-system-x86_64",
     else:
         argv += ["-machine", "q35"]
     iommu = "disable-legacy=on,iommu_platform=on"
-    argv += ["-bios", ovmf,
-             "-kernel", "/lab/guest/vmlinuz", "-initrd", "/lab/guest/initrd",
-             "-append", "console=ttyS0 panic=-1",
-             "-drive", "if=none,id=disk,file=/lab/guest/disk,format=raw,"
-             "read-only=on,file.locking=off",
-             "-device", f"virtio-blk-pci,drive=disk,{iommu}",
-             "-device", f"virtio-serial-pci,max_ports=31,{iommu}"]
+    argv += ["-bios", ovmf]
+    if boot == "disk":
+        argv += ["-drive", "if=none,id=esp,format=raw,read-only=on,"
+                 "file=fat:/lab/guest/esp",
+                 "-device", f"virtio-blk-pci,drive=esp,bootindex=0,{iommu}"]
+    else:
+        argv += ["-kernel", "/lab/guest/vmlinuz",
+                 "-initrd", "/lab/guest/initrd", "-append", APPEND]
+    argv += ["-drive", "if=none,id=disk,file=/lab/guest/disk,format=raw,"
+             "read-only=on,file.locking=off"]
+    if device == "scsi":
+        argv += ["-device", f"virtio-scsi-pci,{iommu}",
+                 "-device", "scsi-hd,drive=disk"]
+    else:
+        argv += ["-device", f"virtio-blk-pci,drive=disk,{iommu}"]
+    if device == "net":
+        argv += ["-netdev", "user,id=net"]
+    if device == "vhost-net":
+        argv += ["-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no,"
+                 "vhost=on"]
+    if device in ("net", "vhost-net"):
+        # no option ROM: Debian has it in another package
+        argv += ["-device", f"virtio-net-pci,netdev=net,romfile=,{iommu}"]
+    argv += ["-device", f"virtio-serial-pci,max_ports=31,{iommu}"]
     return argv

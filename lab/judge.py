@@ -9,6 +9,7 @@ from lab import counts, guest, host
 CMDLINE = {"console", "root", "init", "panic", "rdinit"}
 # OVMF's kernel loader adds this one by itself.
 BY_FIRMWARE = {"initrd"}
+BY_LOADER = {"BOOT_IMAGE"}          # and this one GRUB
 CONVERSIONS = 1000
 CYCLES = 6                      # some 220 pages each
 NAE_AP_RESET_HOLD = 0x80000004
@@ -92,6 +93,27 @@ def guest_lines(stream, smp, disk, kind):
            "yes" if done else last_words(console))
 
 
+def device(stream, result, kind, net):
+    """What the guest has its disk by, or what it was sent by the network. net:
+    the digest of that."""
+    text = "\n".join(line for event, line in stream if not event)
+    if kind == "scsi":
+        m = re.search(r"lab-guest: end disk=(\w+)", text)
+        yield ("guest: disk by virtio-scsi", bool(m) and m[1].startswith("sd"),
+               m[1] if m else "not printed")
+    if net is None:
+        return
+    m = re.search(r"lab-guest: net \w+ sha256=([0-9a-f]{64}) received=(\d+)",
+                  text)
+    yield ("guest: sent by the network", bool(m) and m[1] == net,
+           f"{m[2]} bytes received" if m and m[1] == net else
+           m.group() if m else "not printed")
+    seen = first(result, "vhost", "none")
+    yield ("host: its queues are " + ("vhost's" if kind == "vhost-net" else
+                                      "QEMU's"),
+           (seen == "1") == (kind == "vhost-net"), f"{seen} of vhost")
+
+
 def last_words(console):
     lines = [x.strip() for x in console if x.strip()]
     return "last line: " + (lines[-1] if lines else "none")
@@ -102,7 +124,7 @@ def cmdlines(result, stream):
     text = "\n".join(line for event, line in stream if not event)
     m = re.search(r"Kernel command line: (.*)", text)
     yield from _cmdline("guest", m.group(1) if m else "",
-                        CMDLINE | BY_FIRMWARE)
+                        CMDLINE | BY_FIRMWARE | BY_LOADER)
 
 
 def _cmdline(who, text, allowed):

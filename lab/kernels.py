@@ -80,10 +80,15 @@ def _from_tree(name, top, rows):
                   rows[0].package)
 
 
-def guest():
-    """Debian 13's cloud kernel, the guest's."""
-    top = sources.unpacked("guest.kernel")
-    return _from_tree("guest", top, sources.rows("guest.kernel"))
+# Guests' kernels: Debian's for clouds, of backports the one for all.
+GUESTS = {"debian-13": "guest.kernel", "debian-12": "guest.debian-12",
+          "debian-backports": "host.debian-backports"}
+
+
+def guest(name="debian-13"):
+    """A guest's kernel, one of GUESTS."""
+    top = sources.unpacked(GUESTS[name])
+    return _from_tree("guest", top, sources.rows(GUESTS[name]))
 
 
 def named(vmlinuz, modules):

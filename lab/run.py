@@ -28,8 +28,13 @@ class Request:
     memory: str = "512M"        # of the guest
     qemu: str = None            # an unpacked inner QEMU
     ovmf: str = None
-    guest_kernel: str = None
+    guest: str = "debian-13"    # one of kernels.GUESTS
+    guest_kernel: str = None    # any guest kernel, instead of `guest`
     guest_modules: str = None
+    boot: str = "direct"        # one of guest.BOOTS
+    device: str = "blk"         # one of guest.DEVICES
+    first: str = ""             # what the host's script does before the guest
+    files: dict = dataclasses.field(default_factory=dict)   # for `first`
     machine: str = None         # another outer QEMU
     pristine: bool = False      # our own build without our changes
     self_check: bool = False    # the machine compares its caches with the RMP
@@ -89,6 +94,11 @@ def check(req):
         raise say.Stop(f"unknown host '{req.host}'",
                        "one of " + ", ".join(kernels.NAMES) +
                        ", or --kernel and --modules")
+    for option, known in (("guest", kernels.GUESTS), ("boot", guest.BOOTS),
+                          ("device", guest.DEVICES)):
+        if getattr(req, option) not in known:
+            raise say.Stop(f"unknown {option} '{getattr(req, option)}'",
+                           "one of " + ", ".join(known))
     if req.cpu not in platform.PRESETS:
         raise say.Stop(f"unknown processor '{req.cpu}'",
                        "one of " + ", ".join(platform.PRESETS))
@@ -116,9 +126,10 @@ def _kernel(req):
 def _guest(req):
     if req.guest_kernel:
         k = kernels.named(req.guest_kernel, req.guest_modules)
-        return k, guest.initramfs(k.modules, "guest-named")
-    k = guest.kernel()
-    return k, guest.initramfs(k.modules)
+        return k, guest.initramfs(k.modules, f"guest-{k.release}", req.device)
+    k = kernels.guest(req.guest)
+    name = "guest" if req.guest == "debian-13" else f"guest-{req.guest}"
+    return k, guest.initramfs(k.modules, name, req.device)
 
 
 def _ours(req):
@@ -174,18 +185,19 @@ def _script(req, files):
     if req.ovmf:
         files["ovmf.fd"] = req.ovmf
         ovmf = "/lab/ovmf.fd"
-    argv = guest.command(req.smp, req.memory, req.kind, qemu,
-                         ovmf) + extra
+    argv = guest.command(req.smp, req.memory, req.kind, qemu, ovmf,
+                         boot=req.boot, device=req.device) + extra
     if req.features:
         # stock QEMU 10.0 has no option for it
         files["features.so"] = selftests.preload()
         argv = ["env", "LD_PRELOAD=/lab/features.so",
                 f"VMSA_FEATURES={req.features:#x}", *argv]
-    for name in ("launch", "kcore"):
+    for name in ("launch", "kcore", "network"):
         files[name] = paths.LAB / "hostfs" / name
-    return (f"KIND={req.kind}\nLOOK={'1' * _looks(req)}\n"
+    files.update(req.files)
+    return (f"KIND={req.kind}\nLOOK={'1' * _looks(req)}\nDEVICE={req.device}\n"
             f"QEMU_FILE={shlex.quote(file)}\nOVMF_FILE={shlex.quote(ovmf)}\n"
-            f"COMMAND=({shlex.join(argv)})\n. /lab/launch\n"), argv
+            f"COMMAND=({shlex.join(argv)})\n{req.first}\n. /lab/launch\n"), argv
 
 
 @dataclasses.dataclass
@@ -198,7 +210,7 @@ class Stage:
     files: dict
     script: str
     guest_argv: list
-    disk_digest: str
+    digests: dict               # of the guest's disk, of what it is sent
     tmp: tempfile.TemporaryDirectory
 
 
@@ -218,15 +230,24 @@ def stage(req):
         g, initrd = _guest(req)
     tmp = tempfile.TemporaryDirectory(dir=paths.OUT, prefix="disk-")
     disk = pathlib.Path(tmp.name) / "disk"
-    digest = guest.fresh_disk(disk)
+    digests = {"disk": guest.fresh_disk(disk)}
     files = {"guest/vmlinuz": g.vmlinuz, "guest/initrd": initrd,
              "guest/disk": disk}
+    if req.boot == "disk":
+        files.update({f"guest/esp/{name}": what for name, what in
+                      guest.system_partition(g.vmlinuz, initrd).items()})
+    if req.device in ("net", "vhost-net"):
+        digests["net"] = guest.fresh_disk(pathlib.Path(tmp.name) / "net",
+                                          guest.NET_BYTES)
+        files["guest/net"] = pathlib.Path(tmp.name) / "net"
+        files["busybox"] = sources.unpacked("guest.busybox") / \
+            "usr/bin/busybox"
     script, argv = _script(req, files)
     h = host.Host(k, binary, req.host_smp, req.host_memory, req.thread,
                   snp=req.snp, psp=psp, cpu=req.cpu,
                   extra=traced.arguments() if req.traced else (),
                   snapshot=req.snapshot)
-    s = Stage(binary, k, g, h, files, script, argv, digest, tmp)
+    s = Stage(binary, k, g, h, files, script, argv, digests, tmp)
     if req.snapshot:
         try:
             req.snapshot.fits(s)
@@ -254,6 +275,7 @@ def go(req):
 
     def on_mark(mark, _text, monitor):
         marks[mark] = counts.machine(monitor)
+        return marks[mark]
 
     def on_end(monitor):
         if "after" not in marks:
@@ -272,7 +294,7 @@ def go(req):
             on_end=on_end, step=step, fatal=FATAL,
             on_line=on_line, move=req.move)
     verdict = _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
-                       s.guest_argv, s.disk_digest, marks)
+                       s.guest_argv, s.digests, marks)
     verdict.summary["seconds_to_console"] = (console or [None])[0]
     return verdict
 
@@ -324,7 +346,7 @@ def died(result):
     return f"the {who} died: " + "; ".join(result.fatal)
 
 
-def _verdict(req, k, g, binary, result, argv, digest, marks):
+def _verdict(req, k, g, binary, result, argv, digests, marks):
     stream = counts.split_guest(result.guest)
     hist = counts.histograms(result.control)
     before, after = marks.get("before"), marks.get("after")
@@ -343,7 +365,8 @@ def _verdict(req, k, g, binary, result, argv, digest, marks):
                        ended and not result.fatal and not result.died,
                        _ending(req, result)))
         checks += judge.host_lines(result, req.kind)
-        checks += judge.guest_lines(stream, req.smp, digest, req.kind)
+        checks += judge.guest_lines(stream, req.smp, digests["disk"], req.kind)
+        checks += judge.device(stream, result, req.device, digests.get("net"))
         # what was cut short is not counted up
         if req.kind != "plain" and result.ended != "fatal":
             checks += judge.cross(before, after, hist, result.says, stream,
@@ -405,7 +428,7 @@ def _identity(req, k, g, binary, result):
         out["host kernel"] = {"name": k.release, "version": k.version,
                               "sha256": stamp.file_digest(k.vmlinuz)}
     if not req.guest_kernel:
-        stock["guest kernel"] = ("guest.kernel", g.vmlinuz)
+        stock["guest kernel"] = (kernels.GUESTS[req.guest], g.vmlinuz)
     else:
         out["guest kernel"] = {"name": g.release, "version": "unknown",
                                "sha256": stamp.file_digest(g.vmlinuz)}

@@ -19,7 +19,8 @@ FALLBACK = paths.OUT / "versions.fallback"
 Row = collections.namedtuple("Row", "role kind family package version sha256")
 
 # role -> (kind, family, package). "kernel": what a linux-image-* metapackage
-# stands for; from 6.19 on a binary and a modules package.
+# stands for; from 6.19 on a binary and a modules package. "deb": a package or
+# more, of one source.
 ROLES = {
     "machine.qemu": ("src", "trixie", "qemu"),
     "machine.next": ("src", "sid", "qemu"),
@@ -36,8 +37,13 @@ ROLES = {
     "installed.qemu": ("deb", "bookworm-backports", "qemu-system-x86"),
     "host.qemu": ("deb", "trixie", "qemu-system-x86"),
     "host.ovmf": ("deb", "trixie", "ovmf"),
+    "host.qemu-backports": ("deb", "trixie-backports",
+                            "qemu-system-x86 qemu-system-data"),
+    "host.ovmf-sid": ("deb", "sid", "ovmf-generic"),
     "host.snphost": ("deb", "sid", "snphost"),
     "guest.kernel": ("kernel", "trixie", "linux-image-cloud-amd64"),
+    "guest.debian-12": ("kernel", "bookworm", "linux-image-cloud-amd64"),
+    "guest.grub": ("deb", "trixie", "grub-efi-amd64-signed"),
     "guest.busybox": ("deb", "trixie", "busybox-static"),
     "verify.go-sev-guest": ("deb", "trixie",
                             "golang-github-google-go-sev-guest-dev"),
@@ -203,7 +209,8 @@ def dsc(role):
 
 def newest(role):
     """The rows of a role from the newest the archive's lists hold."""
-    kind, family, package = ROLES[role]
+    kind, family, packages = ROLES[role]
+    package = packages.split()[0]
     found = apt.versions_of(package, family, kind == "src",
                             role in MAIN)
     if not found:
@@ -212,7 +219,7 @@ def newest(role):
     if kind == "src":
         digest = apt.dsc_digest(apt.show_source(package, version))
         return [Row(role, "src", family, package, version, digest)]
-    names = [(package, version)]
+    names = [(p, version) for p in packages.split()]
     if kind == "kernel":
         names = _kernel(package, version)
     elif kind == "source-of":
