@@ -56,8 +56,9 @@ def boot(name, psp):
 def judged():
     without, _ = boot("mitigations-none", ["mitigations=0"])
     r, sides = boot("mitigations", [f"mitigations={VECTOR}"])
-    commands = [counts.firmware(sides[m]["stats"], "SNP_VERIFY_MITIGATION")
-                for m in ("begun", "asked")]
+    said = [sides[m]["stats"].get("firmware", {})
+            .get("SNP_VERIFY_MITIGATION", {}) for m in ("begun", "asked")]
+    commands = {x: said[1].get(x, 0) - said[0].get(x, 0) for x in said[1]}
     return same(
         without=("none" in without.says, True),
         there=("there" in r.says, True),
@@ -70,7 +71,7 @@ def judged():
         unknown=(judge.first(r, "unknown"), "Invalid argument"),
         words=(judge.first(r, "words"), "Invalid argument"),
         still=(judge.first(r, "still"), "0x11 0x1"),
-        commands=(commands[1] - commands[0], 8),
+        commands=(commands, {"SUCCESS": 7, "INVALID_PARAM": 1}),
         # an RMP that is made anew has all of them in force
         on=(judge.first(r, "on"), "0x11 0x11"),
         again=(judge.first(r, "again"), "done"),
