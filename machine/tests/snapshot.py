@@ -247,7 +247,7 @@ TAMPERED = [
     ("cpu", SNP + "vmpl", 4, SENSE + "VMPL"),
     ("cpu", "snp/env.vm_guest_tlb/vmpl", 255, SENSE + "VMPL"),
     ("cpu", SNP + "guest", 2, SENSE + "kind of the guest"),
-    ("cpu", SNP + "asid", 1024, SENSE + "ASID"),
+    ("cpu", "snp/env.vm_guest_tlb/asid", 1024, SENSE + "ASID"),
     ("cpu", SNP + "vmsa_pa", 8, SENSE + "page that it holds"),
     ("cpu", SNP + "dr_mask[3]", 1 << 32, SENSE + "mask of a debug"),
     ("amd-iommu", "cmdbuf_len", 3, SENSE + "its buffers"),
