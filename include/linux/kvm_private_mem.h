@@ -12,6 +12,7 @@
 #ifndef __LINUX_KVM_PRIVATE_MEM_H
 #define __LINUX_KVM_PRIVATE_MEM_H
 
+#include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
@@ -137,7 +138,7 @@ static inline int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
 #endif
 
 /* Of struct kvm_memory_slot: shared memory, too, comes from the guest_memfd. */
-#define KVM_MEMSLOT_GMEM_ONLY	(1UL << 17)
+#define KVM_MEMSLOT_GMEM_ONLY	BIT(17)
 
 /* The GUEST_MEMFD_FLAG_* that files of @kvm may have; NULL: of any VM. */
 #ifdef CONFIG_KVM_GMEM_MMAP

@@ -538,19 +538,19 @@ static void not_collapsed(struct vm *vm)
 		.size = 2 * MB,
 		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
 	};
-	volatile uint8_t *at = map_aligned(2 * MB);
+	uint8_t *at = map_aligned(2 * MB);
 	int plain = ioctl(kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM);
 	int memfd = ioctl(plain, KVM_CREATE_GUEST_MEMFD, &arg);
 	uint64_t i;
 
-	CHECK(mmap((void *)at, 2 * MB, PROT_READ | PROT_EXEC,
+	CHECK(mmap(at, 2 * MB, PROT_READ | PROT_EXEC,
 		   MAP_SHARED | MAP_FIXED, memfd, 0) == at);
 	for (i = 0; !failure && i < 2 * MB; i += PAGE)
-		CHECK(!at[i]);
-	CHECK(!madvise((void *)at, 2 * MB, MADV_HUGEPAGE));
-	CHECK_ERRNO(madvise((void *)at, 2 * MB, MADV_COLLAPSE), EINVAL);
+		CHECK(!__atomic_load_n(at + i, __ATOMIC_RELAXED));
+	CHECK(!madvise(at, 2 * MB, MADV_HUGEPAGE));
+	CHECK_ERRNO(madvise(at, 2 * MB, MADV_COLLAPSE), EINVAL);
 
-	munmap((void *)at, 2 * MB);
+	munmap(at, 2 * MB);
 	close(memfd);
 	close(plain);
 }
