@@ -45,24 +45,21 @@ static int ask(u16 subcommand, u64 vector, struct snp_mitigations *m)
 	return ret;
 }
 
-static ssize_t supported_mitigations_show(struct kobject *kobj,
-					  struct kobj_attribute *attr, char *buf)
+static struct kobj_attribute supported_attr;
+
+/* Both files: they differ in which of the two masks they tell. */
+static ssize_t mitigations_show(struct kobject *kobj, struct kobj_attribute *attr,
+				char *buf)
 {
 	struct snp_mitigations m;
 	int ret;
 
 	ret = ask(SNP_MITIGATION_STATUS, 0, &m);
-	return ret ?: sysfs_emit(buf, "%#llx\n", m.supported);
-}
+	if (ret)
+		return ret;
 
-static ssize_t verified_mitigations_show(struct kobject *kobj,
-					 struct kobj_attribute *attr, char *buf)
-{
-	struct snp_mitigations m;
-	int ret;
-
-	ret = ask(SNP_MITIGATION_STATUS, 0, &m);
-	return ret ?: sysfs_emit(buf, "%#llx\n", m.verified);
+	return sysfs_emit(buf, "%#llx\n",
+			  attr == &supported_attr ? m.supported : m.verified);
 }
 
 static ssize_t verified_mitigations_store(struct kobject *kobj,
@@ -96,9 +93,9 @@ static ssize_t verified_mitigations_store(struct kobject *kobj,
 
 /* Each access is a command of the firmware: root's. */
 static struct kobj_attribute supported_attr =
-	__ATTR(supported_mitigations, 0400, supported_mitigations_show, NULL);
+	__ATTR(supported_mitigations, 0400, mitigations_show, NULL);
 static struct kobj_attribute verified_attr =
-	__ATTR(verified_mitigations, 0600, verified_mitigations_show,
+	__ATTR(verified_mitigations, 0600, mitigations_show,
 	       verified_mitigations_store);
 
 static const struct attribute *attrs[] = {
