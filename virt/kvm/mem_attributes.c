@@ -123,6 +123,19 @@ u64 kvm_supported_mem_attributes(struct kvm *kvm)
 	return 0;
 }
 
+/*
+ * Before another range is zapped: zapping may drop mmu_lock, and flushes before
+ * what it zapped itself only. Who comes then finds nothing mapped any more,
+ * flushes nothing, and frees pages that CPUs still write to. false: paid.
+ */
+static bool kvm_pay_flush(struct kvm *kvm, bool owed)
+{
+	if (owed)
+		kvm_flush_remote_tlbs(kvm);
+
+	return false;
+}
+
 bool kvm_unmap_shared_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	struct kvm_gfn_range part = *range;
@@ -140,8 +153,11 @@ bool kvm_unmap_shared_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 	for (; part.start < range->end; part.start = part.end) {
 		val = kvm_mem_attrs_run(&kvm->mem_attrs, part.start, &run_end);
 		part.end = min(run_end, range->end);
-		if (!(val & KVM_MEMORY_ATTRIBUTE_PRIVATE))
-			flush |= kvm_unmap_gfn_range(kvm, &part);
+		if (val & KVM_MEMORY_ATTRIBUTE_PRIVATE)
+			continue;
+
+		flush = kvm_pay_flush(kvm, flush);
+		flush |= kvm_unmap_gfn_range(kvm, &part);
 	}
 
 	return flush;
@@ -167,6 +183,7 @@ static void step_through_slots(struct kvm *kvm, gfn_t start, gfn_t end,
 		range.slot = iter.slot;
 		range.start = max(start, iter.slot->base_gfn);
 		range.end = min(end, iter.slot->base_gfn + iter.slot->npages);
+		flush = kvm_pay_flush(kvm, flush);
 		flush |= step(kvm, &range);
 	}
 

@@ -690,6 +690,48 @@ static long vm_stat(struct vm *vm, const char *name)
 	return value;
 }
 
+/*
+ * mmu_lock can be dropped between one range that is zapped and the next: what
+ * the first owes is flushed by then. So there are as many flushes as ranges.
+ */
+static void flushes_between(struct vm *vm)
+{
+	const uint64_t beside = DATA_GPA + DATA_SIZE;
+	struct kvm_userspace_memory_region region = {
+		.slot = DATA_SLOT + 1,
+		.guest_phys_addr = beside,
+		.memory_size = 2 * MB,
+		.userspace_addr = (uintptr_t)vm->data,
+	};
+	const char *flushes = "remote_tlb_flush_requests";
+	long n;
+
+	/* One memslot, a private page in the middle. */
+	CHECK(!set_private(vm, DATA_GPA + PAGE, PAGE));
+	CHECK(store(vm, DATA_GPA, 1) && store(vm, DATA_GPA + 2 * PAGE, 2));
+	n = vm_stat(vm, flushes);
+	CHECK(!madvise(vm->data, 3 * PAGE, MADV_DONTNEED));
+	CHECK(n >= 0 && vm_stat(vm, flushes) == n + 2);
+
+	/* Two memslots that become private. */
+	CHECK(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region));
+	CHECK(store(vm, beside - PAGE, 3) && store(vm, beside, 4));
+	n = vm_stat(vm, flushes);
+	CHECK(!set_private(vm, beside - PAGE, 2 * PAGE));
+	CHECK(vm_stat(vm, flushes) == n + 2);
+	CHECK(!set_shared(vm, beside - PAGE, 2 * PAGE));
+
+	/* Two memslots of one page of the host's. */
+	CHECK(store(vm, DATA_GPA, 5) && load(vm, beside) == 5);
+	n = vm_stat(vm, flushes);
+	CHECK(!madvise(vm->data, PAGE, MADV_DONTNEED));
+	CHECK(vm_stat(vm, flushes) == n + 2);
+	CHECK(load(vm, DATA_GPA) == 0 && load(vm, beside) == 0);
+
+	region.memory_size = 0;
+	CHECK(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region));
+}
+
 /* Whether guests may have 2 MiB at once: 0 blocks are expected otherwise. */
 static bool have_blocks(void)
 {
@@ -1025,6 +1067,7 @@ static const struct {
 	{ "a block of mixed attributes is not mapped huge", mixed_block },
 	{ "the host discards shared memory", host_discards },
 	{ "the host merges shared memory", host_merges },
+	{ "a flush that is owed is done before more is zapped", flushes_between },
 	{ "private without memslot is no MMIO", no_memslot },
 	{ "nothing at the shared address", no_shared_page },
 	{ "the flag of a memslot cannot be toggled", flag_toggled },
