@@ -76,6 +76,13 @@ say "qemu-status $?"
 say "tainted $(cat /proc/sys/kernel/tainted)"
 exit 0
 """
+KEPT = """
+modprobe ccp init_ex_path=/tmp/nv && modprobe kvm_amd || exit 9
+say "before $(stat -c %s /tmp/nv)"
+perl /lab/ask status reset pekgen export status || exit 8
+say "after $(stat -c %s /tmp/nv)"
+audit up
+"""
 OVMF = "usr/share/ovmf/OVMF.fd"
 POLICY = 1
 SEED = 7
@@ -298,6 +305,28 @@ def run():
             "them, and makes the owner's; a secret is told")
 
 
+def kept():
+    """What the platform keeps in a file of the host's, initialised twice."""
+    build.prepare()
+    h = host.Host(kernels.get("ours"), machine.build().binary,
+                  thread="single")
+    with tempfile.NamedTemporaryFile() as ask:
+        ask.write(ASK.encode())
+        ask.flush()
+        r = h.run("sev.keys.kept.ours", KEPT,
+                  {"ask": pathlib.Path(ask.name)}, timeout=400)
+    if not r.ok() or r.bad_lines():
+        raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.failure(),
+                                    r.control[-1000:]]))
+    found = [a[:2] for a in answers(r.control.replace("\r", ""))]
+    want = [(s, "0") for s in "status reset pekgen export status".split()]
+    sizes = [judge.first(r, x) for x in ("before", "after")]
+    if found != want or sizes != ["32768", "32768"] or \
+            judge.said(r, "audit-up")[-1:] != ["BALANCED"]:
+        raise CaseFailed(f"steps {found}, the file's sizes {sizes}, "
+                         f"audit {judge.said(r, 'audit-up')}")
+
+
 CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
               "show keys: OpenSSL takes each signature of the chain, and none "
               "with a bit flipped; PDH_GEN, PEK_GEN and FACTORY_RESET make new "
@@ -308,4 +337,7 @@ CASES = [Case("sev.keys", "the newest stock host has SEV's platform make and "
               "computes the same measurement; a secret that is wrapped for it "
               "is in the guest's memory then, with a bit flipped it is refused",
               run, order=44,
-              inputs=("machine",))]
+              inputs=("machine",)),
+         Case("sev.keys.kept.ours", "our host gives the secure processor its "
+              "file once, also if that is reset and made ready again", kept,
+              order=44)]

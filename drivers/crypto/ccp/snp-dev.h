@@ -44,6 +44,7 @@ void snp_cmd_abandon(struct sev_device *sev, struct snp_cmd_ctx *ctx);
 
 /* snp-pages.c */
 int snp_make_firmware(u64 paddr, unsigned int npages);
+int snp_give_or_free(void *addr, unsigned int order);
 void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order);
 void snp_free_firmware_pages(void *addr, unsigned int order);
 int snp_cmd_answer(int cmd, void *data, size_t addr_at, void *answer, size_t len,

@@ -59,18 +59,46 @@ int snp_reclaim_2m(unsigned long paddr)
 }
 EXPORT_SYMBOL_GPL(snp_reclaim_2m);
 
-/* Give @npages at @paddr to firmware, all or none. */
-int snp_make_firmware(u64 paddr, unsigned int npages)
+/* @lost: some were given that do not come back. */
+static int make_firmware(u64 paddr, unsigned int npages, bool *lost)
 {
 	int n;
 
+	*lost = false;
 	n = rmp_make_firmware(__sme_clr(paddr) >> PAGE_SHIFT, npages);
 	if (n == npages)
 		return 0;
 
 	if (n > 0)
-		snp_reclaim_pages(paddr, n, true);
+		*lost = snp_reclaim_pages(paddr, n, true);
 	return -EFAULT;
+}
+
+/* Give @npages at @paddr to firmware, all or none. */
+int snp_make_firmware(u64 paddr, unsigned int npages)
+{
+	bool lost;
+
+	return make_firmware(paddr, npages, &lost);
+}
+
+/*
+ * Under sev_cmd_mutex. Give 1 << @order pages to firmware, or give them up:
+ * -EFAULT, and they are free, or leaked if one of them is lost.
+ */
+int snp_give_or_free(void *addr, unsigned int order)
+{
+	bool lost;
+	int ret;
+
+	ret = make_firmware(__pa(addr), 1U << order, &lost);
+	if (lost)
+		/* One of them holds the order together. */
+		snp_leak_pages(__pa(addr) >> PAGE_SHIFT, 1U << order);
+	else if (ret)
+		free_pages((unsigned long)addr, order);
+
+	return ret;
 }
 
 bool snp_dev_is_dead(void)
@@ -97,14 +125,8 @@ void *snp_alloc_firmware_pages(gfp_t gfp, unsigned int order)
 		return NULL;
 
 	addr = page_address(page);
-	if (snp_is_initialized() && snp_make_firmware(__pa(addr), 1U << order)) {
-		/* Some may be leaked, and hold the order together. */
-		if (order)
-			snp_leak_pages(page_to_pfn(page), 1U << order);
-		else
-			__free_page(page);
+	if (snp_is_initialized() && snp_give_or_free(addr, order))
 		return NULL;
-	}
 
 	return addr;
 }
