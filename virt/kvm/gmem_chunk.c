@@ -156,6 +156,9 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 
 	split_page(block, GMEM_CHUNK_ORDER);
 
+	/* From here on a page of it may fail, and say so. */
+	WRITE_ONCE(chunk->bad, false);
+
 	for (n = 0; n < GMEM_CHUNK_PAGES; n++) {
 		if (add_page(mapping, block + n, first + n, gfp))
 			break;
@@ -164,7 +167,6 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 	if (n == GMEM_CHUNK_PAGES) {
 		chunk->block = block;
 		chunk->small = false;
-		WRITE_ONCE(chunk->bad, false);
 		return;
 	}
 
