@@ -110,6 +110,9 @@ static void gmem_invalidate_begin(struct gmem *gmem, pgoff_t first, pgoff_t last
 	kvm_mmu_invalidate_begin(gmem->kvm);
 	gmem_zap(gmem, first, last, true);
 	KVM_MMU_UNLOCK(gmem->kvm);
+
+	/* No notifier tells of pages that the host has not mapped. */
+	kvm_arch_guest_memory_reclaimed(gmem->kvm);
 }
 
 static void gmem_invalidate_end(struct gmem *gmem)
@@ -555,10 +558,11 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 	filemap_invalidate_lock(mapping);
 
+	/* First: who finds the memslot may be gmem_error_remove_page(). */
+	slot->gmem.pgoff = first;
 	r = mtree_insert_range(&gmem->bindings, first, first + slot->npages - 1,
 			       slot, GFP_KERNEL_ACCOUNT);
 	if (!r) {
-		slot->gmem.pgoff = first;
 		if (gmem_map_allowed(&gmem->map))
 			slot->flags |= KVM_MEMSLOT_GMEM_ONLY;
 		/* Not a reference: gmem_release() clears it. */
@@ -595,7 +599,10 @@ void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot)
 	gmem = file->private_data;
 
 	filemap_invalidate_lock(file->f_mapping);
-	mtree_erase(&gmem->bindings, slot->gmem.pgoff);
+	/* mtree_erase() leaves it to memory whether the memslot is gone. */
+	WARN_ON_ONCE(mtree_store_range(&gmem->bindings, slot->gmem.pgoff,
+				       slot->gmem.pgoff + slot->npages - 1,
+				       NULL, GFP_KERNEL | __GFP_NOFAIL));
 	rcu_assign_pointer(slot->gmem.file, NULL);
 
 	/*
