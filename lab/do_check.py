@@ -18,8 +18,8 @@ def options(p):
                    help="names, or patterns of all but the full ones "
                    "(default: all but the full ones)")
     p.add_argument("--full", action="store_true",
-                   help="the cases that take hours, too; what passed with "
-                   "the same inputs before is not run again")
+                   help="the cases that take hours, too; what passed "
+                   "before, in any run, with the same inputs is not run again")
     p.add_argument("--jobs", type=int, default=jobs.default(), metavar="N",
                    help="run N cases that boot hosts side by side (default: "
                    "%(default)s, by this computer's cores and memory)")
@@ -92,15 +92,14 @@ def do(args):
                         f"recorded: {before['text'] or 'passed'}")
             continue
         fresh.append(case)
-        if args.full:
-            kept.forget(case)
+        kept.forget(case)
     for case, result in jobs.run(
             fresh, _attempt, args.jobs,
             lambda case: case.alone or case.order < BESIDE):
         outcome, seconds, text = result or (
             "failed", 0, "its process ended without a word")
         report.case(case.name, outcome, seconds, text)
-        if args.full and outcome == "passed":
+        if outcome == "passed":
             kept.note(case, seconds, text)
     if not args.case:
         # A promise is not kept by a case that did not run.

@@ -23,7 +23,8 @@ def options(p):
     p.add_argument("--write", action="store_true",
                    help="with --caveats: bring CAVEATS.md up to date; with "
                         "--firmware: machine/FIRMWARE.md; with --inject: "
-                        "machine/INJECT.md")
+                        "machine/INJECT.md; with --features: the pages of "
+                        "mistakes and fixes in Documentation/")
 
 
 def do(args):
@@ -52,8 +53,12 @@ def do(args):
         else:
             print(inject.page(), end="")
     elif args.features:
-        from lab import features
-        features.show()
+        from lab import features, fixes
+        if args.write:
+            features.PAGE.write_text(features.page())
+            fixes.PAGE.write_text(fixes.page())
+        else:
+            features.show()
     else:
         from lab import cases
         cases.show()

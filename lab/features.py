@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a host of SEV-SNP guests has in the newest stock kernel, and who shows
 that ours has it; mistakes that others made, and who notices them: two lists in
-lab/lists/, and what the cases said last."""
+lab/lists/, what the cases said last, and the second one's page in
+Documentation."""
 
 import dataclasses
 import re
 
-from lab import paths, record
+from lab import paths, record, rst
 
 # {list: {area: its last number}}
 LISTS = {
@@ -15,6 +16,20 @@ LISTS = {
     "host-mistakes": {"K": 73},
 }
 KINDS = ("base", "open", "out")
+# of mistakes: so many may be excluded by a line of code, and by no case
+WITHOUT = 10
+PAGE = paths.ROOT / "Documentation/virt/kvm/x86/snp-mistakes.rst"
+HEAD = """\
+=========================================
+Mistakes in hosting SNP guests, and cases
+=========================================
+
+What others did wrong, in kernels that were released and in series that were
+posted, and what fails if this kernel does it: a case of the lab that comes with
+the series (``lab/snp check CASE``), or, where none can, the line that excludes it.
+Made by ``lab/snp list --features --write`` from a list that is checked.
+
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +73,31 @@ def problems(name, rows, names):
     bad += [f"{i} is none" for i in have if i not in want]
     bad += [f"{i} stands there twice" for i in sorted(set(have))
             if have.count(i) > 1]
+    without = [r.id for r in rows if not r.cases]
+    if name == "host-mistakes" and len(without) > WITHOUT:
+        bad.append(f"no case for {' '.join(without)}: more than {WITHOUT}")
     return bad + [f"{r.id}: no case {c}" for r in rows for c in r.cases
                   if c not in names]
 
 
-def pending(rows):
-    return [r for r in rows if r.kind == "open"]
+def pending(name, rows):
+    """Rows of a list that nothing is said for. What 6.1 has is no proof of what
+    ours has: a feature needs its case, too."""
+    return [r for r in rows if r.kind == "open" or
+            name == "host-features" and r.kind == "base"]
+
+
+def page():
+    """The mistakes, for Documentation."""
+    def answer(r):
+        if r.kind == "base":
+            return rst.text(f"6.1 does not make it: {r.why}")
+        if r.kind == "open":
+            return rst.text(f"open: {r.why}")
+        return rst.text(r.why) if r.why else rst.literals(r.cases)
+    return rst.page(HEAD, (6, 47, 47), ("id", "mistake", "fails, or excludes it"),
+                    [(r.id, rst.text(r.what), answer(r))
+                     for r in table("host-mistakes")])
 
 
 def show():

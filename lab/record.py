@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which cases of `check --full` passed, and from what they were made: an
-interrupted run goes on where it was, a change runs again what it concerns."""
+"""Which cases passed, and from what they were made: an interrupted `check --full`
+goes on where it was, a change runs again what it concerns."""
 
 import functools
 import json
@@ -58,8 +58,11 @@ def inputs(case):
 class Record:
     def __init__(self, file=FILE):
         self.file = file
+        self._read()
+
+    def _read(self):
         try:
-            self.passed = json.loads(file.read_text())
+            self.passed = json.loads(self.file.read_text())
         except (OSError, ValueError):
             self.passed = {}
 
@@ -69,11 +72,13 @@ class Record:
         return entry if entry and entry["inputs"] == inputs(case) else None
 
     def note(self, case, seconds, text):
+        self._read()            # others write to it, too
         self.passed[case.name] = {"inputs": inputs(case), "text": text,
                                   "seconds": round(seconds, 1)}
         self._write()
 
     def forget(self, case):
+        self._read()
         if self.passed.pop(case.name, None):
             self._write()
 

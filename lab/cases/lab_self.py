@@ -5,6 +5,7 @@ requests it cannot serve end with one line and status 2."""
 
 import contextlib
 import copy
+import dataclasses
 import io
 import json
 import pathlib
@@ -568,6 +569,10 @@ def resumes():
         kept.note(case, 1.0, "seen")
         again = record.Record(kept.file)
         steps.append(again.has(case)["text"] == "seen")
+        # two that run at once keep what the other notes
+        again.note(dataclasses.replace(case, name="self.y"), 1.0, "seen")
+        kept.note(case, 1.0, "seen")
+        steps.append("self.y" in record.Record(kept.file).passed)
         source.write_text("two")
         steps.append(again.has(case) is None)
         source.write_text("one")
