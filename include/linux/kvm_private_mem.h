@@ -36,11 +36,14 @@ struct kvm_mem_attrs {
 /*
  * The guest_memfd behind a memslot. @file is cleared under slots_lock when the
  * file dies before the memslot does; it holds no reference. @pgoff is the
- * file's page that backs the memslot's first gfn.
+ * file's page that backs the memslot's first gfn. @ready is set, under mmu_lock,
+ * when the memslot has all that the architecture keeps of it: before, nothing
+ * can be mapped by way of it, nor zapped.
  */
 struct kvm_gmem_slot {
 	struct file __rcu *file;
 	pgoff_t pgoff;
+	bool ready;
 };
 
 /* Which mappings a struct kvm_gfn_range is about; 0 is all of them. */
@@ -165,6 +168,12 @@ int kvm_gmem_create(struct kvm *kvm, void __user *argp);
 int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 		  unsigned int fd, u64 offset);
 
+/*
+ * @slot, which is bound if it has a guest_memfd, is about to be found by others;
+ * NULL for none. slots_lock held, mmu_lock not.
+ */
+void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot);
+
 /* Undo kvm_gmem_bind(), if it was done. slots_lock held, or the VM is dying. */
 void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot);
 
@@ -196,6 +205,11 @@ static inline int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 				unsigned int fd, u64 offset)
 {
 	return -EINVAL;
+}
+
+static inline void kvm_gmem_slot_ready(struct kvm *kvm,
+				       struct kvm_memory_slot *slot)
+{
 }
 
 static inline void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot)

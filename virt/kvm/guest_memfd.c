@@ -91,6 +91,10 @@ static void gmem_zap(struct gmem *gmem, pgoff_t first, pgoff_t last,
 
 	index = first;
 	mt_for_each(&gmem->bindings, slot, index, last) {
+		/* Nobody finds it yet: the window is all that it takes. */
+		if (!slot->gmem.ready)
+			continue;
+
 		gmem_slot_range(slot, first, last, &range);
 		flush |= kvm_unmap_gfn_range(kvm, &range);
 		kvm_arch_gmem_invalidate_range(kvm, &range);
@@ -200,6 +204,8 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	pgoff_t first = offset >> PAGE_SHIFT;
 	pgoff_t last = first + (len >> PAGE_SHIFT) - 1;
 
+	/* Memslots are neither made nor deleted: each is as its binding is. */
+	mutex_lock(&gmem->kvm->slots_lock);
 	filemap_invalidate_lock(mapping);
 
 	gmem_invalidate_begin(gmem, first, last);
@@ -208,6 +214,7 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	gmem_invalidate_end(gmem);
 
 	filemap_invalidate_unlock(mapping);
+	mutex_unlock(&gmem->kvm->slots_lock);
 
 	return 0;
 }
@@ -573,6 +580,16 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 out:
 	fput(file);
 	return r;
+}
+
+void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	if (!slot || !(slot->flags & KVM_MEM_GUEST_MEMFD))
+		return;
+
+	KVM_MMU_LOCK(kvm);
+	slot->gmem.ready = true;
+	KVM_MMU_UNLOCK(kvm);
 }
 
 void kvm_gmem_unbind(struct kvm *kvm, struct kvm_memory_slot *slot)
