@@ -124,8 +124,9 @@ static int add_page(struct address_space *mapping, struct page *page,
 	return 0;
 }
 
-bool gmem_chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
-			 pgoff_t index)
+/* Whether gmem_chunk_fill() has something to do. */
+static bool chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
+			   pgoff_t index)
 {
 	loff_t start = (loff_t)first_page(index) << PAGE_SHIFT;
 
@@ -147,7 +148,7 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 	struct page *block;
 	unsigned long i, n;
 
-	if (!gmem_chunk_is_empty(inode, chunk, index))
+	if (!chunk_is_empty(inode, chunk, index))
 		return;
 
 	block = kvm_gmem_alloc_pages(inode, first, gfp, GMEM_CHUNK_ORDER);
@@ -178,6 +179,22 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 					   start + (n << PAGE_SHIFT) - 1);
 }
 
+bool gmem_chunk_try_fill(struct inode *inode, struct gmem_chunk *chunk,
+			 pgoff_t index)
+{
+	if (!chunk_is_empty(inode, chunk, index))
+		return true;
+
+	/* Comes before a chunk's lock, hence not to be waited for. */
+	if (!filemap_invalidate_trylock_shared(inode->i_mapping))
+		return false;
+
+	gmem_chunk_fill(inode, chunk, index);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+
+	return true;
+}
+
 void gmem_chunk_set_bad(struct gmem_chunks *chunks, pgoff_t index)
 {
 	struct gmem_chunk *chunk = xa_load(&chunks->tree,
@@ -187,12 +204,15 @@ void gmem_chunk_set_bad(struct gmem_chunks *chunks, pgoff_t index)
 		WRITE_ONCE(chunk->bad, true);
 }
 
-void gmem_chunks_break(struct gmem_chunks *chunks, pgoff_t first, pgoff_t last,
-		       gmem_chunk_gone_t gone)
+void gmem_chunks_break(struct inode *inode, struct gmem_chunks *chunks,
+		       pgoff_t first, pgoff_t last, gmem_chunk_gone_t gone)
 {
 	pgoff_t chunk_first, from, to;
 	struct gmem_chunk *chunk;
 	unsigned long i;
+
+	/* Without, a fault could make whole what is being taken apart. */
+	WARN_ON_ONCE(!rwsem_is_locked(&inode->i_mapping->invalidate_lock));
 
 	xa_for_each_range(&chunks->tree, i, chunk, first >> GMEM_CHUNK_ORDER,
 			  last >> GMEM_CHUNK_ORDER) {

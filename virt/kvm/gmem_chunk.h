@@ -61,10 +61,6 @@ void gmem_chunks_destroy(struct gmem_chunks *chunks);
 struct gmem_chunk *gmem_chunk_lock(struct gmem_chunks *chunks, pgoff_t index);
 void gmem_chunk_unlock(struct gmem_chunk *chunk);
 
-/* Whether gmem_chunk_fill() has something to do. */
-bool gmem_chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
-			 pgoff_t index);
-
 /*
  * Try to make @chunk whole, if the file has no page in it: that leaves it
  * zeroed and uptodate. Never waits for memory, nor has somebody killed for it;
@@ -74,6 +70,14 @@ bool gmem_chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
  */
 void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 		     pgoff_t index);
+
+/*
+ * gmem_chunk_fill() for a fault, which holds the chunk's lock and not
+ * invalidate_lock; false if it has to come again, because holes are being
+ * punched. Nothing has changed then.
+ */
+bool gmem_chunk_try_fill(struct inode *inode, struct gmem_chunk *chunk,
+			 pgoff_t index);
 
 /*
  * The order of what page @index of a whole chunk may be mapped with, through a
@@ -120,10 +124,10 @@ typedef void (*gmem_chunk_gone_t)(struct page *page, unsigned long npages);
  * Pages [@first, @last] are about to leave the file: no chunk that has one of
  * them is whole any more. For each that was, @gone is called for those of its
  * pages, with the chunk locked: nobody may see the block half gone.
- * invalidate_lock held.
+ * invalidate_lock held for write until they have left it.
  */
-void gmem_chunks_break(struct gmem_chunks *chunks, pgoff_t first, pgoff_t last,
-		       gmem_chunk_gone_t gone);
+void gmem_chunks_break(struct inode *inode, struct gmem_chunks *chunks,
+		       pgoff_t first, pgoff_t last, gmem_chunk_gone_t gone);
 
 /* First and last page of the chunks around @index; itself without chunks. */
 pgoff_t gmem_chunk_first(pgoff_t index);
@@ -150,16 +154,15 @@ static inline struct gmem_chunk *gmem_chunk_lock(struct gmem_chunks *chunks,
 
 static inline void gmem_chunk_unlock(struct gmem_chunk *chunk) {}
 
-static inline bool gmem_chunk_is_empty(struct inode *inode,
-				       const struct gmem_chunk *chunk,
-				       pgoff_t index)
-{
-	return false;
-}
-
 static inline void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 				   pgoff_t index)
 {
+}
+
+static inline bool gmem_chunk_try_fill(struct inode *inode,
+				       struct gmem_chunk *chunk, pgoff_t index)
+{
+	return true;
 }
 
 static inline int gmem_chunk_slot_order(pgoff_t slot_first, unsigned long npages,
@@ -187,7 +190,8 @@ static inline bool gmem_chunk_is_small(const struct gmem_chunk *chunk)
 static inline void gmem_chunk_set_small(struct gmem_chunk *chunk) {}
 static inline void gmem_chunk_set_bad(struct gmem_chunks *chunks, pgoff_t index) {}
 
-static inline void gmem_chunks_break(struct gmem_chunks *chunks, pgoff_t first,
+static inline void gmem_chunks_break(struct inode *inode,
+				     struct gmem_chunks *chunks, pgoff_t first,
 				     pgoff_t last, gmem_chunk_gone_t gone)
 {
 }

@@ -98,10 +98,12 @@ static void chunk_test_exit(struct kunit *test)
 
 static void punch(struct chunk_test *t, pgoff_t first, pgoff_t last)
 {
-	gmem_chunks_break(&t->chunks, first, last, gone);
+	filemap_invalidate_lock(t->inode->i_mapping);
+	gmem_chunks_break(t->inode, &t->chunks, first, last, gone);
 	truncate_inode_pages_range(t->inode->i_mapping,
 				   (loff_t)first << PAGE_SHIFT,
 				   ((loff_t)(last + 1) << PAGE_SHIFT) - 1);
+	filemap_invalidate_unlock(t->inode->i_mapping);
 }
 
 /* The order that the chunk has after an attempt to make it whole. */
@@ -273,8 +275,10 @@ static void chunk_broken(struct kunit *test)
 
 		gone_calls = 0;
 		gone_pages = 0;
-		gmem_chunks_break(&t->chunks, holes[i].first, holes[i].last,
-				  gone);
+		filemap_invalidate_lock(t->inode->i_mapping);
+		gmem_chunks_break(t->inode, &t->chunks, holes[i].first,
+				  holes[i].last, gone);
+		filemap_invalidate_unlock(t->inode->i_mapping);
 		KUNIT_EXPECT_EQ_MSG(test, gone_pages, holes[i].gone, "hole %d",
 				    i);
 		KUNIT_EXPECT_EQ_MSG(test, gone_calls,
@@ -298,6 +302,50 @@ static void chunk_broken(struct kunit *test)
 			punch(t, j, j);
 		KUNIT_EXPECT_EQ(test, t->inode->i_mapping->nrpages, 0);
 	}
+}
+
+/* gmem_chunk_try_fill(), and whether that leaves a chunk that is whole. */
+static bool try_fill(struct kunit *test, pgoff_t index, bool *whole)
+{
+	struct chunk_test *t = test->priv;
+	struct gmem_chunk *chunk = gmem_chunk_lock(&t->chunks, index);
+	bool done = gmem_chunk_try_fill(t->inode, chunk, index);
+
+	*whole = gmem_chunk_order(chunk, GMEM_CHUNK_ORDER);
+	gmem_chunk_unlock(chunk);
+
+	return done;
+}
+
+/*
+ * A fault between the two steps of a hole: what it made whole would lose pages
+ * and not know of it. Where nothing is to be made it does not have to wait.
+ */
+static void chunk_in_hole(struct kunit *test)
+{
+	struct chunk_test *t = test->priv;
+	const pgoff_t n = GMEM_CHUNK_PAGES;
+	struct address_space *mapping = t->inode->i_mapping;
+	bool whole;
+
+	KUNIT_ASSERT_EQ(test, fill(test, 0), GMEM_CHUNK_ORDER);
+
+	filemap_invalidate_lock(mapping);
+	gmem_chunks_break(t->inode, &t->chunks, n, 2 * n - 1, gone);
+	KUNIT_EXPECT_FALSE(test, try_fill(test, n + 5, &whole));
+	KUNIT_EXPECT_FALSE(test, whole);
+	KUNIT_EXPECT_EQ(test, mapping->nrpages, n);
+	KUNIT_EXPECT_TRUE(test, try_fill(test, 5, &whole));
+	KUNIT_EXPECT_TRUE(test, whole);
+	truncate_inode_pages_range(mapping, (loff_t)n << PAGE_SHIFT,
+				   ((loff_t)2 * n << PAGE_SHIFT) - 1);
+	filemap_invalidate_unlock(mapping);
+
+	KUNIT_EXPECT_TRUE(test, try_fill(test, n + 5, &whole));
+	KUNIT_EXPECT_TRUE(test, whole);
+	KUNIT_EXPECT_EQ(test, mapping->nrpages, 2 * n);
+	/* It keeps no lock. */
+	KUNIT_EXPECT_FALSE(test, rwsem_is_locked(&mapping->invalidate_lock));
 }
 
 /* The pages that are gone are those that were there. */
@@ -392,6 +440,7 @@ static struct kunit_case gmem_chunk_cases[] = {
 	KUNIT_CASE(chunk_not_filled),
 	KUNIT_CASE(chunk_rolled_back),
 	KUNIT_CASE(chunk_broken),
+	KUNIT_CASE(chunk_in_hole),
 	KUNIT_CASE(chunk_gone),
 	KUNIT_CASE(chunk_bad),
 	KUNIT_CASE(chunk_in_slot),

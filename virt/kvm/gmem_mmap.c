@@ -82,20 +82,20 @@ static struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
 
 static bool policy_is_one(struct gmem_map *map, pgoff_t index, pgoff_t npages)
 {
-	struct mempolicy *pol, *first = NULL;
+	struct mempolicy *pol, *first;
+	bool one = true;
 	pgoff_t i;
 
-	/* Compared by address only, and no reference is kept for that. */
-	for (i = 0; i < npages; i++) {
+	/* Held, for another must not have its address meanwhile. */
+	first = mpol_shared_policy_lookup(&map->policy, index);
+	for (i = 1; one && i < npages; i++) {
 		pol = mpol_shared_policy_lookup(&map->policy, index + i);
+		one = pol == first;
 		mpol_cond_put(pol);
-		if (!i)
-			first = pol;
-		else if (pol != first)
-			return false;
 	}
+	mpol_cond_put(first);
 
-	return true;
+	return one;
 }
 
 struct page *gmem_map_alloc(struct gmem_map *map, pgoff_t index, gfp_t gfp,

@@ -209,7 +209,7 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	filemap_invalidate_lock(mapping);
 
 	gmem_invalidate_begin(gmem, first, last);
-	gmem_chunks_break(&gmem->chunks, first, last, gmem_block_gone);
+	gmem_chunks_break(inode, &gmem->chunks, first, last, gmem_block_gone);
 	truncate_inode_pages_range(mapping, offset, offset + len - 1);
 	gmem_invalidate_end(gmem);
 
@@ -315,7 +315,7 @@ static int gmem_release(struct inode *inode, struct file *file)
 	mtree_destroy(&gmem->bindings);
 
 	/* The architecture takes its pages back while there is a VM. */
-	gmem_chunks_break(&gmem->chunks, 0, ULONG_MAX, gmem_block_gone);
+	gmem_chunks_break(inode, &gmem->chunks, 0, ULONG_MAX, gmem_block_gone);
 	truncate_inode_pages(mapping, 0);
 	gmem_invalidate_end(gmem);
 
@@ -648,26 +648,6 @@ struct file *kvm_gmem_get_file(struct kvm_memory_slot *slot)
 }
 
 /*
- * Make the chunk whole for a fault, if it is empty; false if the fault has to come
- * again, because holes are being punched. Chunk locked.
- */
-static bool gmem_fault_fill(struct inode *inode, struct gmem_chunk *chunk,
-			    pgoff_t index)
-{
-	if (!gmem_chunk_is_empty(inode, chunk, index))
-		return true;
-
-	/* Comes before a chunk's lock, hence not to be waited for. */
-	if (!filemap_invalidate_trylock_shared(inode->i_mapping))
-		return false;
-
-	gmem_chunk_fill(inode, chunk, index);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
-
-	return true;
-}
-
-/*
  * Have the architecture prepare the block of @order at @gfn, or, if it had a
  * page of it before, or does not want to, the page. Chunk and folio locked.
  */
@@ -707,7 +687,7 @@ int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 	order = min(*max_order, gmem_chunk_slot_order(slot->gmem.pgoff,
 						      slot->npages,
 						      slot->base_gfn, index));
-	if (order && !gmem_fault_fill(inode, chunk, index)) {
+	if (order && !gmem_chunk_try_fill(inode, chunk, index)) {
 		r = -EAGAIN;
 		goto out_chunk;
 	}
