@@ -35,6 +35,9 @@ extern struct mutex sev_cmd_mutex;
 int __sev_do_cmd_locked(int cmd, void *data, int *psp_ret);
 bool sev_version_greater_or_equal(u8 maj, u8 min);
 
+/* sev-errors.c */
+void sev_say_more(struct sev_device *sev, int cmd, u32 lsb, u32 msb);
+
 /* snp-cmdbuf.c */
 int snp_cmd_len(int cmd);
 int snp_cmd_begin(struct sev_device *sev, struct snp_cmd_ctx *ctx, int cmd,
