@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves when our host has SNP and when it does not: what the command line
 says, CPUs that are missing when SNP is to come up, memory that the RMP does not
-cover, and CPUs that come and go, or a suspend, while it is on."""
+cover, VMs that come meanwhile, and CPUs that come and go, or a suspend, while it
+is on."""
 
-from lab import counts, host, judge, kernels, machine
+import re
+
+from lab import counts, host, judge, kernels, machine, selftests
 from lab.cases import Case, CaseFailed
 
 SNP = "/sys/module/kvm_amd/parameters/sev_snp"
@@ -62,6 +65,18 @@ say "again $(cat {SNP})"
 audit after
 mark after
 """
+LATE = f"""
+modprobe ccp || exit 9
+echo 0 > {CPU} || exit 8
+modprobe kvm_amd || exit 7
+echo 1 > {CPU} || exit 6
+mark begun
+/lab/snp_late_test | while read -r line; do say "test $line"; done
+audit late
+modprobe -r kvm_amd && modprobe kvm_amd || exit 5
+say "again $(cat {SNP})"
+mark up
+"""
 UNCOVERED = f"""
 modprobe ccp && modprobe kvm_amd || exit 9
 say "snp $(cat {SNP})"
@@ -74,15 +89,16 @@ mark up
 COVERAGE, MEM = 0x11f000000, "mem=4592M"
 
 
-def boot(name, script, cmdline="", psp=(), on="ours"):
+def boot(name, script, cmdline="", psp=(), on="ours", thread="single",
+         files=()):
     sides = {}
 
     def on_mark(mark, _text, monitor):
         sides[mark] = counts.machine(monitor)
 
     h = host.Host(kernels.get(on), machine.build().binary,
-                  thread="single", psp=psp)
-    r = h.run(name, script, timeout=400, on_mark=on_mark, cmdline=cmdline)
+                  thread=thread, psp=psp)
+    r = h.run(name, script, dict(files), timeout=400, on_mark=on_mark, cmdline=cmdline)
     if not r.ok() or r.bad_lines():
         raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
                                     *r.failure()]))
@@ -134,6 +150,23 @@ def hotplug():
 
 
 BUSY = "Device or resource busy"
+LATE_TEST = "snp_late_test"
+
+
+def late():
+    """The RMP is large enough to be cleared for longer than there is no VM."""
+    r, sides = boot("life.late", LATE, thread="multi",
+                    files={LATE_TEST: selftests.ours(LATE_TEST)})
+    return same(
+        untouched=(_init(sides["begun"]), 0),
+        oks=([x for x in r.says if re.match(r"test (not )?ok ", x)],
+             ["test ok 1 VMs run while SNP comes up",
+              "test ok 2 SNP comes up without VMs"]),
+        # it was tried when there was none, and then there was one
+        meanwhile=("init failed: a VM was created meanwhile" in r.console, True),
+        once=(_init(sides["up"]), 2),
+        again=(judge.first(r, "again"), "Y"),
+        audit=(judge.said(r, "audit-late")[-1:], ["BALANCED"]))
 
 
 def suspend():
@@ -185,6 +218,9 @@ CASES = [
     Case("life.suspend", "with SNP on, and while the processors check the RMP, "
          "our host refuses to suspend, to idle or to RAM, before anything is "
          "stopped, says why, and goes on", suspend, order=44),
+    Case("life.late", "SNP that is brought up by an ioctl of /dev/sev while VMs "
+         "come and go waits for a moment without any; none of them is harmed",
+         late, order=44),
     Case("life.uncovered", "where the RMP covers less than all memory our host "
          "says so and does without SNP; told to use no more memory than that, "
          "it has SNP", uncovered, order=44),

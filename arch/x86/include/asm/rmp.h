@@ -126,7 +126,7 @@ int snp_rmptable_init(void);
  *
  * Return: 0; -ENODEV without an RMP; -EOPNOTSUPP if a CPU that is present is
  * offline; -EBUSY if one has SVM on, that is, if a VM could run. No CPU was
- * changed then.
+ * changed then, nor was that CPU if it had SVM turned on meanwhile.
  */
 int snp_prepare(void);
 

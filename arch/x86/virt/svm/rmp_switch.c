@@ -61,18 +61,27 @@ static void set_enable(void *unused)
 }
 
 /* A VM that runs, or could any moment, has its host save area in use. */
-static void look_for_svm(void *found)
+static bool look_for_svm_here(void)
 {
 	u64 efer;
 
 	rdmsrl(MSR_EFER, efer);
-	if (efer & EFER_SVME)
+	return efer & EFER_SVME;
+}
+
+static void look_for_svm(void *found)
+{
+	if (look_for_svm_here())
 		WRITE_ONCE(*(bool *)found, true);
 }
 
-static void clear_hsave(void *unused)
+/* Interrupts are off: nobody gets this CPU ready for VMs in between. */
+static void clear_hsave(void *svm)
 {
-	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	if (look_for_svm_here())
+		WRITE_ONCE(*(bool *)svm, true);
+	else
+		wrmsrl(MSR_VM_HSAVE_PA, 0);
 }
 
 static void clear_table(void)
@@ -142,8 +151,15 @@ int snp_prepare(void)
 	}
 	hotplug_forbid();
 
-	/* Firmware wants no CPU to have one. */
-	on_each_cpu(clear_hsave, NULL, 1);
+	/*
+	 * Firmware wants no CPU to have one. A VM that was created since keeps
+	 * its own; all else stays as it is for the next time.
+	 */
+	on_each_cpu(clear_hsave, &svm, 1);
+	if (svm) {
+		pr_err("init failed: a VM was created meanwhile: end it, then load kvm_amd again\n");
+		ret = -EBUSY;
+	}
 
 out:
 	cpu_hotplug_enable();
