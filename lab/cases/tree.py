@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 
-from lab import cases, features, firmware, fixes, paths, rules
+from lab import cases, commands, features, firmware, fixes, paths, rules
 from lab.cases import Case, CaseFailed
 
 
@@ -132,6 +132,19 @@ def firmware_page():
     return f"{len(firmware.commands())} commands"
 
 
+def kernels_commands():
+    theirs, ours = commands.known(commands.header()), commands.ours()
+    bad = commands.problems(theirs, ours)
+    some = min(ours)
+    bad += [f"not noticed: {what}" for what, changed in (
+        ("a command less", {k: v for k, v in ours.items() if k != some}),
+        ("another name", {**ours, some: "X"}), ("one more", {**ours, 0xfff: "X"}))
+            if not commands.problems(theirs, changed)]
+    if bad or len(theirs) < 60:
+        raise CaseFailed("\n".join(bad) or f"{len(theirs)} commands there")
+    return f"{len(theirs)} of {commands.HEADER}, {len(ours)} here"
+
+
 # Files that are somebody's code, by name, and what their licence is by place:
 # the kernel's are GPL-2.0-only, the rest may be taken under later versions. A
 # patch has the licence of what it changes.
@@ -206,6 +219,9 @@ CASES = [
     Case("tree.firmware", "machine/FIRMWARE.md is the table of commands in "
          "the firmware's code, and its rules have rows", firmware_page,
          order=1),
+    Case("tree.commands", "the firmware has each command of the newest stock "
+         "kernel's list, by number and name, and of others those of a list only",
+         kernels_commands, order=1, inputs=("machine",)),
     Case("tree.licences", "each file of code has the licence line of its "
          "place, each file its owner in MAINTAINERS", licences, order=1),
 ]
