@@ -5,10 +5,12 @@ that lab/cases/inject.py holds runs against, and machine/INJECT.md is a print
 of."""
 
 import dataclasses
+import re
 
 from lab import paths
 
 PAGE = paths.ROOT / "machine" / "INJECT.md"
+UPSTREAM = paths.ROOT / "machine" / "UPSTREAM.md"
 HEAD = """\
 # Failing on demand: what a stock host does
 
@@ -38,6 +40,7 @@ class Row:
     # the rest is not judged
     left: dict = dataclasses.field(default_factory=dict)
     bug: str = ""           # what upstream does wrong: then `after` holds
+    section: str = ""       # of UPSTREAM.md, which says how to see it
     after: str = "pass"     # the same test without injection, then
     alias: bool = False     # memory answers at two addresses
     counts: tuple = ()      # (counter of the machine's, its growth)
@@ -71,7 +74,10 @@ def failed(ioctl, errno=5):
 EIO = "the ioctl fails with EIO; the guest goes, nothing of it is left"
 
 PARTLY = ("the selftests' library does not look how far the ioctl got, and runs "
-          "a guest that lacks pages; see UPSTREAM.md")
+          "a guest that lacks pages")
+TEST_LIBRARY = ("KVM's selftests: a launch that stopped half-way is taken for a "
+                "whole one")
+FREED = "KVM: a page of a guest that cannot be taken back is freed"
 
 SILENT = ("the driver gives up after its time and says so; the ioctl fails, "
           "and each later command at once; what the firmware has is never "
@@ -117,12 +123,14 @@ BOOTS = {
             failed("KVM_SEV_SNP_LAUNCH_START", 25),
             kernel="Failed to create SEV-SNP context, rc -5 fw_error 23",
             bug="LAUNCH_START fails with ENOTTY, which means that there is no "
-                "such ioctl; see UPSTREAM.md"),
+                "such ioctl",
+            section="KVM: LAUNCH_START says ENOTTY if there is no context"),
         Row("activate", "SNP_ACTIVATE:1:HWERROR_PLATFORM", 1, EIO,
             failed("KVM_SEV_SNP_LAUNCH_START")),
         Row("launch-update", "SNP_LAUNCH_UPDATE:3:HWERROR_PLATFORM", 1,
             "the ioctl says how far it got, the next fails with EIO",
-            "Wanted SYSTEM_EVENT, got SHUTDOWN", bug=PARTLY),
+            "Wanted SYSTEM_EVENT, got SHUTDOWN", bug=PARTLY,
+            section=TEST_LIBRARY),
         Row("launch-finish", "SNP_LAUNCH_FINISH:1:HWERROR_PLATFORM", 1, EIO,
             failed("KVM_SEV_SNP_LAUNCH_FINISH")),
         Row("late", "SNP_LAUNCH_UPDATE:1-3:late-interrupts=40", 3,
@@ -133,7 +141,8 @@ BOOTS = {
         Row("inuse-guest", "RMPUPDATE-GUEST:5:INUSE", 1,
             "the ioctl says how far it got, the next fails with EIO",
             "Wanted SYSTEM_EVENT, got SHUTDOWN", kernel="RMPUPDATE failed",
-            bug=PARTLY),
+            bug=PARTLY,
+            section=TEST_LIBRARY),
         Row("decommission", "SNP_DECOMMISSION:1:HWERROR_PLATFORM", 1,
             "the guest's context and ASID are lost, and a warning says so",
             "pass", warns="Failed to release guest context",
@@ -147,7 +156,9 @@ BOOTS = {
             failed("KVM_SEV_LAUNCH_START", 14),
             kernel="failed to prepare buffer for legacy command 0x30",
             bug="ccp keeps its command buffer taken: every later LAUNCH_START "
-                "fails, SNP is not shut down at the end; see UPSTREAM.md",
+                "fails, SNP is not shut down at the end",
+            section="ccp: a command buffer that could not be prepared stays "
+                    "taken",
             after=failed("KVM_SEV_LAUNCH_START", 14)),
     )),
     "init": Boot(
@@ -190,8 +201,8 @@ BOOTS = {
             # the command was carried out: the page could be made shared
             left={"0": {"context": 1, "firmware": 1}},
             bug="KVM frees the guest's page that it has just put on the list "
-                "of leaked ones, as where the mailbox is dead; see "
-                "UPSTREAM.md"),
+                "of leaked ones, as where the mailbox is dead",
+            section=FREED),
     ), dies="kernel BUG at lib/list_debug.c|"
         "BUG: unable to handle page fault for address", full=True),
     "dead": Boot(
@@ -203,7 +214,7 @@ BOOTS = {
             left={"0": {"context": 1, "firmware": 1}, "16": {"pre-guest": 1}},
             bug="KVM frees the guest's page that it has just put on the list "
                 "of leaked ones; the list is corrupt, and the process that "
-                "finds it so never ends; see UPSTREAM.md"),
+                "finds it so never ends", section=FREED),
     ), dies="kernel BUG at lib/list_debug.c|"
         # or whoever gets the page is the first to notice
         "BUG: unable to handle page fault for address"),
@@ -224,7 +235,8 @@ BOOTS = {
             dataclasses.replace(
                 r, fires=3, test="^fail: .*KVM_RUN: Bad address", once=False,
                 bug="KVM reads the end of a batch of page states again, and goes "
-                "by that; see UPSTREAM.md") if r.name == "psc-end" else r
+                "by that", section="KVM of 6.12: the end of a batch of page "
+                "states is read again") if r.name == "psc-end" else r
             for r in SHARED),
         test="snp_ghcb_test --spare --old", host="debian-13"),
 }
@@ -274,7 +286,22 @@ def _test(pattern):
 
 
 def verdict(row):
-    return f"upstream bug: {row.bug}" if row.bug else "as the rule says"
+    return (f"upstream bug: {row.bug}; see UPSTREAM.md, \"{row.section}\""
+            if row.bug else "as the rule says")
+
+
+def unwritten(text=None):
+    """Rows whose bug has no section in UPSTREAM.md, sections of no row's, and
+    sections that do not say how to see it. text: the page's, if not its own."""
+    text = text or UPSTREAM.read_text()
+    parts = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", text, re.M))
+    rows = [r for b in BOOTS.values() for r in b.rows if r.bug]
+    return ([f"{r.name}: no section '{r.section}' in {paths.shown(UPSTREAM)}"
+             for r in rows if r.section not in parts] +
+            [f"{t}: no row has it" for t in parts
+             if t not in {r.section for r in rows}] +
+            [f"{t}: no reproducer" for t, body in parts.items()
+             if "Reproducer" not in body])
 
 
 def page():

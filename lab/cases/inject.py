@@ -294,11 +294,20 @@ def page():
     if not inject.PAGE.exists() or inject.PAGE.read_text() != inject.page():
         raise CaseFailed("machine/INJECT.md is not what lab/inject.py says\n"
                          "try: lab/snp list --inject --write")
+    text = inject.UPSTREAM.read_text()
+    bad = inject.unwritten()
+    bad += [f"not noticed: a section without '{word}'" for word in
+            ("## KVM", "Reproducer") if not inject.unwritten(
+                text.replace(word, "x", 1))]
+    if bad:
+        raise CaseFailed("\n".join(bad))
     return f"{sum(len(b.rows) for b in inject.BOOTS.values())} rows"
 
 
 CASES = [
-    Case("tree.inject", "machine/INJECT.md is the table of failures on demand",
+    Case("tree.inject", "machine/INJECT.md is the table of failures on demand, "
+         "and each bug of upstream's in it has its section, with a reproducer, in "
+         "machine/UPSTREAM.md",
          page, order=1),
     Case("inject.unit", "what a host did under a failure on demand is taken "
          "for what a row says only if it is", unit, order=2, inputs=()),
