@@ -26,6 +26,9 @@ guest o_from_cr4
 guest o_to_cr4
 	mov %rbx, %cr4
 	leave
+guest o_to_cr3
+	mov %rbx, %cr3
+	leave
 guest o_to_dr0
 	mov %rsi, %db0
 	leave

@@ -54,6 +54,7 @@ enum {
     EXIT_SWINT = 0x075, EXIT_INVLPG = 0x079, EXIT_SHUTDOWN = 0x07f,
     EXIT_VMMCALL = 0x081, EXIT_RDTSCP = 0x087,
 };
+#define EXIT_INVALID  (~0ul)
 
 enum { VEC_BP = 3, VEC_DF = 8, VEC_TS = 10, VEC_MC = 18 };
 enum { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
@@ -61,8 +62,8 @@ enum { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
 
 typedef uint64_t Table[512] __attribute__((aligned(4096)));
 
-extern char o_leave[], o_sti[], o_from_cr4[], o_to_cr4[], o_to_dr0[],
-            o_invlpg[], o_int[], o_int3[], o_cpuid[], o_cpuid_end[],
+extern char o_leave[], o_sti[], o_from_cr4[], o_to_cr4[], o_to_cr3[],
+            o_to_dr0[], o_invlpg[], o_int[], o_int3[], o_cpuid[], o_cpuid_end[],
             o_rdtscp[], o_ud[], o_ist[], o_load[], o_load_end[], o_cr8[],
             o_msr[], o_spin[], o_turn[], o_leave32[], o_vector[];
 extern volatile uint64_t o_count, o_from, o_said;
@@ -211,23 +212,54 @@ static uint64_t op_cr4(uint64_t v, uint64_t unused)
 }
 
 /* It is no #VMEXIT: of the host there is none, a guest has it by itself. */
+static void reserved_bits(ProbeOp *op, const char *code, uint64_t good,
+                          const unsigned *bits, unsigned nbits)
+{
+    Probe p;
+
+    for (unsigned i = 0; i < nbits; i++) {
+        p = probe(op, good | 1ul << bits[i], 0);
+        expect("exception", p.vector, VEC_GP);
+        expect("error code", p.error, 0);
+        guest(code);
+        set_bit(V_EXCEPTIONS, VEC_GP);
+        expect("exit", run(0, good | 1ul << bits[i], 0),
+               EXIT_EXCEPTION + VEC_GP);
+        expect("error code", get(V_INFO1), 0);
+    }
+}
+
 static void cr4_reserved(void)
 {
     static const unsigned bits[] = { 15, 31, 63 };
     uint64_t cr4 = read_cr4();
-    Probe p;
 
-    for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
-        p = probe(op_cr4, cr4 | 1ul << bits[i], 0);
-        expect("exception", p.vector, VEC_GP);
-        expect("error code", p.error, 0);
-        expect("CR4", read_cr4(), cr4);
-        guest(o_to_cr4);
-        set_bit(V_EXCEPTIONS, VEC_GP);
-        expect("exit", run(0, cr4 | 1ul << bits[i], 0),
-               EXIT_EXCEPTION + VEC_GP);
-        expect("error code", get(V_INFO1), 0);
-    }
+    reserved_bits(op_cr4, o_to_cr4, cr4, bits, ARRAY_SIZE(bits));
+    expect("CR4", read_cr4(), cr4);
+}
+
+static uint64_t read_cr3(void)
+{
+    uint64_t v;
+
+    asm volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+
+static uint64_t op_cr3(uint64_t v, uint64_t unused)
+{
+    (void)unused;
+    asm volatile("mov %0, %%cr3" : : "r"(v) : "memory");
+    return 0;
+}
+
+static void cr3_reserved(void)
+{
+    static const unsigned bits[] = { 50, 52, 63 };
+    uint64_t cr3 = read_cr3();
+
+    reserved_bits(op_cr3, o_to_cr3, cr3, bits, ARRAY_SIZE(bits));
+    expect("CR3", read_cr3(), cr3);
 }
 
 /* The code of the first of these intercepts is 0. */
@@ -264,6 +296,51 @@ static void pat(void)
     expect("the VMCB's", get(S_PAT), (of_guest & 0xffffff00) |
            (uint64_t)(uint32_t)(of_guest >> 32) << 32);
     wrmsr(MSR_PAT, host);
+}
+
+/* Bits of nCR3 beyond memory, and memory types that there are not */
+static void nested_state(void)
+{
+    static const unsigned bits[] = { 50, 63 };
+    const uint64_t host = rdmsr(MSR_PAT);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bits); i++) {
+        guest(o_leave);
+        nested();
+        put(V_NCR3, get(V_NCR3) | 1ul << bits[i]);
+        expect("exit, a bit of nCR3", run(0, 0, 0), EXIT_INVALID);
+    }
+    for (unsigned type = 0; type < 256; type++) {
+        bool good = type < 8 && type != 2 && type != 3;
+        unsigned at = type % 8 * 8;
+
+        guest(o_leave);
+        nested();
+        put(S_PAT, (host & ~(0xfful << at)) | (uint64_t)type << at);
+        expect("exit, a type of the PAT", run(0, 0, 0),
+               good ? EXIT_VMMCALL : EXIT_INVALID);
+        expect("the host's PAT", rdmsr(MSR_PAT), host);
+    }
+    /* neither is looked at otherwise */
+    guest(o_leave);
+    put(S_PAT, 2);
+    put(V_NCR3, ~0ul);
+    expect("exit without nested paging", run(0, 0, 0), EXIT_VMMCALL);
+}
+
+/* Of 32 bits and without paging there is no such bit of it. */
+static void cr3_by_mode(void)
+{
+    guest(o_leave32);
+    put_segment(S_CS, 8, 0xc9b, ~0u, 0);
+    put(S_CR0, 0x11);
+    put(S_CR4, 0);
+    put(S_EFER, 0x1000);
+    put(S_CR3, 1ul << 52);
+    expect("exit of 32 bits", run(0, 0, 0), EXIT_VMMCALL);
+    guest(o_leave);
+    put(S_CR3, get(S_CR3) | 1ul << 52);
+    expect("exit in long mode", run(0, 0, 0), EXIT_INVALID);
 }
 
 static void interrupt_flag(void)
@@ -313,6 +390,20 @@ static void virtual_interrupt(void)
     expect("exit", run(0, 0, 0), EXIT_VMMCALL);
     expect("interrupts", o_count, 1);
     expect("it came at", o_from - (uint64_t)o_cr8, 6);
+}
+
+/* V_TPR 6: priority 6 waits for less, 7 does not. */
+static void same_priority(void)
+{
+    for (unsigned priority = 6; priority < 8; priority++) {
+        gate(0x60, 0);
+        guest(o_cr8);
+        put(S_RFLAGS, 0x202);
+        put(V_INT_CTL, 6 | 1 << 8 | priority << 16 | 1 << 24 | 0x60ul << 32);
+        expect("exit", run(0, 0, 0), EXIT_VMMCALL);
+        expect("interrupts", o_count, 1);
+        expect("it came at", o_from - (uint64_t)o_cr8, priority == 6 ? 6 : 0);
+    }
 }
 
 /* Of what is not injected, but delivered: to where no descriptor is */
@@ -612,13 +703,17 @@ static const struct {
     const char *name;
 } tests[] = {
     { cr_read, "intercepts of reads of control registers" },
+    { cr3_reserved, "MOV of reserved bits to CR3 is #GP" },
     { cr4_reserved, "MOV of reserved bits to CR4 is #GP" },
     { cpl, "VMRUN takes the CPL from its field" },
     { pat, "a PAT for the guest, with nested paging" },
+    { nested_state, "VMRUN and what nested paging adds" },
+    { cr3_by_mode, "VMRUN judges CR3 by the mode of the guest" },
     { interrupt_flag, "#VMEXIT says what RFLAGS.IF was" },
     { rdtscp, "RDTSCP has an intercept of its own" },
     { back_to_long_mode, "#VMEXIT to 64-bit mode from 32 bits with LME" },
     { virtual_interrupt, "CR8 lets a virtual interrupt through" },
+    { same_priority, "a virtual interrupt of the priority of V_TPR waits" },
     { once, "an injected interrupt comes once" },
     { event_type, "EXITINTINFO has the type of interrupts and NMIs" },
     { next_rip, "next RIP of an intercept" },

@@ -387,6 +387,10 @@ static int64_t load_vmsa(CPUX86State *env, hwaddr spa)
          (cr3 & ~SNP_C_MASK) >> env_archcpu(env)->phys_bits)) {
         return SVM_EXIT_ERR;
     }
+    /* [VMRUN-NP-STATE] */
+    if (!svm_pat_valid(ldq_le_p(&v.g_pat))) {
+        return SVM_EXIT_ERR;
+    }
     /* [VMRUN-VMSA-XSTATE] */
     if ((ldq_le_p(&v.xcr0) & ~known_xcr0(env)) ||
         (ldq_le_p(&v.xss) & ~known_xss(env))) {
