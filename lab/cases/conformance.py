@@ -15,15 +15,30 @@ RUN = paths.ROOT / "machine" / "tests" / "bare" / "run.py"
 
 
 def unruly(text):
-    """Cells said to be impossible, and no rule that makes them so."""
+    """Cells said to be impossible, and no rule that makes them so; or more of
+    them than the reasons are for."""
     known = {r.id for r in rules.table()}
-    bad = []
-    for why in re.findall(r"^# .*: impossible: .*", text, re.M):
+    bad, reasons = [], 0
+    for cells, why in re.findall(r"^# (\d+) impossible: (.*)", text, re.M):
         source = re.search(r"\(([^()]*)\)$", why)
-        if not source or not (source[1] in known or
-                              re.match(r"PPR$|APM vol [23], \d", source[1])):
+        if not source or not (source[1] in known or re.match(
+                r"PPR$|APM vol [23], \d|PCI \d", source[1])):
             bad.append(f"by no rule: {why}")
+        reasons += int(cells)
+    total = re.search(r"^# cells: .*, (\d+) impossible$", text, re.M)
+    if total and int(total[1]) != reasons:
+        bad.append(f"{total[1]} impossible cells, {reasons} with a reason")
     return bad
+
+
+def judged():
+    """The judge of reasons: these are none, but for the first."""
+    cells = "# 2 impossible: it {}\n# cells: 5 of 5, {} impossible\n"
+    out = [bool(unruly(cells.format(why, n))) for why, n in (
+        ("is so (PPR)", 2), ("is so (PPR)", 3), ("is so", 2),
+        ("is so (NO-SUCH-RULE)", 2))]
+    if out != [False, True, True, True]:
+        raise CaseFailed(f"reasons are misjudged: {out}")
 
 
 def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None,
@@ -39,6 +54,7 @@ def conforms(suite, cpu=platform.CPU, devices=(), psp=(), more=(), log=None,
                          *where],
                    f"{paths.shown(RUN)} {suite} {paths.shown(binary)} ...")
     text = say.log_path(log).read_text(errors="replace")
+    judged()
     bad = unruly(text)
     cells = re.search(r"^# cells: (.*)", text, re.M)
     if bad or not cells:
@@ -168,6 +184,10 @@ CASES = [
          "with memory in the clear and enciphered; the IOMMU's event log, its "
          "registers and what it has cached, from SNP_INIT to SNP_SHUTDOWN_EX",
          device, order=10, inputs=("machine",)),
+    Case("conform.demand", "PSMASH that the machine is told to have fail does, as "
+         "often and when it is told to, and nothing changes then",
+         lambda: conforms("demand", psp=["inject=PSMASH:2-3:INUSE"]), order=10,
+         inputs=("machine",)),
     Case("machine.outside", "what a bare host, another guest or the guest "
          "itself without the C-bit reads of an SNP guest's page is ciphertext "
          "that depends on key, address and content, and what the owner reads "

@@ -47,15 +47,18 @@ void bail(const char *why) __attribute__((noreturn));
 
 /*
  * KTAP. A test is a number of cells; each is judged once. An impossible cell
- * is one that a rule makes so, and is counted by itself. The first few that
- * do not hold are printed.
+ * is one that a rule makes so: @why ends with it, in brackets, stays where it
+ * is, and is printed with how many cells it was. The first few that do not
+ * hold are printed.
  */
 void ktap_plan(unsigned tests);
 void ktap_begin(void);
 bool cell(bool holds);                  /* true: say what is wrong with it */
-void impossible(void);
+void impossible(const char *why);
 void ktap_end(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ktap_exit(void) __attribute__((noreturn));
+/* If set: a cell at the end of each test, which says itself what is wrong */
+extern bool (*ktap_also)(void);
 
 static inline uint64_t rdmsr(uint32_t n)
 {
@@ -229,5 +232,6 @@ void suite_sev(void);
 void suite_hiding(void);
 void suite_ordinary(void);
 void suite_outside(void);
+void suite_demand(void);
 
 #endif

@@ -222,6 +222,13 @@ i_\name:
 	insn lldt, lldt %ax
 	insn verr, verr %ax
 	insn ltr, ltr %ax
+	insn nop, nop
+	insn fninit, fninit
+	insn to_ds, mov %eax, %ds
+	insn to_ss, mov %eax, %ss
+	/* of 32 bits: INTO; BOUND of EAX by two words of the answer's page */
+	insn into, .byte 0xce
+	insn bound, .byte 0x62, 0x47, 0x40
 	insn from_cr0, mov %cr0, %rax
 	insn from_cr3, mov %cr3, %rax
 	insn from_cr4, mov %cr4, %rax
@@ -234,6 +241,12 @@ i_\name:
 	insn from_dr7, mov %db7, %rax
 	insn to_dr0, mov %rax, %db0
 	insn to_dr7, mov %rax, %db7
+	insn from_cr2, mov %cr2, %rax
+	insn to_cr2, mov %rax, %cr2
+	.irp n, 1, 2, 3, 4, 5, 6
+	insn from_dr\n, mov %db\n, %rax
+	insn to_dr\n, mov %rax, %db\n
+	.endr
 	insn int3, int3
 	insn ud2, ud2
 	insn div, div %rcx
@@ -241,6 +254,47 @@ i_\name:
 	insn pause, pause
 	insn rmpupdate, .byte 0xf2, 0x0f, 0x01, 0xfe
 	insn psmash, .byte 0xf3, 0x0f, 0x01, 0xff
+	insn rmpread, .byte 0xf2, 0x0f, 0x01, 0xfd
+	/* a division by zero that waits, unmasked, for the next x87 instruction */
+	.globl i_mf, i_mf_at
+i_mf:
+	fninit
+	movw $0x37b, 64(%rdi)
+	fldcw 64(%rdi)
+	fld1
+	fldz
+	fdivrp
+i_mf_at:
+	fwait
+	jmp g_done
+
+	/* The IDT again, elsewhere in the guest's own memory, with a byte changed */
+	.set own_idt, 0x1d800
+	.macro take_own_idt at, value
+	mov %rdi, %rbx
+	mov $0x11000, %esi
+	mov $own_idt, %edi
+	mov $64, %ecx
+	rep movsq
+	mov %rbx, %rdi
+	movb $\value, own_idt + \at
+	movw $0x1ff, 64(%rdi)
+	movq $own_idt, 66(%rdi)
+	lidt 64(%rdi)
+	.endm
+	/* #GP, whose gate is not present */
+	.globl i_df, i_df_at, i_ts, i_ts_at
+i_df:
+	take_own_idt 13*16+5, 0x0e
+i_df_at:
+	mov (%rax), %rax
+	jmp g_done
+	/* #UD, whose stack is IST1 of a TSS that is too short for it */
+i_ts:
+	take_own_idt 6*16+4, 1
+i_ts_at:
+	ud2
+
 	/* no descriptor, no handler: #UD, #DF, shutdown */
 	.globl i_triple
 i_triple:
@@ -266,8 +320,14 @@ trapped:
 	pop %rdx
 	mov %rcx, 24(%rdi)
 	mov %rdx, 32(%rdi)
-	mov %cr2, %rcx
+	/* not where #VC says that just this is intercepted */
+	cmp $29, %rcx
+	jne 1f
+	cmp $2, %rdx
+	je 2f
+1:	mov %cr2, %rcx
 	mov %rcx, 40(%rdi)
+2:
 	mov (%rsp), %rcx
 	mov %rcx, 48(%rdi)
 	movq $ANSWER_TRAP, (%rdi)

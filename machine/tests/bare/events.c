@@ -226,9 +226,8 @@ static void bus_lock(void)
         print("# CPUID has bus lock traps, which this suite does not know\n");
         return;
     }
-    print("# bus lock: impossible: the processor has no such trap, "
-          "CPUID Fn8000_000A EDX[29] is 0 (APM vol 2, 15.14.5)\n");
-    impossible();
+    impossible("bus lock: the processor has no such trap, CPUID Fn8000_000A "
+               "EDX[29] is 0 (APM vol 2, 15.14.5)");
 }
 
 void suite_events(void)

@@ -279,9 +279,7 @@ static void suite_debug(void)
 
     ktap_begin();
     if (!has(14)) {
-        print("# debug registers of a guest's own: impossible: "
-              "CPUID has no debug swap (VMRUN-SEV-FEATURES)\n");
-        impossible();
+        impossible("CPUID has no debug swap (VMRUN-SEV-FEATURES)");
         ktap_end("debug registers of guest and host");
         return;
     }
@@ -431,9 +429,7 @@ static void suite_clock(void)
          x.answer.more[0] - vmcb_offset >= from &&
          x.answer.more[0] - vmcb_offset <= to);
     if (!has(8)) {
-        print("# clocks of a guest's own: impossible: CPUID has no secure TSC "
-              "(VMRUN-SEV-FEATURES)\n");
-        impossible();
+        impossible("CPUID has no secure TSC (VMRUN-SEV-FEATURES)");
         ktap_end("clocks of guests");
         return;
     }
@@ -493,9 +489,8 @@ static void suite_nested(void)
             print("# vector %u, DR6 %lx\n", (unsigned)p.vector, dr6);
         }
     } else {
-        print("# breakpoints on #DB's stack: impossible: CPUID does not say "
-              "what they do (DB-NESTED)\n");
-        impossible();
+        impossible("CPUID does not say what breakpoints on #DB's stack do "
+                   "(DB-NESTED)");
     }
     ktap_end("a data breakpoint where #DB puts its frame");
 }

@@ -174,7 +174,8 @@ static void try_access(Op op)
 
     if (by.guest == PLAIN &&
         (c || ((is_fetch || is_walk) && !public && o.verdict == V_DONE))) {
-        impossible();
+        impossible(c ? "only guests with SEV have a C-bit (MMU-C-BIT)"
+                     : state_unknown(now.state));
         return;
     }
     o.va = is_walk ? vm_table_va(by.way, now.spot,
@@ -281,7 +282,7 @@ static void try_rescind(void)
     Exit x;
 
     if (by.guest == PLAIN) {
-        impossible();
+        impossible("a guest without SNP has no PVALIDATE (PVALIDATE-UD)");
         return;
     }
     vm_run(by.guest, g_rescind, o.va, 0, 0, &x);
@@ -337,9 +338,6 @@ void suite_guest(void)
     window_init();
     vm_init();
     launch_perms = 0x0d0305;        /* of VMPL3, 2 and 1, for RMPQUERY */
-    print("# C=1 by a guest without SNP: impossible: only guests with SEV "
-          "have a C-bit (MMU-C-BIT)\n");
     /* the last page of a region is the middle one again to a guest */
-    every_state(one_state, NSPOTS - 1, "guests",
-                "fetch and walk by a guest without SNP");
+    every_state(one_state, NSPOTS - 1, "guests");
 }

@@ -144,7 +144,7 @@ static void one_access(Kind k, Leaf leaf, uint64_t page)
 
     /* bytes that nobody knows cannot be executed */
     if (k == FETCH && !known) {
-        impossible();
+        impossible(state_unknown(now.state));
         return;
     }
     if (state_memory(now.state)) {
@@ -185,7 +185,9 @@ static void try_unpaged(void)
     uint64_t error, cr2;
 
     if (!state_memory(now.state) || now.spa >> 32) {
-        impossible();
+        impossible(now.spa >> 32 ? "without paging addresses have 32 bits "
+                                   "(APM vol 2, 1.1)"
+                                 : state_unknown(now.state));
         return;
     }
     old = *word;
@@ -217,7 +219,7 @@ static void try_walks(void)
         Probe p;
 
         if (state_unknown(now.state)) {
-            impossible();
+            impossible(state_unknown(now.state));
             continue;
         }
         va = at_table(now.spa, PTE_HOST + w);
@@ -313,5 +315,5 @@ void suite_host(void)
     ktap_plan(2 + NSTATES);
     window_init();
     suite_operands();
-    every_state(one_state, NSPOTS, "a host", "to execute or as page table");
+    every_state(one_state, NSPOTS, "a host");
 }

@@ -106,9 +106,7 @@ void suite_injected(uint32_t announced)
 
     ktap_begin();
     if (!has) {
-        print("# injection that is restricted: impossible: CPUID has it not "
-              "(VMRUN-SEV-FEATURES)\n");
-        impossible();
+        impossible("CPUID has no restricted injection (VMRUN-SEV-FEATURES)");
     }
     vm_spoil = spoil_event;
     for (unsigned restricted = 0; restricted <= has; restricted++) {

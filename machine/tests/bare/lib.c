@@ -11,6 +11,7 @@
 #define EXIT_GOOD   0x10
 #define EXIT_BAD    0x11
 #define SHOWN       6           /* cells printed per test */
+#define REASONS     160         /* that a test may have */
 #define TX_TRIES    1000000
 
 void *zero(void *p, size_t n)
@@ -132,6 +133,13 @@ void pci_write(unsigned dev, unsigned reg, uint32_t v)
 
 static unsigned planned, number, failed_tests;
 static unsigned good, bad, never, total_cells, total_good, total_never;
+/* Of the test under way: why cells are impossible, and how many are by that */
+static struct {
+    const char *why;
+    unsigned cells;
+} reasons[REASONS];
+static unsigned nreasons;
+bool (*ktap_also)(void);
 
 void ktap_plan(unsigned tests)
 {
@@ -141,7 +149,7 @@ void ktap_plan(unsigned tests)
 
 void ktap_begin(void)
 {
-    good = bad = never = 0;
+    good = bad = never = nreasons = 0;
 }
 
 bool cell(bool holds)
@@ -153,16 +161,46 @@ bool cell(bool holds)
     return bad++ < SHOWN;
 }
 
-void impossible(void)
+static bool same_text(const char *a, const char *b)
 {
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+void impossible(const char *why)
+{
+    unsigned i = 0;
+
+    while (i < nreasons && !same_text(reasons[i].why, why)) {
+        i++;
+    }
+    if (i == nreasons) {
+        if (i == REASONS) {
+            bail("too many reasons why cells are impossible");
+        }
+        reasons[i].why = why;
+        reasons[i].cells = 0;
+        nreasons++;
+    }
+    reasons[i].cells++;
     never++;
 }
 
 void ktap_end(const char *fmt, ...)
 {
-    bool ok = (good || never) && !bad;
     va_list ap;
+    bool ok;
 
+    if (ktap_also) {
+        cell(ktap_also());
+    }
+    for (unsigned i = 0; i < nreasons; i++) {
+        print("# %u impossible: %s\n", reasons[i].cells, reasons[i].why);
+    }
+    ok = (good || never) && !bad;
     print("%s %u ", ok ? "ok" : "not ok", ++number);
     va_start(ap, fmt);
     vprint(fmt, ap);

@@ -40,15 +40,10 @@ static bool make(void)
     return true;
 }
 
-void every_state(void (*one)(void), unsigned nspots, const char *who,
-                 const char *unknown)
+void every_state(void (*one)(void), unsigned nspots, const char *who)
 {
     for (State s = 0; s < NSTATES; s++) {
         ktap_begin();
-        if (unknown && state_unknown(s)) {
-            print("# %s, %s: impossible: %s\n", state_name[s], unknown,
-                  state_unknown(s));
-        }
         for (unsigned i = 0; i < 2 * nspots; i++) {
             now.state = s;
             now.size_2m = i & 1;

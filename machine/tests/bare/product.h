@@ -26,10 +26,7 @@ void now_again(void);
 /*
  * NSTATES tests, "WHO and a page that is STATE": @one for each size and for
  * the first @nspots of spots[], once the page is so; what cannot be is said.
- * @unknown: what cannot be tried if the host does not know what is in the
- * page; NULL: nothing.
  */
-void every_state(void (*one)(void), unsigned nspots, const char *who,
-                 const char *unknown);
+void every_state(void (*one)(void), unsigned nspots, const char *who);
 
 #endif

@@ -7,6 +7,7 @@
  * window.c compares with those.
  */
 #include "product.h"
+#include "vm.h"
 
 /* Not what an answer could be */
 #define UNTOUCHED     0xa5
@@ -117,12 +118,33 @@ static void operands(void)
     ktap_end("where RMPREAD's answer goes");
 }
 
+/* RMPREAD-GUEST: a page whose answer is not 0, to memory that is */
+static void by_guests(void)
+{
+    extern char i_rmpread[];
+    Exit x;
+
+    ktap_begin();
+    vm_init();
+    for (Guest g = OWNER; g < NGUESTS; g++) {
+        vm_run(g, i_rmpread, KEEP_PAGE(KEEP_GCTX), vm_flag_gpa(0), 0, &x);
+        if (cell(window_check() && x.answer.kind == ANSWER_DONE &&
+                 x.answer.rax == FAIL_PERMISSION && !x.answer.more[0] &&
+                 !x.answer.more[1])) {
+            print("# guest %u: exit %lx, answer %lx, RAX %lx, read: %lx %lx\n",
+                  g, x.code, x.answer.kind, x.answer.rax, x.answer.more[0],
+                  x.answer.more[1]);
+        }
+    }
+    ktap_end("RMPREAD by guests");
+}
+
 void suite_rmpread(void)
 {
     uint32_t r[4];
     Update out;
 
-    ktap_plan(3 + NSTATES);
+    ktap_plan(4 + NSTATES);
     ktap_begin();
     cpuid(0x8000001f, 0, r);
     if (cell(r[0] >> 21 & 1)) {
@@ -134,5 +156,6 @@ void suite_rmpread(void)
     ktap_end("RMPREAD before SNP");
     window_init();
     operands();
-    every_state(one_state, NSPOTS, "RMPREAD", NULL);
+    by_guests();
+    every_state(one_state, NSPOTS, "RMPREAD");
 }

@@ -128,6 +128,7 @@ static void fill_image(Guest g)
     }
     desc[AT_GDT / 8 + 1] = 0x00af9b000000ffff;
     desc[AT_GDT / 8 + 2] = 0x00cf93000000ffff;
+    desc[AT_GDT / 8 + 3] = 0x00cf13000000ffff;      /* not present */
     /* where the stack is once an exception comes from CPL3 */
     put(desc, AT_TSS + 4, (P_STACK + 1) * PAGE - 64);
     *(uint64_t *)image_page(g, P_LANDING) = MAGIC;
@@ -200,7 +201,7 @@ static void fill_save(uint8_t *save, bool vmsa, bool c, const Regs *r)
         put_segment(save, at, 0x10, 0xc93, ~0u, 0);
     }
     put_segment(save, 0x10, 8, 0xa9b, ~0u, 0);
-    put_segment(save, 0x60, 0, 0, 0x17, P_DESC * PAGE + AT_GDT);
+    put_segment(save, 0x60, 0, 0, 0x1f, P_DESC * PAGE + AT_GDT);
     put_segment(save, 0x70, 0, 0x82, 0xffff, 0);
     put_segment(save, 0x80, 0, 0, 32 * 16 - 1, P_DESC * PAGE);
     put_segment(save, 0x90, 0x28, 0x8b, 0x67, P_DESC * PAGE + AT_TSS);
@@ -314,6 +315,11 @@ void vm_run(Guest g, const char *op, uint64_t rax, uint64_t rcx, uint64_t rdx,
 volatile uint64_t *vm_flag(unsigned n)
 {
     return (volatile uint64_t *)(answer + 64 + n * 8);
+}
+
+uint64_t vm_flag_gpa(unsigned n)
+{
+    return P_SHARED * PAGE + 64 + n * 8;
 }
 
 void vm_again(Exit *x)

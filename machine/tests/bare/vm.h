@@ -92,6 +92,8 @@ void vm_prepare(Guest g, const char *op, uint64_t rax, uint64_t rcx,
                 uint64_t rdx);
 /* Words that host and guest share: g_spin sets 0, g_wait ends if 1 is not 0 */
 volatile uint64_t *vm_flag(unsigned n);
+/* Where its guest has that word */
+uint64_t vm_flag_gpa(unsigned n);
 
 void vm_run(Guest g, const char *op, uint64_t rax, uint64_t rcx, uint64_t rdx,
             Exit *x);

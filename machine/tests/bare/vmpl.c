@@ -125,7 +125,8 @@ static void every_access(unsigned mask)
     one_access("fetch, C=0", g_fetch, va(false) + AT_CODE, cpl ? UX : SX, mask,
                NPF_FINAL);
     if ((mask & R) == R && !(mask & W)) {
-        /* whether a walk that sets nothing has to write, nobody says */
+        impossible("whether a walk that sets nothing has to write nobody says "
+                   "(RMP-VMPL-WO)");
         return;
     }
     one_access("walk", g_read, vm_table_va(WAY_RIGHT, 1, PTE_GUEST + WALK_AD),

@@ -31,7 +31,8 @@ extern uint16_t init_hide;
 /*
  * Is the table what the model says? Every entry of every region is looked at:
  * one that the model has not touched since has to be bit for bit as before. If
- * not, says so, and goes on with what the table has.
+ * not, says so, and goes on with what the table has. Each test ends with a look
+ * at all other entries of the table.
  */
 bool window_check(void);
 
