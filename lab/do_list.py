@@ -22,6 +22,7 @@ def options(p):
                         "shows that ours has it")
     p.add_argument("--write", action="store_true",
                    help="with --caveats: bring CAVEATS.md up to date; with "
+                        "--rules: which of our tests name a rule; with "
                         "--firmware: machine/FIRMWARE.md; with --inject: "
                         "machine/INJECT.md; with --features: the pages of "
                         "mistakes and fixes in Documentation/")
@@ -36,7 +37,9 @@ def do(args):
         print("\n".join(kernels.NAMES))
     elif args.rules or args.caveats:
         from lab import rules
-        if args.write:
+        if args.write and args.rules:
+            rules.write_tests()
+        elif args.write:
             rules.write_caveats()
         else:
             rules.show(args.caveats)

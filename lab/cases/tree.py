@@ -18,6 +18,12 @@ def rules_table():
     less = [r for r in rows if r.id != have[0]]
     if not rules.one_sided(less, have) or not rules.one_sided(rows, have[1:]):
         raise CaseFailed("a reading with one side only is not noticed")
+    said = rules.named("/* A-B, -C,\n * -D-E; */ x = F-G; // H-I 2\n")
+    one = rows[0]._replace(exercised_by="7.2")
+    if said != {"A-B", "A-C", "A-D-E", "H-I"} or \
+            rules.by(one, {one.id: {"bare"}}) != "7.2,bare" or \
+            rules.by(one._replace(exercised_by="unit"), {}) != "nobody":
+        raise CaseFailed(f"who names a rule is misjudged: {said}")
     return f"{len(rows)} rules, {len(have)} with two readings"
 
 
@@ -201,7 +207,8 @@ def licences():
 CASES = [
     Case("tree.rules", "each rule id in the machine's code has its row in "
          "machine/rules.tsv, and each row its check; each that is a stricter "
-         "reading has a looser one in the machine", rules_table, order=1),
+         "reading has a looser one in the machine; each row says which of our own "
+         "tests name it", rules_table, order=1),
     Case("tree.specification", "each promise names cases that exist, each "
          "by its name and marked if only `check --full` runs it; each case "
          "stands at a promise", specification, order=1),
