@@ -110,11 +110,11 @@ def tlb():
 
 CASES = [
     Case("conform.host", "every state of a page x {RMPUPDATE, PSMASH, read, "
-         "write, fetch, page walk} by a bare host, through 4K, 2M and 1G: "
+         "write, fetch, page walk, what is for guests} by a bare host, through 4K, 2M and 1G: "
          "outcome and whole state are the specification's",
          lambda: conforms("host"), order=10, inputs=("machine",)),
     Case("conform.guest", "every state of a page x {PVALIDATE, RMPADJUST, "
-         "RMPQUERY, read, write, fetch, page walk} by its owner, another SNP "
+         "RMPQUERY, read, write, fetch, page walk, what is for hosts} by its owner, another SNP "
          "guest and a guest without SNP, through nested leaves of 4K and 2M: "
          "outcome, answer and whole state are the specification's",
          lambda: conforms("guest", psp=("rmpquery=on",)), order=10,

@@ -27,7 +27,7 @@ static const char *const guest_name[NGUESTS] = {
 typedef enum Op {
     READ, WRITE, FETCH, READ_C, WRITE_C, FETCH_C, WALK, WALK_A,
     PVALIDATE, ADJUST = PVALIDATE + 4, QUERY = ADJUST + 10,
-    RESCIND = QUERY + 6, NOPS
+    RESCIND = QUERY + 6, UPDATE, SMASH, NOPS
 } Op;
 
 static const char *const access_name[] = {
@@ -66,8 +66,10 @@ static void name(Op op)
               adjusts[op - ADJUST].rdx);
     } else if (op < RESCIND) {
         print("RMPQUERY, RDX %lx", queries[op - QUERY]);
-    } else {
+    } else if (op == RESCIND) {
         print("read, PVALIDATE to 0, read");
+    } else {
+        print(op == UPDATE ? "RMPUPDATE" : "PSMASH");
     }
     print(" by %s, %s leaf, %s address: ", guest_name[by.guest],
           by.leaf_2m ? "2M" : "4K", by.way ? "another" : "right");
@@ -303,6 +305,21 @@ static void try_rescind(void)
     judge(RESCIND, &x, &o, true);
 }
 
+/* RMPUPDATE-GUEST: the host's instructions, of the page by its own address */
+static void try_host_insn(Op op)
+{
+    extern char i_rmpupdate[], i_psmash[];
+    Outcome o = { .insn = true, .known = true, .value = FAIL_PERMISSION };
+    Exit x;
+
+    vm_run(by.guest, op == UPDATE ? i_rmpupdate : i_psmash,
+           op == UPDATE ? now.spa : now.spa & ~(SIZE_2M - 1), vm_flag_gpa(0),
+           0, &x);
+    /* they say nothing by CF */
+    x.answer.carry = 0;
+    judge(op, &x, &o, true);
+}
+
 /* ---- the product ---- */
 
 static void every_op(void)
@@ -315,8 +332,10 @@ static void every_op(void)
             try_insn(op);
         } else if (op < RESCIND) {
             try_query(op);
-        } else {
+        } else if (op == RESCIND) {
             try_rescind();
+        } else {
+            try_host_insn(op);
         }
     }
 }

@@ -230,6 +230,30 @@ static void try_walks(void)
     }
 }
 
+/* ---- what is for guests ---- */
+
+/* PVALIDATE-UD, RMPQUERY-UD */
+static void try_foreign(void)
+{
+    static const struct {
+        const char *name;
+        ProbeOp *op;
+    } insns[] = {
+        { "PVALIDATE", op_pvalidate }, { "RMPADJUST", op_rmpadjust },
+        { "RMPQUERY", op_rmpquery },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(insns); i++) {
+        Probe p = probe(insns[i].op, now.spa, 0);
+
+        if (cell(window_check() && p.vector == VEC_UD)) {
+            where();
+            print("%s: vector %d, status %lx, not #UD\n", insns[i].name,
+                  p.vector, p.ret);
+        }
+    }
+}
+
 /* ---- operands and flags ---- */
 
 #define NOWHERE      (5ul << 39)        /* no view has it */
@@ -308,6 +332,7 @@ static void one_state(void)
     try_walks();
     try_updates();
     try_psmash();
+    try_foreign();
 }
 
 void suite_host(void)
