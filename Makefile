@@ -19,6 +19,9 @@ check-full:
 bench:
 	lab/snp bench
 
+soak:
+	lab/snp soak
+
 counts:
 	lab/snp counts --both
 
@@ -34,4 +37,5 @@ deb:
 clean:
 	lab/snp clean --yes
 
-.PHONY: all machine linux run check check-full bench counts series series-check deb clean
+.PHONY: all machine linux run check check-full bench counts soak series series-check deb
+.PHONY: clean

@@ -20,6 +20,7 @@ PARTS = {
     "counts": "the machine's counts of the last run",
     "rmp": "the RMP of a live or finished run: entries, counts, a picture",
     "timeline": "a run's phases with their counts, as a picture too",
+    "soak": "guests that a number makes up, killed in the midst of what they do",
     "bench": "time guests on the machine and on QEMU without our changes",
     "update": "move lab/versions to Debian's newest",
     "series": "make the git branch and the mailable patches",

@@ -681,6 +681,7 @@ REFUSED = [
     (["run", "--smp", "two"], "--smp"),
     (["run", "--no-such-option"], "--no-such-option"),
     (["bench", "--runs", "4"], "tell nothing"),
+    (["soak", "--seeds", "0"], "at least one"),
     (["bench", "--json", "/nonexistent/x"], "no such directory"),
     (["shell", "--json", "/tmp/x"], "--json"),
     (["shell", "--timeout", "9"], "--timeout"),

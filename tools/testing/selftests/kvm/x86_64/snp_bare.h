@@ -226,15 +226,21 @@ static inline void guest_vmgexit(u64 msr)
 }
 
 /*
- * A #VC is noted and the instruction, of three bytes, skipped. The library's
- * own entries do not know that #VC has an error code.
+ * A #VC is noted and the instruction skipped: PVALIDATE with its prefix has four
+ * bytes, all others three. The library's own entries do not know that #VC has
+ * an error code.
  */
 extern char guest_vc[];
 asm(".pushsection .text\n\t"
 	"guest_vc:\n\t"
 	"pop %r14\n\t"
 	"mov %r14, " __stringify(BOX_VC) "(%r15)\n\t"
-	"addq $3, (%rsp)\n\t"
+	"mov (%rsp), %r14\n\t"
+	"cmpb $0xf2, (%r14)\n\t"
+	"sete %r14b\n\t"
+	"movzbl %r14b, %r14d\n\t"
+	"lea 3(%r14), %r14\n\t"
+	"add %r14, (%rsp)\n\t"
 	"iretq\n\t"
 	".popsection");
 
@@ -270,26 +276,31 @@ static inline void guest_write(struct box *box, u64 *to, u64 value)
 		     : "r14", "r15", "memory", "cc");
 }
 
-static inline u32 guest_pvalidate(u64 gva, bool block)
+/* A #VC leaves the address as the result. */
+static inline u32 guest_pvalidate(struct box *box, u64 gva, u64 block,
+				  u64 validate, u64 *carry)
 {
 	u64 res;
 
-	asm volatile(".byte 0xf2, 0x0f, 0x01, 0xff"
-		     : "=a" (res)
-		     : "a" (gva), "c" ((u64)block), "d" (1)
-		     : "memory", "cc");
+	asm volatile("mov %[box], %%r15; sub $128, %%rsp;"
+		     ".byte 0xf2, 0x0f, 0x01, 0xff;"
+		     "setc %b[carry]; add $128, %%rsp"
+		     : "=a" (res), [carry] "+r" (*carry)
+		     : "a" (gva), "c" (block), "d" (validate), [box] "r" (box)
+		     : "r14", "r15", "memory", "cc");
 	return res;
 }
 
 /* 2 MiB at once, or, as its entries are smaller, page by page. */
-static inline u64 guest_accept(u64 gva)
+static inline u64 guest_accept(struct box *box, u64 gva)
 {
-	u64 res = guest_pvalidate(gva, true), i;
+	u64 carry = 0, res = guest_pvalidate(box, gva, true, true, &carry), i;
 
 	if (res != 6)
 		return !!res;
 	for (i = 0, res = 0; i < 512; i++)
-		res += !!guest_pvalidate(gva + i * 4096, false);
+		res += !!guest_pvalidate(box, gva + i * 4096, false, true,
+					 &carry);
 	return res;
 }
 
@@ -306,11 +317,7 @@ static noinline void guest_obey(struct box *box)
 		res = rdmsr(box->a);
 		break;
 	case DO_PVALIDATE:
-		asm volatile(".byte 0xf2, 0x0f, 0x01, 0xff; setc %b1"
-			     : "=a" (res), "+r" (carry)
-			     : "a" (box->a), "c" (box->b), "d" (box->c)
-			     : "memory", "cc");
-		res = (u32)res;
+		res = guest_pvalidate(box, box->a, box->b, box->c, &carry);
 		break;
 	case DO_RMPADJUST:
 		asm volatile(".byte 0xf3, 0x0f, 0x01, 0xfe"
@@ -338,7 +345,7 @@ static noinline void guest_obey(struct box *box)
 		break;
 	case DO_ACCEPT:
 		for (i = 0; i < box->b; i++)
-			res += guest_accept(box->a + (i << 21));
+			res += guest_accept(box, box->a + (i << 21));
 		break;
 	}
 

@@ -4,6 +4,11 @@
  * which entries, and that a block of which a part goes its own way leaves the
  * rest as it was. What is counted is this series' own audit; with
  * kvm.gmem_huge=0 each page is counted by itself.
+ *
+ *	snp_huge_test [refused]
+ *
+ * refused: the launch alone, by a firmware that refuses the next command. It
+ * says "refuse" when that is to be, and goes on after a line.
  */
 #include <sys/mman.h>
 
@@ -417,6 +422,39 @@ static void test_launched_in_part(void)
 	bare_free(b);
 }
 
+/* A firmware that does not want 2 MiB: the pages of that block, and the next. */
+static void test_refused(void)
+{
+	struct bare *b = unlaunched();
+	char line[8];
+	u64 *from, i;
+
+	from = mmap(NULL, 2 * PER_BLOCK * 4096ULL, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(from != MAP_FAILED, "no memory");
+	for (i = 0; i < 2 * PER_BLOCK; i++)
+		from[i * 512] = MAGIC + i;
+
+	snp_vm_launch_start(b->vm, bare_policy());
+	snp_vm_launch_update(b->vm);
+	vm_mem_set_private(b->vm, HUGE_GPA, HUGE_PAGES * 4096ULL);
+	printf("refuse\n");
+	fflush(stdout);
+	TEST_ASSERT(fgets(line, sizeof(line), stdin), "nobody there");
+
+	then = count();
+	CHECK_EQ(launch_from(b, 0, from, 2 * PER_BLOCK,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL), 0);
+	/* Given, taken back, given by pages; the next at once. */
+	COUNTED(2 + PER_BLOCK + 1, 0, 1);
+	snp_vm_launch_finish(b->vm);
+	for (i = 0; i < 2 * PER_BLOCK; i += 73)
+		expect(b, i);
+	expect(b, PER_BLOCK - 1);
+	munmap(from, 2 * PER_BLOCK * 4096ULL);
+	bare_free(b);
+}
+
 /*
  * Blocks that go to the host and come back, again and again, at once or in
  * pieces: as many entries of 2 MiB as there were, and no memory is lost.
@@ -627,10 +665,16 @@ static const struct bare_test tests[] = {
 	{ test_end, "the end of a guest" },
 };
 
+static const struct bare_test refused[] = {
+	{ test_refused, "2 MiB that the firmware refuses at launch" },
+};
+
 int main(int argc, char *argv[])
 {
 	huge = parameter("/sys/module/kvm/parameters/gmem_huge");
 	nx = parameter("/sys/module/kvm/parameters/nx_huge_pages");
 	ksft_print_msg("blocks: %d, not executable: %d\n", huge, nx);
+	if (argc > 1 && !strcmp(argv[1], "refused"))
+		bare_run(refused, ARRAY_SIZE(refused));
 	bare_run(tests, ARRAY_SIZE(tests));
 }
