@@ -9,6 +9,7 @@
  * which is what the access should have been.
  */
 #include <linux/kvm_host.h>
+#include <linux/random.h>
 #include <linux/sched/signal.h>
 
 #include "mmu.h"
@@ -110,32 +111,35 @@ static u8 max_private_level(struct kvm *kvm, struct kvm_page_fault *fault,
 }
 
 /*
- * The level of what maps @gfn, or would have to; *@present: it does. Without a
- * lock: as it was a moment ago.
+ * The level of what maps @gfn, or would have to; *@spte: what does, or 0.
+ * Without a lock: as it was a moment ago.
  */
-static int mapped_level(struct kvm_vcpu *vcpu, gfn_t gfn, bool *present)
+static int mapped_level(struct kvm_vcpu *vcpu, gfn_t gfn, u64 *spte)
 {
 	u64 sptes[PT64_ROOT_MAX_LEVEL + 1];
 	int leaf, root_level;
 
-	*present = false;
-	if (!is_tdp_mmu(vcpu->arch.mmu))
+	*spte = 0;
+	/* User space can have taken the root away since the vCPU ran. */
+	if (!VALID_PAGE(vcpu->arch.mmu->root.hpa) ||
+	    !is_tdp_mmu(vcpu->arch.mmu))
 		return PG_LEVEL_4K;
 
 	kvm_tdp_mmu_walk_lockless_begin();
 	leaf = kvm_tdp_mmu_get_walk(vcpu, gfn_to_gpa(gfn), sptes, &root_level);
 	kvm_tdp_mmu_walk_lockless_end();
 
-	*present = leaf >= PG_LEVEL_4K && is_shadow_present_pte(sptes[leaf]);
+	if (leaf >= PG_LEVEL_4K && is_shadow_present_pte(sptes[leaf]))
+		*spte = sptes[leaf];
 
 	return leaf;
 }
 
 static bool mapped_large(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	bool present;
+	u64 spte;
 
-	return mapped_level(vcpu, gfn, &present) > PG_LEVEL_4K && present;
+	return mapped_level(vcpu, gfn, &spte) > PG_LEVEL_4K && spte;
 }
 
 /*
@@ -144,12 +148,12 @@ static bool mapped_large(struct kvm_vcpu *vcpu, gfn_t gfn)
  */
 static int wanted_order(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
-	bool present;
+	u64 spte;
 
 	/* Where there is a table of small mappings, that stays in use. */
 	if (fault->nx_huge_page_workaround_enabled &&
 	    (fault->exec ||
-	     mapped_level(vcpu, fault->gfn, &present) == PG_LEVEL_4K))
+	     mapped_level(vcpu, fault->gfn, &spte) == PG_LEVEL_4K))
 		return 0;
 
 	/* Also if not all of it is private. */
@@ -342,16 +346,82 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 	return min(size, next - gpa);
 }
 
-/* As many entries as a guest can name in one request, and a block of pages. */
+/* Of one run: a block of pages, more than entries that name a page each. */
 #define PREFAULT_MAX	512
 
-void kvm_mmu_prefault(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages, bool private)
+void kvm_mmu_prefault_init(struct kvm_mmu_prefault *p)
 {
-	/* What is shared is there to be written. */
-	u64 access = private ? 0 : PFERR_WRITE_MASK;
+	*p = (struct kvm_mmu_prefault){ .left = PREFAULT_MAX };
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_prefault_init);
+
+/* Another one that was not mapped: each is as likely to be the sample. */
+static void count_asked(struct kvm_mmu_prefault *p, gfn_t gfn)
+{
+	if (get_random_u32() % ++p->asked == 0)
+		p->sample = gfn;
+}
+
+void kvm_mmu_prefault_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p)
+{
+	u64 spte;
+
+	if (!p->asked)
+		return;
+
+	/* What is mapped ahead begins as not accessed. */
+	mapped_level(vcpu, p->sample, &spte);
+	if (spte && is_accessed_spte(spte))
+		p->left = min_t(u32, p->left + p->asked, PREFAULT_MAX);
+	else
+		p->left = 0;
+	p->asked = 0;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_prefault_begin);
+
+static bool prefault_private(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p,
+			     gfn_t gfn, gfn_t end, u8 *level)
+{
+	u64 spte;
+	int r;
+
+	if (!p->left) {
+		*level = mapped_level(vcpu, gfn, &spte);
+		if (spte)
+			return true;
+
+		/* What could be one mapping counts as one. */
+		*level = PG_LEVEL_4K;
+		if (IS_ALIGNED(gfn, KVM_PAGES_PER_HPAGE(PG_LEVEL_2M)) &&
+		    end - gfn >= KVM_PAGES_PER_HPAGE(PG_LEVEL_2M))
+			*level = PG_LEVEL_2M;
+		count_asked(p, gfn);
+		return true;
+	}
+
+	r = pre_fault_one(vcpu, gfn_to_gpa(gfn), 0, level);
+	if (r == RET_PF_FIXED) {
+		count_asked(p, gfn);
+		p->left--;
+	}
+
+	return r == RET_PF_FIXED || r == RET_PF_SPURIOUS;
+}
+
+static bool prefault_shared(struct kvm_vcpu *vcpu, gfn_t gfn, u8 *level)
+{
+	/* It is there to be written. */
+	int r = pre_fault_one(vcpu, gfn_to_gpa(gfn), PFERR_WRITE_MASK, level);
+
+	return r == RET_PF_FIXED || r == RET_PF_SPURIOUS;
+}
+
+void kvm_mmu_prefault(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p,
+		      gfn_t gfn, u64 npages, bool private)
+{
 	gfn_t end = gfn + npages;
 	u8 level;
-	int i, r;
+	int i;
 
 	if (!vcpu->kvm->arch.pre_fault_allowed ||
 	    vcpu->arch.mmu->page_fault != kvm_tdp_page_fault)
@@ -362,8 +432,8 @@ void kvm_mmu_prefault(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages, bool private
 			return;
 
 		level = PG_LEVEL_4K;
-		r = pre_fault_one(vcpu, gfn_to_gpa(gfn), access, &level);
-		if (r != RET_PF_FIXED && r != RET_PF_SPURIOUS)
+		if (private ? !prefault_private(vcpu, p, gfn, end, &level) :
+			      !prefault_shared(vcpu, gfn, &level))
 			return;
 
 		gfn = ALIGN_DOWN(gfn, KVM_PAGES_PER_HPAGE(level)) +

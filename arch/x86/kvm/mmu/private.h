@@ -8,6 +8,19 @@
 struct kvm_page_fault;
 
 /*
+ * How much of what a guest asks to have private a vCPU maps ahead: what it asks
+ * for and then uses it may have so again, which one of the mappings tells, by
+ * lot; if that was not used it has nothing ahead until one is. So a guest that
+ * asks and does not touch has no more mapped, on the average, than it touched,
+ * but for as much as there is to begin with.
+ */
+struct kvm_mmu_prefault {
+	u32 left;		/* mappings that may be made */
+	u32 asked;		/* that the last request asked for, and were not */
+	gfn_t sample;		/* of which this is one */
+};
+
+/*
  * In lpage_info's disallow_lpage: the block has gfns of different attributes.
  * The other bits count the reasons why it may not be mapped huge.
  */
@@ -75,14 +88,20 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 void kvm_mmu_split_private(struct kvm_vcpu *vcpu,
 			   const struct kvm_memory_slot *slot, gfn_t gfn);
 
+/* For a new vCPU. */
+void kvm_mmu_prefault_init(struct kvm_mmu_prefault *p);
+
+/* A request begins; the one before it is judged. The vCPU is loaded. */
+void kvm_mmu_prefault_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p);
+
 /*
  * Map the gfns from @gfn on that the guest is about to touch, as long as they
- * are what @private says, up to @npages and to what one exit may do. Where one
- * cannot be mapped, the rest is left for its faults to tell. The vCPU is loaded;
- * sleeps.
+ * are what @private says, up to @npages, to what one exit may do and, of what is
+ * private, to what @p has left. Where one cannot be mapped, the rest is left for
+ * its faults to tell. The vCPU is loaded; sleeps.
  */
-void kvm_mmu_prefault(struct kvm_vcpu *vcpu, gfn_t gfn, u64 npages,
-		      bool private);
+void kvm_mmu_prefault(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p,
+		      gfn_t gfn, u64 npages, bool private);
 
 /* Set the mixed flags of a new memslot. slots_lock held. */
 void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,

@@ -2,7 +2,8 @@
 /*
  * Page state changes that the guest asks for: KVM has userspace set the
  * attributes, run by run. What becomes private by a batch, or shared page by page,
- * is mapped then, up to a limit; all else follows when the guest touches it.
+ * is mapped then, up to a limit, and as far as the guest uses what was; all else
+ * follows when the guest touches it.
  */
 #include <linux/bitfield.h>
 #include <linux/kvm_host.h>
@@ -145,7 +146,8 @@ static int complete_psc(struct kvm_vcpu *vcpu)
 		 */
 		if (!psc_batch_next(&svm->snp.psc, &run) &&
 		    (run.private || !run.huge))
-			kvm_mmu_prefault(vcpu, run.gfn, run.npages, run.private);
+			kvm_mmu_prefault(vcpu, &svm->snp.prefault, run.gfn,
+					 run.npages, run.private);
 		psc_batch_done(&svm->snp.psc, svm->snp.psc_buf);
 		return continue_psc(svm);
 	case EAGAIN:
@@ -176,6 +178,8 @@ int snp_begin_psc(struct vcpu_svm *svm)
 
 	if (!exit_enabled(svm->vcpu.kvm))
 		return psc_done(svm, PSC_GENERIC);
+
+	kvm_mmu_prefault_begin(&svm->vcpu, &svm->snp.prefault);
 
 	svm->snp.psc_buf = ghcb->shared_buffer + (scratch - begin);
 	error = psc_batch_load(&svm->snp.psc, svm->snp.psc_buf, end - scratch);

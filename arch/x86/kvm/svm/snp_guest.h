@@ -12,6 +12,7 @@
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
 
+#include "mmu/private.h"
 #include "snp_psc.h"
 
 struct kvm_sev_cmd;
@@ -70,6 +71,7 @@ struct vcpu_snp_state {
 	u64 psc_msr;			/* PSC request under way */
 	struct psc_batch psc;
 	void *psc_buf;			/* where it came from, in the GHCB */
+	struct kvm_mmu_prefault prefault;
 };
 
 /* sev_init.c: what a guest's policy may have on this platform */

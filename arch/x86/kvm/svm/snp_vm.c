@@ -65,6 +65,7 @@ void snp_vcpu_init(struct vcpu_svm *svm)
 	mutex_init(&svm->snp.vmsa_mutex);
 	svm->snp.vmsa_gpa = INVALID_PAGE;
 	svm->snp.ghcb_gpa = INVALID_PAGE;
+	kvm_mmu_prefault_init(&svm->snp.prefault);
 	svm->vcpu.arch.guest_tsc_protected =
 		to_kvm_svm(svm->vcpu.kvm)->sev_info.vmsa_features &
 		SEV_FEAT_SECURE_TSC;

@@ -623,6 +623,46 @@ static void test_asked_for(void)
 	bare_free(b);
 }
 
+#define VAIN	200
+
+/*
+ * What a guest asks for, leaves and gives back, again and again, it has once.
+ * Once it uses what it asked for, it has as much as that at once again.
+ */
+static void test_asked_in_vain(void)
+{
+	struct bare *b = new_guest();
+	u64 page, turn;
+
+	ghcb_register(b, 0);
+	then = count();
+	for (turn = 0; turn < 16; turn++) {
+		ask_private(b, 0, VAIN, false);
+		vm_mem_set_shared(b->vm, POOL_GPA, VAIN * 4096ULL);
+		vm_guest_mem_punch_hole(b->vm, POOL_GPA, VAIN * 4096ULL);
+	}
+	COUNTED(2 * VAIN, 0, 0);
+
+	ask_private(b, 0, VAIN, false);
+	COUNTED(0, 0, 0);
+	for (page = 0; page < VAIN; page++)
+		CHECK_EQ(bare_pvalidate(b, page, true), 0);
+	COUNTED(VAIN, 0, 0);
+
+	ask_private(b, VAIN, 50, false);
+	COUNTED(50, 0, 0);
+	for (page = VAIN; page < VAIN + 50; page++)
+		CHECK_EQ(bare_pvalidate(b, page, true), 0);
+
+	/* A small request does not make the next one small. */
+	ask_private(b, 300, 250, false);
+	COUNTED(VAIN, 0, 0);
+	/* These it leaves, too. */
+	ask_private(b, 600, 10, false);
+	COUNTED(0, 0, 0);
+	bare_free(b);
+}
+
 /* Pages that are given back when a guest with @blocks accepted blocks ends. */
 static long updates_at_end(int blocks)
 {
@@ -660,6 +700,7 @@ static const struct bare_test tests[] = {
 	{ test_launched_in_part, "a block that user space has a part of" },
 	{ test_flapping, "blocks that go and come" },
 	{ test_asked_for, "pages and blocks that the guest asked for" },
+	{ test_asked_in_vain, "pages that the guest asked for and left" },
 	{ test_executed, "code in a block" },
 	{ test_fragmented, "memory without 2 MiB in one piece" },
 	{ test_end, "the end of a guest" },
