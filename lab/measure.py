@@ -67,10 +67,14 @@ def of(marks, says, mib=MIB):
     """{row of the table: number} of a run: its marks, what its host said."""
     def gib(n):
         return n * 1024 // mib
-    touch, kill = part(marks, "launched", "touched"), part(marks, "changed",
-                                                           "killed")
+    idle, touch = part(marks, "launched", "idle"), part(marks, "idle",
+                                                        "touched")
+    kill = part(marks, "changed", "killed")
+    # a mark, and what the shell does for it, is not the guest's; the part in
+    # which nothing else happens ends, as each, when the guest ran last
+    touch["instructions"] -= idle["instructions"]
     # what it had beside the memory in question: that comes back, too
-    other = sum(part(marks, *x)[k] for x in (("begin", "launched"),
+    other = sum(part(marks, *x)[k] for x in (("begin", "idle"),
                                              ("touched", "changed"))
                 for k in ("rmpupdate-to-guest", "rmpupdate-to-pre-guest"))
     split = {k: int(n) for k, n in told(says, "splits")}
@@ -82,7 +86,7 @@ def of(marks, says, mib=MIB):
         "  the same, zeroing apart": gib(touch["instructions"]) -
         (ZEROING if told(says, "erms")[0] != ["0"] else 0),
         "direct map splits per GiB touched": gib(split["touched"] -
-                                                 split["launched"]),
+                                                 split["idle"]),
         "exits to the VMM for 253 pages": int(told(says, "exits")[0][0]),
         "RMPUPDATE per GiB given back": gib(max(0, kill["rmpupdate-to-shared"] -
                                                 other)),

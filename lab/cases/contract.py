@@ -40,11 +40,13 @@ def measured():
                 "rmpupdate-to-pre-guest": 0, "rmpupdate-to-shared": shared,
                 "npf": npf, "psmash": 0, "writebacks": {"0x0": npf},
                 "instructions-switched": {"host": host}}
-    marks = {"begin": at(0, 0, 0, 0, 0), "launched": at(30, 30, 0, 5, 100),
-             "touched": at(158, 158, 0, 133, 600),
+    marks = {"begin": at(0, 0, 0, 0, 0), "launched": at(30, 30, 0, 5, 50),
+             "idle": at(30, 30, 0, 5, 100),
+             "touched": at(158, 158, 0, 133, 650),
              "changed": at(168, 168, 0, 133, 700),
              "killed": at(336, 168, 168, 134, 900)}
-    says = ["erms 0", "splits launched 3", "splits touched 4", "exits 1"]
+    says = ["erms 0", "splits launched 2", "splits idle 3",
+            "splits touched 4", "exits 1"]
     rows = measure.of(marks, says, 256)
     if list(rows.values()) != [512, 512, 0, 2000, 2000, 4, 1, 512, 1]:
         raise CaseFailed(f"{rows}")
