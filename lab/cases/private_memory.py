@@ -86,9 +86,11 @@ def newest(flavour="", small=False):
     commands = ["grep -c . /sys/devices/system/node/has_memory && "
                 "ls -d /sys/devices/system/node/node1",
                 *("./" + c for c in NEWEST)]
-    seen = on_host("private-newest", commands, files, flavour, small=small,
-                   nodes=True)
-    return passed(commands, seen)
+    files[MISTAKES] = selftests.ours(MISTAKES)
+    *seen, (text, _status) = on_host(
+        "private-newest", [*commands, f"./{MISTAKES} nodes"], files, flavour,
+        small=small, nodes=True)
+    return f"{passed(commands, seen)}; of two nodes {ktap(text, 1)}"
 
 
 def passed(commands, seen):
@@ -141,7 +143,7 @@ CASES = [
          "memory pass on our kernel, nothing skipped", upstream, order=30),
     Case("private.newest", "those of the newest kernel pass, too, on a host of "
          "two NUMA nodes: files that user space maps, and whose pages lie where "
-         "it said", newest, order=30),
+         "it said, each, in blocks of 2 MiB, too", newest, order=30),
     Case("private.mistakes", "what private memory invites to get wrong is not "
          "wrong here", mistakes, order=30),
     Case("private.small", "the same tests pass with kvm.gmem_huge=0", small,

@@ -4,12 +4,17 @@
  *
  * The guest is two instructions in flat 32-bit mode without paging: load or
  * store at EBX, then OUT. It takes a kernel with KVM_X86_SW_PROTECTED_VM.
+ *
+ *	private_mem_mistakes_test [nodes]
+ *
+ * nodes: instead, what wants two NUMA nodes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/kvm.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1004,6 +1010,67 @@ out:
 	free(after);
 }
 
+/* The block that came to be between two counts of unevictable(); 0 if none did. */
+static long new_block(const uint8_t *before, const uint8_t *after)
+{
+	long pfn;
+	int i, n;
+
+	for (pfn = 0; pfn < MAX_PFNS; pfn += 512) {
+		for (i = n = 0; i < 512; i++)
+			n += after[pfn + i] && !before[pfn + i];
+		/* Some are on their way to the list yet. */
+		if (n > 256)
+			return pfn;
+	}
+
+	return 0;
+}
+
+/* A page of a block goes bad: it is lost, and nothing of its neighbours is. */
+static void bad_page_of_block(struct vm *vm)
+{
+	uint8_t *before = calloc(1, MAX_PFNS), *after = calloc(1, MAX_PFNS);
+	const uint64_t bad = DATA_GPA + 100 * PAGE, last = DATA_GPA + 2 * MB - PAGE;
+	int fd = open("/sys/devices/system/memory/hard_offline_page", O_WRONLY);
+	char text[32];
+	long pfn;
+
+	if (!CHECK(before && after && fd >= 0) || !have_blocks())
+		goto out;
+
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	CHECK(store(vm, DATA_GPA + 2 * MB, 8));
+	unevictable(before);
+	CHECK(store(vm, bad - PAGE, 9) && store(vm, last, 10));
+	unevictable(after);
+	CHECK(vm_stat(vm, "pages_2m") == 2);
+
+	pfn = new_block(before, after);
+	if (!CHECK(pfn))
+		goto out;
+	snprintf(text, sizeof(text), "0x%llx", (pfn + 100) * PAGE);
+	/* EBUSY: it is not free, and stays in the file. */
+	CHECK(write(fd, text, strlen(text)) > 0 || errno == EBUSY);
+
+	CHECK(vm_stat(vm, "pages_2m") == 1);
+	CHECK(load(vm, bad) == ~0ull && errno == EHWPOISON);
+	CHECK(vm->run->exit_reason == KVM_EXIT_MEMORY_FAULT);
+	CHECK(load(vm, bad - PAGE) == 9 && load(vm, last) == 10);
+	CHECK(load(vm, bad + PAGE) == 0);
+	CHECK(load(vm, DATA_GPA + 2 * MB) == 8);
+	CHECK(vm_stat(vm, "pages_2m") == 1);
+
+	/* What comes next is another block. */
+	CHECK(!punch(vm->memfd, 0, 2 * MB));
+	CHECK(load(vm, bad) == 0 && load(vm, last) == 0);
+	CHECK(vm_stat(vm, "pages_2m") == 2);
+out:
+	close(fd);
+	free(before);
+	free(after);
+}
+
 #define CGROUP	"/tmp/cgroup"
 
 /* The child's part: a cgroup that has room for some pages more, not for 2 MiB. */
@@ -1014,8 +1081,6 @@ static int small_cgroup(void)
 	long used;
 	int i;
 
-	snprintf(text, sizeof(text), "%d", getpid());
-	write_file(CGROUP "/small/cgroup.procs", text);
 	vm = new_vm();
 	CHECK(!set_private(&vm, DATA_GPA, DATA_SIZE));
 	/* What page tables and the like take. */
@@ -1037,10 +1102,66 @@ static int small_cgroup(void)
 	return !!failure;
 }
 
-/* A cgroup without room for a block gets pages, and nobody is killed. */
-static void cgroup_limit(struct vm *vm)
+/* Bytes, of a line of the cgroup's memory.stat. */
+static long cgroup_stat(const char *name)
+{
+	FILE *f = fopen(CGROUP "/small/memory.stat", "r");
+	char line[64], word[32];
+	long n, found = -1;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%31s %ld", word, &n) == 2 &&
+		    !strcmp(word, name))
+			found = n;
+	}
+	if (f)
+		fclose(f);
+
+	return found;
+}
+
+/* What CPUs keep for themselves for a while, and what else there is to count. */
+static bool about(long a, long b)
+{
+	return labs(a - b) <= 256 * 1024;
+}
+
+/* The child's part: a cgroup has what its pages take, as long as there are any. */
+static int counting_cgroup(void)
+{
+	long used, file, unevictable;
+	struct vm vm = new_vm();
+
+	if (!have_blocks())
+		return 0;
+	CHECK(!set_private(&vm, DATA_GPA, DATA_SIZE));
+	CHECK(load(&vm, DATA_GPA + 2 * MB) == 0);
+
+	/* Counters of a cgroup's pages are brought together every 2 s. */
+	sleep(3);
+	used = read_number(CGROUP "/small/memory.current");
+	file = cgroup_stat("file");
+	unevictable = cgroup_stat("unevictable");
+	CHECK(store(&vm, DATA_GPA, 1));
+	sleep(3);
+	CHECK(about(read_number(CGROUP "/small/memory.current"), used + 2 * MB));
+	CHECK(about(cgroup_stat("file"), file + 2 * MB));
+	CHECK(about(cgroup_stat("unevictable"), unevictable + 2 * MB));
+
+	CHECK(!punch(vm.memfd, 0, DATA_SIZE));
+	sleep(3);
+	CHECK(about(read_number(CGROUP "/small/memory.current"), used - 2 * MB));
+	CHECK(about(cgroup_stat("file"), file - 2 * MB));
+	CHECK(about(cgroup_stat("unevictable"), unevictable - 2 * MB));
+
+	return !!failure;
+}
+
+/* A child in a cgroup of its own, which is empty at its end. */
+static void in_cgroup(int (*child)(void))
 {
 	int status = -1;
+	char text[32];
 	pid_t pid;
 
 	mkdir(CGROUP, 0700);
@@ -1050,8 +1171,11 @@ static void cgroup_limit(struct vm *vm)
 	CHECK(!mkdir(CGROUP "/small", 0700));
 
 	pid = fork();
-	if (!pid)
-		_exit(small_cgroup());
+	if (!pid) {
+		snprintf(text, sizeof(text), "%d", getpid());
+		write_file(CGROUP "/small/cgroup.procs", text);
+		_exit(child());
+	}
 
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
 	CHECK(WIFEXITED(status) && !WEXITSTATUS(status));
@@ -1059,10 +1183,104 @@ static void cgroup_limit(struct vm *vm)
 	CHECK(!umount(CGROUP));
 }
 
-static const struct {
+/* A cgroup without room for a block gets pages, and nobody is killed. */
+static void cgroup_limit(struct vm *vm)
+{
+	in_cgroup(small_cgroup);
+}
+
+static void cgroup_counts(struct vm *vm)
+{
+	in_cgroup(counting_cgroup);
+}
+
+static bool bind_to(char *p, uint64_t size, int node)
+{
+	unsigned long nodes = 1ul << node;
+
+	return !syscall(SYS_mbind, p, size, MPOL_BIND, &nodes, 8 * sizeof(nodes),
+			0);
+}
+
+/* The first 2 MiB of a file to the second node, the next to either, by halves. */
+static char *map_policies(int memfd)
+{
+	char *p = mmap(NULL, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       memfd, 0);
+
+	if (!CHECK(p != MAP_FAILED))
+		return NULL;
+	CHECK(bind_to(p, 2 * MB, 1));
+	CHECK(bind_to(p + 2 * MB, MB, 0) && bind_to(p + 3 * MB, MB, 1));
+
+	return p;
+}
+
+/* How many of the pages from @p on, all touched, lie on @node. */
+static int on_node(char *p, uint64_t size, int node)
+{
+	void *pages[512];
+	int where[512], n = 0;
+	unsigned int i;
+
+	for (i = 0; i < size / PAGE; i++) {
+		pages[i] = p + i * PAGE;
+		n += p[i * PAGE];
+	}
+	if (!CHECK(!n && !syscall(SYS_move_pages, 0, i, pages, NULL, where, 0)))
+		return -1;
+	while (i--)
+		n += where[i] == node;
+
+	return n;
+}
+
+static int create_mapped(int vm, uint64_t flags)
+{
+	struct kvm_create_guest_memfd arg = { .size = DATA_SIZE, .flags = flags };
+
+	return ioctl(vm, KVM_CREATE_GUEST_MEMFD, &arg);
+}
+
+/* Pages of a block lie where user space said, each; one for all is a block. */
+static void block_policies(struct vm *vm)
+{
+	int plain = ioctl(kvm, KVM_CREATE_VM, 0), memfd;
+	char *p;
+
+	memfd = create_mapped(plain, GUEST_MEMFD_FLAG_MMAP |
+			      GUEST_MEMFD_FLAG_INIT_SHARED);
+	p = map_policies(memfd);
+	CHECK(!fallocate(memfd, FALLOC_FL_KEEP_SIZE, 0, DATA_SIZE));
+	CHECK(p && on_node(p, 2 * MB, 1) == 512);
+	CHECK(p && on_node(p + 2 * MB, MB, 0) == 256);
+	CHECK(p && on_node(p + 3 * MB, MB, 1) == 256);
+	close(memfd);
+	close(plain);
+	munmap(p, DATA_SIZE);
+
+	memfd = create_mapped(vm->fd, GUEST_MEMFD_FLAG_MMAP);
+	p = map_policies(memfd);
+	CHECK(!set_region2(vm, DATA_SLOT, 0, DATA_GPA, 0, NULL, 0, 0));
+	CHECK(!set_region2(vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, DATA_GPA,
+			   DATA_SIZE, vm->data, memfd, 0));
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	CHECK(store(vm, DATA_GPA + 2 * MB, 1) && store(vm, DATA_GPA, 2));
+	CHECK(vm_stat(vm, "pages_2m") == have_blocks());
+	munmap(p, DATA_SIZE);
+	close(memfd);
+}
+
+struct one_case {
 	const char *name;
 	void (*run)(struct vm *vm);
-} cases[] = {
+};
+
+static const struct one_case of_nodes[] = {
+	{ "blocks of which pages are to lie on different nodes", block_policies },
+};
+
+static const struct one_case cases[] = {
 	{ "a private and a shared page at one address", two_pages },
 	{ "a block of mixed attributes is not mapped huge", mixed_block },
 	{ "the host discards shared memory", host_discards },
@@ -1083,14 +1301,33 @@ static const struct {
 	{ "a fault beside a hole", hole_beside_fault },
 	{ "a fault in a hole", fault_in_hole },
 	{ "pages that are to go offline", soft_offline },
+	{ "a block of which a page goes bad", bad_page_of_block },
 	{ "a cgroup without room for a block", cgroup_limit },
+	{ "a cgroup's count of blocks", cgroup_counts },
 };
 
-int main(void)
+static void run(const struct one_case *all, int n)
 {
 	struct vm vm;
 	int i;
 
+	ksft_set_plan(n);
+
+	for (i = 0; i < n; i++) {
+		failure = NULL;
+		/* What deadlocks, dies, and takes the test with it. */
+		alarm(120);
+		vm = new_vm();
+		all[i].run(&vm);
+		free_vm(&vm);
+		ksft_test_result(!failure, "%s\n", all[i].name);
+	}
+
+	ksft_finished();
+}
+
+int main(int argc, char *argv[])
+{
 	ksft_print_header();
 
 	kvm = open("/dev/kvm", O_RDWR);
@@ -1100,17 +1337,7 @@ int main(void)
 	      1 << KVM_X86_SW_PROTECTED_VM))
 		ksft_exit_skip("no software-protected VMs\n");
 
-	ksft_set_plan(ARRAY_SIZE(cases));
-
-	for (i = 0; i < (int)ARRAY_SIZE(cases); i++) {
-		failure = NULL;
-		/* What deadlocks, dies, and takes the test with it. */
-		alarm(120);
-		vm = new_vm();
-		cases[i].run(&vm);
-		free_vm(&vm);
-		ksft_test_result(!failure, "%s\n", cases[i].name);
-	}
-
-	ksft_finished();
+	if (argc > 1 && !strcmp(argv[1], "nodes"))
+		run(of_nodes, ARRAY_SIZE(of_nodes));
+	run(cases, ARRAY_SIZE(cases));
 }
