@@ -71,7 +71,7 @@ def ours():
 PER_GIB = {"RMPUPDATE per GiB touched": 640, "nested faults per GiB touched": 640,
            "PSMASH per GiB touched": 0, "direct map splits per GiB touched": 0,
            "RMPUPDATE per GiB given back": 640,
-           "  the same, zeroing apart": 400_000_000,
+           "  the same, zeroing apart": 150_000_000,
            "exits to the VMM for 253 pages": 1}
 
 

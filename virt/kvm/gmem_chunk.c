@@ -10,7 +10,6 @@
  */
 #include <linux/fs.h>
 #include <linux/gfp.h>
-#include <linux/highmem.h>
 #include <linux/kvm_types.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -102,28 +101,6 @@ int gmem_chunk_slot_order(pgoff_t slot_first, unsigned long npages,
 	return GMEM_CHUNK_ORDER;
 }
 
-/* Takes over the caller's reference unless it fails. */
-static int add_page(struct address_space *mapping, struct page *page,
-		    pgoff_t index, gfp_t gfp)
-{
-	struct folio *folio = page_folio(page);
-	int r;
-
-	clear_highpage(page);
-	folio_mark_uptodate(folio);
-
-	r = filemap_add_folio(mapping, folio, index, gfp);
-	if (r)
-		return r;
-
-	/* As kvm_gmem_get_folio() does */
-	folio_mark_dirty(folio);
-	folio_unlock(folio);
-	folio_put(folio);
-
-	return 0;
-}
-
 /* Whether gmem_chunk_fill() has something to do. */
 static bool chunk_is_empty(struct inode *inode, const struct gmem_chunk *chunk,
 			   pgoff_t index)
@@ -160,11 +137,8 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 	/* From here on a page of it may fail, and say so. */
 	WRITE_ONCE(chunk->bad, false);
 
-	for (n = 0; n < GMEM_CHUNK_PAGES; n++) {
-		if (add_page(mapping, block + n, first + n, gfp))
-			break;
-	}
-
+	n = filemap_add_zeroed_pages(mapping, block, first, GMEM_CHUNK_PAGES,
+				     gfp);
 	if (n == GMEM_CHUNK_PAGES) {
 		chunk->block = block;
 		chunk->small = false;
@@ -173,7 +147,7 @@ void gmem_chunk_fill(struct inode *inode, struct gmem_chunk *chunk,
 
 	/* All or nothing: what the guest did not ask for is not charged. */
 	for (i = n; i < GMEM_CHUNK_PAGES; i++)
-		__free_page(block + i);
+		put_page(block + i);
 	if (n)
 		truncate_inode_pages_range(mapping, start,
 					   start + (n << PAGE_SHIFT) - 1);
