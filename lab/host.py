@@ -69,12 +69,22 @@ class Result:
         self.last = []              # what it had to say then; its back trace
         self.moved = False          # to another process, as was asked for
         self.resumed = 0            # characters of the console that are older
+        self.unbalanced = False     # what its audit is to say at the end
 
     def bad_lines(self):
-        """Console lines no healthy kernel prints, and what its lockdep, if
-        it has one, says of itself."""
+        """Console lines no healthy kernel prints, and what its lockdep and its
+        audit of the RMP, if it has one, say at the end."""
         return [x.strip() for x in self.console.splitlines()
-                if BAD_LINES.search(x)] + self.lockdep_off()
+                if BAD_LINES.search(x)] + self.lockdep_off() + self.audited()
+
+    def audited(self):
+        """That the kernel's own audit, if it has one, found what belongs to a
+        guest, or is leaked, when the script was done: or found nothing, where
+        the script has something leaked."""
+        want = "UNBALANCED" if self.unbalanced else "BALANCED"
+        return [f"at the end: the audit says {x.split(' ', 1)[1]}, not {want}"
+                for x in self.says if x.startswith("audit-end ") and
+                x != f"audit-end {want}"]
 
     def lockdep_off(self):
         """That lockdep, if the kernel has it, was off at the end."""
@@ -82,12 +92,13 @@ class Result:
                 if x.startswith("lockdep ") and x != "lockdep 1"]
 
     def ok(self):
-        return self.ended == "script" and self.status == 0 and not self.died
+        return self.ended == "script" and self.status == 0 and \
+            not self.died and not self.audited()
 
     def failure(self):
         """Lines that say why it is not ok(), the machine's end the last."""
         lines = [f"the host: {self.ended}, status {self.status} {self.error}"]
-        lines += say.tail(self.logs["console"], 8) + self.last
+        lines += say.tail(self.logs["console"], 8) + self.last + self.audited()
         return lines + [f"died: {self.died}"] * bool(self.died)
 
 
@@ -182,13 +193,16 @@ def _start(argv, log, cwd):
 class Host:
     def __init__(self, kernel, binary, smp=2, memory="3G", thread="multi",
                  snp=True, extra=(), psp=(), cpu=platform.CPU,
-                 snapshot=None):
+                 snapshot=None, unbalanced=False):
+        """unbalanced: the script leaves a page leaked, and the kernel's audit,
+        if it has one, has to say so."""
         self.kernel = kernel
         self.binary = pathlib.Path(binary).absolute()
         self.smp, self.memory, self.thread = smp, memory, thread
         self.snp, self.extra, self.psp = snp, list(extra), psp
         self.cpu = cpu
         self.snapshot = snapshot    # snapshot.Snapshot: it begins there
+        self.unbalanced = unbalanced
 
     def _files(self, name, script, files, mode):
         """The run's own disk: script, start-up and files."""
@@ -307,6 +321,7 @@ class Host:
         another process. Returns a Result."""
         name, lock = _claim(name)
         result = Result(name)
+        result.unbalanced = self.unbalanced
         where = self._files(name, script, files or {}, mode)
         argv = self.command(where, cmdline)
         logs = log_files(name)

@@ -22,7 +22,7 @@ def on(name):
                   " 2>&1", "echo; echo '@@ end' $?",
                   "modprobe -r kvm_amd && modprobe -r ccp || exit 8"]
         h = host.Host(kernels.get(name), machine.build().binary, smp=2,
-                      thread="single")
+                      thread="single", unbalanced=True)
         r = h.run(f"dead-{name}{option}", "\n".join(script) + "\n",
                   files, timeout=180 + limit)
         m = re.search(r"^@@ begin\n(.*?)\n@@ end (\d+)$", r.control,

@@ -357,6 +357,16 @@ def audits():
         got = {n for n, ok, _ in judge.audits(SIDE, SIDE, r) if not ok}
         if got != want:
             bad.append(f"audit {when} {lines}: {got}")
+    # and of what it says when any script is done; a stock kernel has none
+    for word, unbalanced, good in (
+            (None, False, True), ("BALANCED", False, True),
+            ("UNBALANCED", False, False), ("", False, False),
+            ("UNBALANCED", True, True), ("BALANCED", True, False)):
+        r = host.Result("self")
+        r.status, r.ended, r.unbalanced = 0, "script", unbalanced
+        r.says = [] if word is None else [f"audit-end {word}"]
+        if (r.ok(), not r.bad_lines()) != (good, good):
+            bad.append(f"audit at the end {word!r}: {r.bad_lines()}")
     return bad
 
 

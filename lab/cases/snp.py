@@ -100,7 +100,8 @@ def ours_ends(on="ours", binary=None):
                                         f"{sorted(sides)}", *r.failure()]))
         splats = [x.strip() for x in
                   r.console.partition(host.CRASH)[0].splitlines()
-                  if host.BAD_LINES.search(x)] + r.lockdep_off()
+                  if host.BAD_LINES.search(x)] + r.lockdep_off() + \
+            r.audited()
         if splats:
             raise CaseFailed("\n".join([f"{how}:", *splats[:3]]))
         panics = bool(host.PANIC.search(r.console))
