@@ -40,6 +40,12 @@ def firmware(stats, command):
     return stats.get("firmware", {}).get(command, {}).get("SUCCESS", 0)
 
 
+def asked(stats, *commands):
+    """Commands of these names, whatever the firmware made of them."""
+    return sum(sum(stats.get("firmware", {}).get(c, {}).values())
+               for c in commands)
+
+
 PER_2M = 512
 
 

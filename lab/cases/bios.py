@@ -48,8 +48,7 @@ def boot(name, psp=(), cmdline="", script=LOOK, cpu="milan", files=()):
 def untouched(side):
     """Neither firmware nor the RMP was asked for SNP."""
     stats = side["stats"]
-    return sum(counts.firmware(stats, c)
-               for c in ("SNP_INIT", "SNP_INIT_EX")), \
+    return counts.asked(stats, "SNP_INIT", "SNP_INIT_EX"), \
         sum(stats["rmpupdate"].values())
 
 
@@ -166,13 +165,67 @@ def init():
               r.console[-800:], True),
         more=(f"failed, firmware adds {MORE}" in r.console, True),
         snp=(judge.first(r, "snp"), "N"),
-        sev=(sum(counts.firmware(side["stats"], c)
-                 for c in ("INIT", "INIT_EX")), 0),
+        sev=(counts.asked(side["stats"], "INIT", "INIT_EX"), 0),
         again=(judge.first(r, "again"), "Y"),
         csr=(judge.first(r, "csr"), asked),
         pdh=(judge.first(r, "pdh"), asked),
         id=(judge.first(r, "id"), asked),
         audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+
+
+# Firmware as the modules are loaded: in the wrong state, slow, answering what no
+# such command can, silent. {row: what fails, has the host SNP, what it says}; the
+# last two leave firmware that the next load could not use.
+GIVES_UP = "timed out, disabling PSP"
+LOADS = {
+    "good": ("", "Y", []),
+    "state": ("SNP_INIT_EX:1:INVALID_PLATFORM_STATE", "N",
+              ["SEV-SNP: INIT failed -5, error 0x1"]),
+    "odd": ("SNP_INIT_EX:1:BAD_MEASUREMENT", "N",
+            ["SEV-SNP: INIT failed -5, error 0xb"]),
+    "slow": ("SNP_INIT_EX:1:late-interrupts=40", "Y", []),
+    "flush": ("SNP_DF_FLUSH:1:HWERROR_PLATFORM", "N",
+              ["SEV-SNP: DF_FLUSH failed -5, error 0x13"]),
+    "probe": ("PLATFORM_STATUS:1:HWERROR_PLATFORM", "N",
+              ["SEV: failed to get status. Error: 0x13"]),
+    "unheard": ("PLATFORM_STATUS:1:no-interrupt", "N",
+                [f"sev command 0x4 {GIVES_UP}",
+                 "SEV: failed to get status. Error: 0x0"]),
+    "silent": ("SNP_INIT_EX:1:dead", "N",
+               [f"sev command 0x85 {GIVES_UP}",
+                "SEV-SNP: INIT failed -110, error 0x0"]),
+}
+LOADED = "".join(f"""
+echo "<6>lab: begin {name}" > /dev/kmsg
+mark {name}
+modprobe ccp psp_cmd_timeout=5 psp_probe_timeout=5 && modprobe kvm_amd || exit 9
+say "{name} $(cat {SNP}) $(perl -e 'open(K, "+<", "/dev/kvm") or die;
+    print ioctl(K, 0xae01, 0) ? "VM" : $!')"
+modprobe -r kvm_amd && modprobe -r ccp || exit 8
+""" for name in LOADS) + "echo '<6>lab: end' > /dev/kmsg\n"
+OURS_SAYS = re.compile(r"ccp \S+: ((?:sev command|SEV-SNP: |SEV: |SNP).*)")
+
+
+def firmware():
+    """One boot: the modules are loaded, and taken out, once for each row."""
+    def on_mark(name, _text, monitor):
+        monitor.command("qom-set", path="/machine/peripheral/psp",
+                        property="inject", value=LOADS[name][0])
+
+    h = host.Host(kernels.get("ours"), machine.build().binary, thread="single")
+    r = h.run("bios.firmware", LOADED, timeout=600, on_mark=on_mark)
+    if not r.ok() or r.bad_lines():
+        raise CaseFailed("\n".join([*r.bad_lines()[:3], *r.says,
+                                    *r.failure()]))
+    seen, rows = {}, {}
+    for name, text in re.findall(r"lab: begin (\w+)$(.*?)(?=lab: (?:begin|end))",
+                                 r.console, re.M | re.S):
+        rows[name] = [x.strip() for x in OURS_SAYS.findall(text)
+                      if "failed" in x or "timed out" in x]
+    for name, (_, snp, lines) in LOADS.items():
+        seen[name] = ((judge.first(r, name), rows.get(name)),
+                      (f"{snp} VM", lines))
+    return same(**seen)
 
 
 CASES = [
@@ -187,6 +240,11 @@ CASES = [
          "test of SEV, SEV-ES and SNP guests", edges, order=44),
     Case("bios.branches.ours", "our host does without automatic IBRS where it "
          "has SNP, and only there", branches, order=44),
+    Case("bios.firmware.ours", "where firmware is in the wrong state, silent, or "
+         "answers what it cannot when the modules are loaded our host has no "
+         "SNP, says so in a line of each command, runs VMs, and gives its "
+         "modules back; where it is slow it waits, and has SNP", firmware,
+         order=44),
     Case("bios.init.ours", "where SNP_INIT fails our host brings up no SEV in "
          "its place, says why, with what the firmware adds, and has SNP at the "
          "next try; what the firmware refuses leaves users' buffers as they "

@@ -45,6 +45,17 @@ audit after
 AVIC = """
 modprobe -r kvm_amd && modprobe kvm_amd avic=1 force_avic=1 || exit 7
 """
+# A SEV VM then takes it back for itself: reason 9 of 6.1's.
+INHIBITED = """
+trace=/sys/kernel/tracing
+echo 1 > $trace/events/kvm/kvm_apicv_inhibit_changed/enable
+perl -e 'open(K, "+<", "/dev/kvm") && open(S, "+<", "/dev/sev") or die;
+    $fd = ioctl(K, 0xae01, 2) or die("VM: $!"); open($vm, "+<&=", $fd);
+    $data = "\\0" x 64;                             # KVM_SEV_INIT2
+    ioctl($vm, 0xc008aeba, pack("LLPLL", 22, 0, $data, 0, fileno(S)))
+        or die("INIT2: $!")' || exit 6
+say "inhibited $(grep -c 'set reason=9,' $trace/trace)"
+"""
 # what the newest stock host says of it, with HvInUseWrAllowed and without; ours
 AVIC_SAID = r"kvm_amd: (AVIC (?:enabled|disabled.*))"
 NO_AVIC = "AVIC disabled: missing HvInUseWrAllowed on SNP-enabled system"
@@ -133,14 +144,15 @@ def used(cpu, model, segmented, kernel=NEWEST):
     tested."""
     ours = kernel in kernels.OURS
     r, sides = boot(f"cpu.{cpu}" + ".ours" * ours, kernel, cpu,
-                    SCRIPT + TEST % hex(FEATURES) + AUDIT * ours + AVIC,
-                    tests())
+                    SCRIPT + TEST % hex(FEATURES) + AUDIT * ours + AVIC +
+                    INHIBITED * ours, tests())
     writes = "write-in-use=on" in platform.PRESETS[cpu].psp
     if ours:
         differences(
             audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]),
             avic=(re.findall(OUR_AVIC_SAID, r.console),
-                  [OUR_AVIC if writes else OUR_NO_AVIC]))
+                  [OUR_AVIC if writes else OUR_NO_AVIC]),
+            inhibited=(judge.first(r, "inhibited"), str(int(writes))))
     else:
         differences(avic=(re.findall(AVIC_SAID, r.console),
                           ["AVIC enabled" if writes else NO_AVIC]))
@@ -238,12 +250,13 @@ def refused():
 STATUS = "SEV: Status: SEV SEV-ES SEV-SNP DebugSwap SecureTSC"
 
 
-def featured():
+def featured(on=NEWEST):
     """The newest stock kernel as guest, too: a second vCPU's VMSA is the
     guest's own, with the clock that the firmware told it of."""
     k = kernels.get(NEWEST)
     verdict = run.go(run.Request(
-        host=NEWEST, smp=2, cpu="turin", name="cpu.turin.features",
+        host=on, smp=2, cpu="turin",
+        name="cpu.turin.features" + ".ours" * (on in kernels.OURS),
         features=FEATURES, guest_kernel=k.vmlinuz,
         guest_modules=sources.unpacked(f"host.{NEWEST}"), timeout=1200))
     if not verdict.ok():
@@ -292,6 +305,8 @@ CASES = [
          "launched by stock QEMU: it says so, has asked the firmware for its "
          "clock, and all of snp.* holds", featured, order=46,
          inputs=("machine",)),
+    Case("cpu.turin.features.ours", "the same guest on our host",
+         lambda: featured("ours"), full=True, order=59),
     guest("genoa", True), guest("turin", False),
     Case("cpu.genoa.ours", "our host on Genoa reads the RMP by RMPREAD, passes "
          "the newest kernel's own test of SEV, SEV-ES and SNP guests, with "

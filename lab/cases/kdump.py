@@ -18,6 +18,9 @@ STOCK = ("debian-13", "debian-backports")
 RESERVED = 256                  # MiB, for the crash kernel
 MEMORY = 3 << 30                # of the machine, as host.Host has it
 MODULES = ("virtio_pci", "virtio_blk")
+# Ours is tempted, too: the drivers that would bring SNP and SEV up.
+DRIVERS = {"ours": ("ccp", "kvm_amd")}
+INITS = ("SNP_INIT", "SNP_INIT_EX", "INIT", "INIT_EX")
 
 # Keeps a page of random bytes for the crash kernel to find, and says where.
 KEEP = r"""
@@ -97,7 +100,8 @@ def crash(name, kernel, inject=None, cpu=None):
 
     archive = image.initramfs(k.slug() / "crash.cpio",
                               paths.LAB / "hostfs" / "crash", k.modules,
-                              MODULES, ("proc", "sys"))
+                              MODULES + DRIVERS.get(kernel, ()),
+                              ("proc", "sys"))
     files = {"vmlinuz": k.vmlinuz, "crash.cpio": archive, "keep": KEEP,
              "load": LOAD, "guest/vmlinuz": g.vmlinuz,
              "guest/initrd": guest.initramfs(g.modules),
@@ -153,6 +157,9 @@ def dumped(kernel, refused=False):
         page=(judge.first(r, "crash-page"), judge.first(r, "page")),
         disk=(judge.first(r, "crash-disk"), judge.first(r, "disk")),
         iommu=([x for x in TAKES[kernel] if x not in boot], []),
+        drivers=([x for x in DRIVERS.get(kernel, ()) if x not in
+                  judge.first(r, "crash-modules").split()], []),
+        inits=tuple(counts.asked(x["stats"], *INITS) for x in (end, up)),
         events=(re.findall(r"AMD-Vi: .*(?:Event logged|timed out).*", boot),
                 []))
     return f"{int(core) >> 20} MiB read"

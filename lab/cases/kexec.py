@@ -21,9 +21,14 @@ syscall(320, fileno(K), fileno(I), length($line), $line, 0) == 0
 GO = "syscall(169, 0xfee1dead, 672274793, 0x45584543, 0); die('kexec: $!')"
 
 SCRIPT = SMT + f"""
+# before SNP is up: where it is on in the CPUs already, they stay
+cpu=/sys/devices/system/cpu/cpu1/online
+offline="$(echo 0 2>&1 > $cpu) $(cat $cpu)"
+echo 1 > $cpu
 modprobe ccp && modprobe kvm_amd || exit 9
 grep -q lab_second /proc/cmdline && boot=second || boot=first
 say "$boot $(cat /sys/module/kvm_amd/parameters/sev_snp)"
+say "offline-$boot $offline"
 timeout 600 /lab/smoke 2>&1 || {{ say "status $?"; exit 8; }}
 audit $boot
 mark $boot
@@ -65,6 +70,9 @@ def again(cpu, off):
     differences(
         snp=([judge.first(r, x) for x in ("first", "second")], ["Y", "Y"]),
         loaded=(judge.first(r, "loaded"), "1"),
+        # a CPU was taken offline and came back, where it may
+        offline=([judge.first(r, f"offline-{x}")[-1:]
+                  for x in ("first", "second")], ["0", "0" if off else "1"]),
         kernels=([len(re.findall("Linux version", x))
                   for x in (before, after)], [1, 1]),
         kept=([KEPT in x for x in (before, after)], [False, not off]),

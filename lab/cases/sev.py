@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that SEV and SEV-ES guests have their place beside SNP ones: the same
 stock guest as in snp.py, launched by stock QEMU's `sev-guest` object, on stock
-hosts that have SNP on; and that the newest kernel takes SEV-ES back where the
-firmware's security version tells it to."""
+hosts that have SNP on, and on ours; and that the newest kernel takes SEV-ES back
+where the firmware's security version tells it to."""
 
 import re
 
@@ -13,14 +13,14 @@ from lab.cases.plain import judged
 NEWEST = "debian-backports"
 
 
-def one(kind, on, smp, full=False):
+def one(kind, on, smp, full=False, order=45, inputs=("machine",)):
     name = f"{kind}.{on}.smp{smp}"
     return Case(name, f"{on} hosts {guest.KINDS[kind].what} guest of {smp} "
                 f"vCPU{'s' * (smp > 1)}: its promises, the counts of machine, "
                 "KVM and QEMU agree, nothing of it is left",
                 lambda: judged(host=on, smp=smp, kind=kind, name=name,
                                timeout=1800), full=full,
-                order=59 if full else 45, inputs=("machine",))
+                order=59 if full else order, inputs=inputs)
 
 
 def self_check(kind):
@@ -121,6 +121,8 @@ def withdrawn(on=NEWEST):
 CASES = [one(kind, on, smp, full=smp == 1)
          for kind in ("sev", "sev-es") for on in ("debian-13", NEWEST)
          for smp in (1, 2)]
+CASES += [one(kind, "ours", 2, full=kind == "sev-es", order=48,
+              inputs=("machine", "linux")) for kind in ("sev", "sev-es")]
 CASES += [self_check(kind) for kind in ("sev", "sev-es")]
 CASES += [encrypted("sev", True), encrypted("sev-es", False)]
 CASES.append(Case("sev-es.withdrawn", "at the firmware's security version at "
