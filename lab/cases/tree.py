@@ -40,9 +40,19 @@ def against(promised, full):
     return bad
 
 
+def twice(text):
+    """Ids that stand at two promises."""
+    ids = re.findall(r"^\| *([A-Z]+\d+) *\|", text, re.M)
+    return [f"{i} stands there twice" for i in sorted(set(ids))
+            if ids.count(i) > 1]
+
+
 def specification():
     full = {c.name: c.full for c in cases.all_cases()}
     bad = against(cases.promised(), full) + _noticed()
+    bad += twice((paths.ROOT / "SPECIFICATION.md").read_text())
+    if not twice("| A1 | x | y |\n| A1 | z | y |\n"):
+        bad.append("an id may stand there twice")
     if bad:
         raise CaseFailed("\n".join(bad))
     return f"{len(full)} cases, {sum(full.values())} of them full"
@@ -211,7 +221,7 @@ CASES = [
          "tests name it", rules_table, order=1),
     Case("tree.specification", "each promise names cases that exist, each "
          "by its name and marked if only `check --full` runs it; each case "
-         "stands at a promise", specification, order=1),
+         "stands at a promise, no two promises have an id", specification, order=1),
     Case("tree.features", "lab/lists/host-features.tsv has each feature of the "
          "newest kernel's SNP hosts, host-mistakes.tsv what others did wrong, "
          "with cases that exist, or what is missing; at most ten mistakes are "
