@@ -10,13 +10,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
@@ -84,21 +88,81 @@ static uint64_t at(const void *p)
 	return (uintptr_t)p;
 }
 
+/*
+ * What the kernel's own audit of the RMP, if it has one, counts of states and
+ * owners; how often it changed something it also counts, but that is no state.
+ * It takes its time: asked about SNP guests' calls only.
+ */
+#define AUDIT			"/sys/kernel/debug/sev-snp/audit"
+
+static bool watched;
+static char census[8192];	/* before the call; empty: not known */
+static unsigned int noticed;	/* a call that was done, and changed it */
+
+static void take_census(char *to, size_t room)
+{
+	int error = errno;	/* perhaps of the call that is told of */
+	FILE *f = watched ? fopen(AUDIT, "r") : NULL;
+	char line[128];
+	size_t n = 0;
+
+	to[0] = 0;
+	if (watched && !f && errno != ENOENT) {
+		perror(AUDIT);
+		exit(1);
+	}
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "rmpupdate", 9) || !strncmp(line, "psmash", 6))
+			continue;
+		n += snprintf(to + n, room - n, "%s", line);
+		if (n >= room) {
+			printf("the audit is too long\n");
+			exit(1);
+		}
+	}
+	if (f)
+		fclose(f);
+	errno = error;
+}
+
+/* Has the call changed what the audit says? */
+static bool changed(void)
+{
+	static char now[sizeof(census)];
+
+	if (!census[0])
+		return false;
+	take_census(now, sizeof(now));
+	return strcmp(now, census);
+}
+
 /* Prints what came of a call; returns it. */
-static long says(long ret, const char *format, ...)
+static long told(long ret, const char *format, ...)
 {
 	int error = errno;
+	char what[128];
 	va_list ap;
 
 	va_start(ap, format);
-	vprintf(format, ap);
+	vsnprintf(what, sizeof(what), format, ap);
 	va_end(ap);
 	if (ret < 0)
-		printf(" = %s\n", strerrorname_np(error));
+		printf("%s = %s\n", what, strerrorname_np(error));
 	else
-		printf(" = %ld\n", ret);
+		printf("%s = %ld\n", what, ret);
+	/* once is enough to know that it would be noticed */
+	if ((ret < 0 || !noticed) && changed()) {
+		if (ret < 0)
+			printf("%s, refused: changed the RMP = 1\n", what);
+		else
+			noticed++;
+	}
 	return ret;
 }
+
+/* The call is made between the two. What is refused changes nothing. */
+#define says(call, ...) (take_census(census, sizeof(census)), \
+			 told((call), __VA_ARGS__))
 
 static int vm_new(int type)
 {
@@ -342,6 +406,232 @@ static void starts(void)
 	says(op(g.vm, START, &s), "START twice");
 	says(op(g.vm, 2, &s), "LAUNCH_START of SEV after START");
 	drop(&g);
+	for (i = 0; i < (int)sizeof(s.pad); i++) {
+		s = policy(MBO | SMT);
+		s.pad[i] = 1;
+		g = snp_new(0);
+		says(op(g.vm, START, &s), "START, padding %d", i);
+		drop(&g);
+	}
+	g = snp_new(0);
+	s = policy(MBO | SMT);
+	{
+		struct cmd c = { START, 1, at(&s), 0, sev };
+
+		says(ioctl(g.vm, ENCRYPT_OP, &c), "START, the command's padding");
+	}
+	drop(&g);
+}
+
+/* Context of another VM: none of these has any. */
+static void enable_caps(void)
+{
+	static const int caps[] = { 197, 206 };
+	static const char * const from[] = {
+		"nowhere", "/dev/kvm", "/dev/sev", "itself", "a plain VM",
+		"a SEV VM", "a SEV-ES VM", "an SNP VM",
+	};
+	int fds[ARRAY_SIZE(from)] = { -1, kvm, sev, 0, vm_new(DEFAULT),
+				      vm_new(SEV), vm_new(SEV_ES), vm_new(SNP) };
+	struct init2 d = { 0 };
+	unsigned int i, n, inited;
+	int type, vm;
+
+	for (type = DEFAULT; type <= SNP; type++) {
+		for (i = 0; i < 6; i++) {
+			struct cap c = { .cap = 201 };
+
+			c.args[0] = i == 0 ? 0 : i == 1 ? 1 << 11 :
+				    i == 2 ? ~0ull : 1 << 12;
+			c.args[1] = i == 3;
+			c.flags = i == 4;
+			c.pad[63] = i == 5;
+			vm = vm_new(type);
+			if (vm < 0)
+				break;
+			says(ioctl(vm, ENABLE_CAP, &c),
+			     "type %d, hypercalls, field %d", type, i);
+			close(vm);
+		}
+	}
+	for (inited = 0; inited < 2; inited++) {
+		for (i = 5; inited && i < ARRAY_SIZE(from); i++)
+			says(op(fds[i], INIT2, &d), "INIT2 of %s", from[i]);
+		for (n = 0; n < ARRAY_SIZE(caps) * ARRAY_SIZE(from) * 5; n++) {
+			struct cap c = { .cap = caps[n % 2] };
+
+			i = n / 2 % ARRAY_SIZE(from);
+			type = n / 2 / ARRAY_SIZE(from);
+			vm = vm_new(type);
+			/* what moves takes the context with it */
+			if (vm < 0 || (inited && i > 4 && c.cap == 206)) {
+				close(vm);
+				continue;
+			}
+			c.args[0] = i == 3 ? vm : fds[i];
+			says(ioctl(vm, ENABLE_CAP, &c),
+			     "type %d, capability %d from %s, %s", type, c.cap,
+			     from[i], inited ? "that has INIT2" : "as it is");
+			close(vm);
+		}
+	}
+	for (i = 4; i < ARRAY_SIZE(from); i++)
+		close(fds[i]);
+}
+
+/* What belongs to SNP VMs, of others; and of the wrong file. */
+static void wrong_types(void)
+{
+	struct attr a = { 0, 0, 0, at(memory) };
+	struct range p = { GPA, 4096, 0, { 0 } };
+	struct gmem file = { .size = PAGES * 4096 };
+	struct region r = { .flags = 4, .gpa = GPA, .size = PAGES * 4096 };
+	struct cmd c = { .id = INIT2, .data = at(memory), .fd = sev };
+	int type, vm, fd, vcpu;
+
+	for (type = DEFAULT; type < SNP; type++) {
+		vm = vm_new(type);
+		if (vm < 0)
+			continue;
+		fd = ioctl(vm, CREATE_GMEM, &file);
+		says(fd < 0 ? fd : 0, "type %d, guest_memfd", type);
+		r.uaddr = at(memory);
+		r.fd = fd;
+		says(ioctl(vm, SET_REGION2, &r), "type %d, private slot", type);
+		says(ioctl(vm, REG_REGION, (uint64_t[]){ at(memory), 4096 }),
+		     "type %d, a region to encrypt", type);
+		says(ioctl(vm, HAS_ATTR, &a), "type %d, attribute of the VM", type);
+		vcpu = ioctl(vm, CREATE_VCPU, 0);
+		says(ioctl(vcpu, PRE_FAULT, &p), "type %d, pre-fault", type);
+		says(ioctl(vcpu, HAS_ATTR, &a), "type %d, attribute of a vCPU",
+		     type);
+		says(ioctl(vcpu, ENCRYPT_OP, &c), "type %d, command to a vCPU",
+		     type);
+		close(vcpu);
+		close(fd);
+		close(vm);
+	}
+	says(ioctl(kvm, ENCRYPT_OP, &c), "command to /dev/kvm");
+	a.addr = at(memory) + 1;
+	a.attr = 1;
+	says(ioctl(kvm, GET_ATTR, &a), "attribute to an odd address");
+}
+
+#define RACES			200
+
+struct race { int vm, type, ret, error; };
+
+static void *register_region(void *arg)
+{
+	struct race *r = arg;
+
+	r->ret = ioctl(r->vm, REG_REGION, (uint64_t[]){ at(memory), 4096 });
+	r->error = errno;
+	return NULL;
+}
+
+static void *copy_context(void *arg)
+{
+	struct race *r = arg;
+	struct cap c = { .cap = 197, .args = { r->vm } };
+	int vm = vm_new(r->type);
+
+	r->ret = ioctl(vm, ENABLE_CAP, &c);
+	r->error = errno;
+	close(vm);
+	return NULL;
+}
+
+/*
+ * While a VM becomes what it is: each answer is that of the VM before, or of the
+ * VM after, as they are without a race.
+ */
+static void races(void)
+{
+	static void *(* const calls[])(void *) = { register_region, copy_context };
+	struct init2 d = { 0 };
+	unsigned int i, n;
+	int type;
+
+	for (type = SEV; type <= SNP; type++) {
+		for (n = 0; n < ARRAY_SIZE(calls); n++) {
+			struct race first = { vm_new(type), type, 0, 0 };
+			struct race then = { vm_new(type), type, 0, 0 };
+			int other = 0, failed = 0;
+
+			calls[n](&first);
+			op(then.vm, INIT2, &d);
+			calls[n](&then);
+			close(first.vm);
+			close(then.vm);
+			for (i = 0; i < RACES; i++) {
+				struct race now = { vm_new(type), type, 0, 0 };
+				pthread_t thread;
+
+				if (pthread_create(&thread, NULL, calls[n], &now))
+					exit(1);
+				failed += !!op(now.vm, INIT2, &d);
+				pthread_join(thread, NULL);
+				other += !(now.ret == first.ret &&
+					   (!now.ret || now.error == first.error)) &&
+					 !(now.ret == then.ret &&
+					   (!now.ret || now.error == then.error));
+				close(now.vm);
+			}
+			says(other, "type %d, other answers to %u in a race",
+			     type, n);
+			says(failed, "type %d, INIT2s that failed in race %u",
+			     type, n);
+		}
+	}
+}
+
+/* Who may open /dev/kvm, and got /dev/sev from somebody, but may lock nothing. */
+static void unprivileged(void)
+{
+	struct rlimit none = { 0, 0 };
+	struct start s = policy(MBO | SMT);
+	struct init2 d = { 0 };
+	struct finish f = { 0 };
+	struct update u = {
+		.gfn = GPA >> 12, .uaddr = at(memory), .len = 4096, .type = 1,
+	};
+	uint64_t region[] = { at(memory), PAGES * 4096 };
+	struct guest g;
+	int vm, status;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child) {
+		if (child < 0 || waitpid(child, &status, 0) != child ||
+		    status) {
+			printf("unprivileged: it did not end\n");
+			exit(1);
+		}
+		return;
+	}
+	watched = false;	/* the audit is root's */
+	if (setrlimit(RLIMIT_MEMLOCK, &none) || setgid(65534) || setuid(65534))
+		exit(1);
+	says(open("/dev/sev", O_RDWR) < 0 ? -1 : 0, "unprivileged, /dev/sev");
+	says(open("/dev/sev", O_RDONLY) < 0 ? -1 : 0,
+	     "unprivileged, /dev/sev read-only");
+	vm = vm_new(SEV);
+	says(op(vm, INIT2, &d), "unprivileged, INIT2 of SEV");
+	says(ioctl(vm, REG_REGION, region), "unprivileged, a region to encrypt");
+	close(vm);
+	vm = vm_new(SNP);
+	says(op_fd(vm, INIT2, &d, -1), "unprivileged, INIT2 of SNP");
+	says(op_fd(vm, START, &s, -1), "unprivileged, START, no device");
+	close(vm);
+	g = snp_new(1);
+	says(op(g.vm, START, &s), "unprivileged, START");
+	says(op(g.vm, UPDATE, &u), "unprivileged, UPDATE");
+	says(op(g.vm, FINISH, &f), "unprivileged, FINISH");
+	drop(&g);
+	fflush(stdout);
+	_exit(0);
 }
 
 static void updates(void)
@@ -350,13 +640,19 @@ static void updates(void)
 	struct guest g = snp_new(1);
 	struct update u;
 	struct finish f;
-	int i;
+	uint64_t at_gfn;
+	int i, ret;
 
 #define TRY(what, change) do {						\
 	u = (struct update){ .gfn = GPA >> 12, .uaddr = at(memory),	\
 			     .len = 4096, .type = 1 };			\
 	change;								\
-	says(op(g.vm, UPDATE, &u), "UPDATE, %s", what);			\
+	at_gfn = u.gfn;							\
+	take_census(census, sizeof(census));				\
+	ret = op(g.vm, UPDATE, &u);					\
+	if (u.gfn != at_gfn)	/* it says how far it got */		\
+		census[0] = 0;						\
+	told(ret, "UPDATE, %s", what);					\
 	printf("UPDATE, %s: at %llu, %llu left\n", what,		\
 	       (unsigned long long)(u.gfn - (GPA >> 12)),		\
 	       (unsigned long long)u.len);				\
@@ -368,6 +664,12 @@ static void updates(void)
 	TRY("flags", u.flags = 1);
 	TRY("padding", u.pad = 1);
 	TRY("more padding", u.gfn = (GPA >> 12) + 1; u.pad1 = 1);
+	for (i = 0; i < 4; i++) {
+		char what[16];
+
+		snprintf(what, sizeof(what), "padding %d", i);
+		TRY(what, u.gfn = (GPA >> 12) + 1; u.pad2[i] = 1);
+	}
 	TRY("no length", u.len = 0);
 	TRY("half a page", u.len = 2048);
 	TRY("a page and a half", u.len = 6144);
@@ -401,6 +703,12 @@ static void updates(void)
 	f.auth = at(memory);
 	says(op(g.vm, FINISH, &f), "FINISH, an ID block of zeros");
 	f.block_en = 0;
+	for (i = 0; i < 3; i++) {
+		f.pad[i] = 1;
+		f.flags = 1;
+		says(op(g.vm, FINISH, &f), "FINISH, flags and padding %d", i);
+		f.pad[i] = f.flags = 0;
+	}
 	f.auth_en = 1;
 	f.pad1[3] = 1;
 	says(op(g.vm, FINISH, &f), "FINISH, a key without a block");
@@ -460,6 +768,8 @@ static void private_memory(void)
 	struct range p;
 	int i, type, vm;
 
+	/* they are not the RMP's, and many */
+	watched = false;
 	for (type = DEFAULT; type <= SNP; type += SNP) {
 		vm = vm_new(type);
 		for (i = 0; i < 64; i++) {
@@ -470,6 +780,7 @@ static void private_memory(void)
 		}
 		close(vm);
 	}
+	watched = true;
 	for (i = 0; i < 6; i++) {
 		struct attrs a = { GPA, 4096, 8, 0 };
 
@@ -491,6 +802,18 @@ static void private_memory(void)
 		says(fd < 0 ? fd : 0, "guest_memfd, field %d", i);
 		if (fd >= 0)
 			close(fd);
+	}
+	for (i = 0; i < 15; i++) {
+		struct region r = { .slot = 2, .gpa = 1 << 24, .size = 4096,
+				    .flags = 4, .fd = g.fd };
+
+		r.uaddr = at(memory);
+		r.pad = i == 14;
+		if (i < 14)
+			r.pad2[i] = 1;
+		says(ioctl(g.vm, SET_REGION2, &r), "slot, padding %d", i);
+		r.size = 0;
+		ioctl(g.vm, SET_REGION2, &r);
 	}
 	for (i = 0; i < 12; i++) {
 		struct region r = { .slot = 1, .gpa = 1 << 24, .size = 4096,
@@ -523,10 +846,12 @@ static void private_memory(void)
 	drop(&g);
 }
 
-/* Those that change the platform's keys are left out. */
+/* Those that change the platform's keys, and commit, come last. */
 static void device(void)
 {
-	static const int commands[] = { 1, 3, 5, 6, 7, 8, 9, 11, 12, 13, 14, ~0 };
+	static const int commands[] = {
+		1, 3, 5, 6, 7, 8, 9, 11, 12, 13, 14, ~0, 10, 4, 2, 0,
+	};
 	static uint8_t zeros[4096];
 	unsigned int i, ro;
 
@@ -571,12 +896,19 @@ int main(void)
 	attributes();
 	first_commands();
 	inits();
+	wrong_types();
+	enable_caps();
+	races();
+	watched = true;
 	starts();
 	updates();
 	vcpus();
 	certificates();
 	private_memory();
+	unprivileged();
+	watched = false;
 	device();
+	printf("the audit noticed %u calls\n", noticed);
 	printf("end\n");
 	return 0;
 }
