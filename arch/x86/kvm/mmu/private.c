@@ -280,6 +280,32 @@ void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
 			     slot->base_gfn + slot->npages);
 }
 
+bool kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	struct kvm_gfn_range range = {
+		.slot = slot,
+		.start = slot->base_gfn,
+		.end = slot->base_gfn + slot->npages,
+		.may_block = true,
+	};
+	bool alone;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	/* Older VMMs may count on more. */
+	if (kvm->arch.vm_type == KVM_X86_DEFAULT_VM || !is_tdp_mmu_enabled(kvm))
+		return false;
+
+	write_lock(&kvm->mmu_lock);
+	/* Shadow pages, as L2 has them, are counted in the slot. */
+	alone = list_empty(&kvm->arch.active_mmu_pages);
+	if (alone && kvm_unmap_gfn_range(kvm, &range))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+
+	return alone;
+}
+
 #ifdef CONFIG_KVM_GENERIC_PRE_FAULT_MEMORY
 /*
  * Map @gpa as if the guest had read it, or with PFERR_WRITE_MASK in @access,

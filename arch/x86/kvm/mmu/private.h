@@ -103,6 +103,14 @@ void kvm_mmu_prefault_begin(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p);
 void kvm_mmu_prefault(struct kvm_vcpu *vcpu, struct kvm_mmu_prefault *p,
 		      gfn_t gfn, u64 npages, bool private);
 
+/*
+ * Zap what maps gfns of @slot, which goes or moves, and nothing else, so that
+ * private memory of others stays mapped; flushes. Nobody can map any of @slot by
+ * now; slots_lock is held, mmu_lock is taken. False, with nothing done, if all has
+ * to be zapped: of VMs of the default type, or for the sake of shadow pages.
+ */
+bool kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
+
 /* Set the mixed flags of a new memslot. slots_lock held. */
 void kvm_mmu_init_memslot_memory_attributes(struct kvm *kvm,
 					    struct kvm_memory_slot *slot);
@@ -141,6 +149,12 @@ static inline int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu,
 					  struct kvm_page_fault *fault)
 {
 	return -EFAULT;
+}
+
+static inline bool kvm_mmu_zap_slot(struct kvm *kvm,
+				    struct kvm_memory_slot *slot)
+{
+	return false;
 }
 
 static inline void
