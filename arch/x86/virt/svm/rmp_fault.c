@@ -58,7 +58,7 @@ bool snp_user_rmp_fault(unsigned long address)
 	unsigned int level;
 	u64 pfn, end;
 
-	if (!current->mm ||
+	if (!rmp_host.nr_segments || !current->mm ||
 	    !rmp_walk(current->mm->pgd, address, &pfn, &level))
 		return false;
 
