@@ -190,7 +190,7 @@ static int snp_out_end(struct snp_cmd_out *out)
 	if (ret) {
 		/* One page that is lost holds the order together. */
 		snp_leak_pages(__pa(out->bounce) >> PAGE_SHIFT,
-			       1U << out->order);
+			       1U << out->order, SNP_LEAK_BESIDE);
 		return ret;
 	}
 
@@ -221,9 +221,10 @@ static void snp_outs_leak(struct snp_cmd_ctx *ctx)
 		out = &ctx->out[--ctx->nr_out];
 		if (out->bounce)
 			snp_leak_pages(__pa(out->bounce) >> PAGE_SHIFT,
-				       1U << out->order);
+				       1U << out->order, SNP_LEAK_COMMAND);
 		else
-			snp_leak_pages(out->paddr >> PAGE_SHIFT, out->npages);
+			snp_leak_pages(out->paddr >> PAGE_SHIFT, out->npages,
+				       SNP_LEAK_COMMAND);
 	}
 }
 
@@ -331,7 +332,8 @@ void snp_cmd_abandon(struct sev_device *sev, struct snp_cmd_ctx *ctx)
 	snp_outs_leak(ctx);
 
 	if (ctx->buf_is_firmware)
-		snp_leak_pages(__pa(ctx->buf) >> PAGE_SHIFT, 1);
+		snp_leak_pages(__pa(ctx->buf) >> PAGE_SHIFT, 1,
+			       SNP_LEAK_COMMAND);
 
 	snp_buf_put(sev);
 }

@@ -32,7 +32,7 @@ int snp_reclaim_pages(unsigned long paddr, unsigned int npages, bool locked)
 		if (!rc)
 			rc = rmp_make_shared(pfn, PG_LEVEL_4K);
 		if (rc) {
-			snp_leak_pages(pfn, 1);
+			snp_leak_pages(pfn, 1, SNP_LEAK_RECLAIM);
 			ret = ret ?: -EFAULT;
 		}
 	}
@@ -53,7 +53,7 @@ int snp_reclaim_2m(unsigned long paddr)
 	if (!rc)
 		rc = rmp_make_shared(pfn, PG_LEVEL_2M);
 	if (rc)
-		snp_leak_pages(pfn, PTRS_PER_PMD);
+		snp_leak_pages(pfn, PTRS_PER_PMD, SNP_LEAK_RECLAIM);
 
 	return rc ? -EFAULT : 0;
 }
@@ -94,7 +94,8 @@ int snp_give_or_free(void *addr, unsigned int order)
 	ret = make_firmware(__pa(addr), 1U << order, &lost);
 	if (lost)
 		/* One of them holds the order together. */
-		snp_leak_pages(__pa(addr) >> PAGE_SHIFT, 1U << order);
+		snp_leak_pages(__pa(addr) >> PAGE_SHIFT, 1U << order,
+			       SNP_LEAK_BESIDE);
 	else if (ret)
 		free_pages((unsigned long)addr, order);
 
@@ -140,7 +141,8 @@ void snp_free_firmware_pages(void *addr, unsigned int order)
 	if (snp_is_initialized() &&
 	    snp_reclaim_pages(__pa(addr), 1U << order, true)) {
 		/* One of them holds the order together. */
-		snp_leak_pages(__pa(addr) >> PAGE_SHIFT, 1U << order);
+		snp_leak_pages(__pa(addr) >> PAGE_SHIFT, 1U << order,
+			       SNP_LEAK_BESIDE);
 		return;
 	}
 
@@ -201,7 +203,7 @@ int snp_cmd_answer(int cmd, void *data, size_t addr_at, void *answer, size_t len
 			return ret ?: rc;
 	} else if (ret == -ETIMEDOUT) {
 		/* Firmware writes to pages of ours, and may do so yet. */
-		snp_leak_pages(__pa(page) >> PAGE_SHIFT, 1);
+		snp_leak_pages(__pa(page) >> PAGE_SHIFT, 1, SNP_LEAK_COMMAND);
 		return ret;
 	}
 

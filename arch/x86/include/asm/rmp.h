@@ -69,6 +69,17 @@
 #define PG_LEVEL_TO_RMP(level) \
 	(((level) == PG_LEVEL_4K) ? RMP_PG_SIZE_4K : RMP_PG_SIZE_2M)
 
+/* Why a page is leaked; debugfs has a word for each. */
+enum snp_leak {
+	SNP_LEAK_GUEST,		/* a guest's memory, still assigned when it ended */
+	SNP_LEAK_VMSA,		/* a vCPU's registers, likewise */
+	SNP_LEAK_CONTEXT,	/* of a guest that was not decommissioned */
+	SNP_LEAK_COMMAND,	/* of a command that did not end */
+	SNP_LEAK_RECLAIM,	/* firmware's, who did not give it back */
+	SNP_LEAK_BESIDE,	/* allocated together with one of the above */
+	SNP_NR_LEAKS,
+};
+
 struct cpuinfo_x86;
 
 #ifdef CONFIG_AMD_SNP_HOST
@@ -232,13 +243,14 @@ int rmp_make_shared(u64 pfn, int level);
  * snp_leak_pages() - Keep pages that the RMP will not give back
  * @pfn:	the first page
  * @npages:	number of 4 KiB pages
+ * @why:	what they are
  *
  * Takes a reference on each that is never dropped (on the compound page, if it
  * is part of one), counts and lists them in debugfs (sev-snp/leaked) and logs
- * the first ones. One that is leaked already stays so, unless the list
- * had no memory for it. Not in interrupts; cannot fail.
+ * the first ones. One that is leaked already stays so, for its first reason,
+ * unless the list had no memory for it. Not in interrupts; cannot fail.
  */
-void snp_leak_pages(u64 pfn, unsigned int npages);
+void snp_leak_pages(u64 pfn, unsigned int npages, enum snp_leak why);
 
 /**
  * snp_dump_hva_rmpentry() - Print the RMP entry behind a kernel address
@@ -294,7 +306,12 @@ static inline int rmp_make_firmware(u64 pfn, unsigned int npages)
 }
 
 static inline int rmp_make_shared(u64 pfn, int level) { return -ENODEV; }
-static inline void snp_leak_pages(u64 pfn, unsigned int npages) { }
+
+static inline void snp_leak_pages(u64 pfn, unsigned int npages,
+				  enum snp_leak why)
+{
+}
+
 static inline void snp_dump_hva_rmpentry(unsigned long hva) { }
 static inline bool snp_user_rmp_fault(unsigned long address) { return false; }
 static inline void kdump_sev_callback(void) { }

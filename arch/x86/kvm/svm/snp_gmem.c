@@ -139,7 +139,7 @@ void snp_gmem_invalidate(kvm_pfn_t start, kvm_pfn_t end)
 		if (make_shared(pfn)) {
 			pr_err_ratelimited("SEV-SNP: pfn %#llx stays assigned, leaked\n",
 					   pfn);
-			snp_leak_pages(pfn, 1);
+			snp_leak_pages(pfn, 1, SNP_LEAK_GUEST);
 		}
 	}
 }

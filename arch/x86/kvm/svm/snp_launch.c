@@ -39,7 +39,7 @@ static void drop_context(void *context)
 	int error;
 
 	if (sev_do_cmd(SEV_CMD_SNP_DECOMMISSION, &data, &error))
-		snp_leak_pages(__pa(context) >> PAGE_SHIFT, 1);
+		snp_leak_pages(__pa(context) >> PAGE_SHIFT, 1, SNP_LEAK_CONTEXT);
 	else
 		snp_free_firmware_page(context);
 }

@@ -52,7 +52,7 @@ void snp_vmsa_free(struct kvm_vcpu *vcpu, void *vmsa)
 	if (vcpu->arch.guest_state_protected) {
 		sev_flush_encrypted_page(vcpu, vmsa);
 		if (rmp_make_shared(pfn, PG_LEVEL_4K)) {
-			snp_leak_pages(pfn, 1);
+			snp_leak_pages(pfn, 1, SNP_LEAK_VMSA);
 			return;
 		}
 	}
@@ -119,7 +119,8 @@ bool snp_vm_destroy(struct kvm *kvm)
 	if (ret) {
 		pr_err_ratelimited("SEV-SNP: DECOMMISSION failed, ret=%d, error=%#x\n",
 				   ret, error);
-		snp_leak_pages(__pa(snp->context) >> PAGE_SHIFT, 1);
+		snp_leak_pages(__pa(snp->context) >> PAGE_SHIFT, 1,
+			       SNP_LEAK_CONTEXT);
 		snp->context = NULL;
 		return false;
 	}

@@ -11,6 +11,8 @@
 #include <linux/xarray.h>
 #include <asm/rmp.h>
 
+struct seq_file;
+
 #define RMP_BOOKKEEPING_SIZE	0x4000UL	/* the processor's, before the entries */
 #define RMP_PFNS_PER_2M		512UL
 
@@ -100,7 +102,7 @@ struct rmp_insns {
 
 /*
  * @on: CPUs check the table. @list has the pages that were given away and not
- * had back.
+ * had back, each with its enum snp_leak.
  */
 struct rmp_stats {
 	bool on;
@@ -194,7 +196,8 @@ int rmp_to_guest(const struct rmp_table *t, u64 pfn, u64 gpa, int level,
 		 u32 asid, bool immutable);
 int rmp_to_firmware(const struct rmp_table *t, u64 pfn, unsigned int npages);
 int rmp_to_hypervisor(const struct rmp_table *t, u64 pfn, int level);
-void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages);
+void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages,
+	      enum snp_leak why);
 
 /* rmp_audit.c */
 struct rmp_census {
@@ -206,5 +209,6 @@ struct rmp_census {
 
 void rmp_count(const struct rmp_table *t, struct rmp_census *c);
 bool rmp_balanced(const struct rmp_census *c);
+void rmp_list_leaked(const struct rmp_table *t, struct seq_file *m);
 
 #endif

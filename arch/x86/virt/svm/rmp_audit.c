@@ -105,13 +105,35 @@ static int audit_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(audit);
 
-static int leaked_show(struct seq_file *m, void *v)
+static const char * const rmp_leak_names[SNP_NR_LEAKS] = {
+	[SNP_LEAK_GUEST]	= "guest",
+	[SNP_LEAK_VMSA]		= "vmsa",
+	[SNP_LEAK_CONTEXT]	= "context",
+	[SNP_LEAK_COMMAND]	= "command",
+	[SNP_LEAK_RECLAIM]	= "reclaim",
+	[SNP_LEAK_BESIDE]	= "beside",
+};
+
+/* Each leaked page with its reason, and how many the list has missed. */
+void rmp_list_leaked(const struct rmp_table *t, struct seq_file *m)
 {
+	long left = atomic_long_read(&t->stats->leaked);
 	unsigned long pfn;
 	void *entry;
 
-	xa_for_each(&rmp_host.stats->list, pfn, entry)
-		seq_printf(m, "0x%lx\n", pfn);
+	/* What is leaked from here on is listed before it is counted. */
+	xa_for_each(&t->stats->list, pfn, entry) {
+		seq_printf(m, "0x%lx %s\n", pfn,
+			   rmp_leak_names[xa_to_value(entry)]);
+		left--;
+	}
+	if (left > 0)
+		seq_printf(m, "not listed %ld\n", left);
+}
+
+static int leaked_show(struct seq_file *m, void *v)
+{
+	rmp_list_leaked(&rmp_host, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(leaked);

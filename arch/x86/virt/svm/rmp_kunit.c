@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -756,10 +757,22 @@ static void rmp_split_apart(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cpu.psmashes, 0);
 }
 
-/* A leaked page is counted, listed, and never free again. */
+/* What debugfs has of leaked pages. */
+static const char *listed(struct rmp_test *r, char *buf, size_t size)
+{
+	struct seq_file m = { .buf = buf, .size = size };
+
+	rmp_list_leaked(&r->table, &m);
+	buf[min(m.count, size - 1)] = 0;
+
+	return buf;
+}
+
+/* A leaked page is counted, listed with its reason, and never free again. */
 static void rmp_leaks(struct kunit *test)
 {
 	struct rmp_test *r = test->priv;
+	char text[128], said[128];
 	struct page *page;
 	u64 pfn;
 	int i;
@@ -770,15 +783,21 @@ static void rmp_leaks(struct kunit *test)
 	pfn = page_to_pfn(page);
 
 	/* Once, however often it is said. */
-	rmp_leak(&r->table, pfn, 1);
-	rmp_leak(&r->table, pfn, 2);
-	rmp_leak(&r->table, pfn + 1, 1);
+	rmp_leak(&r->table, pfn, 1, SNP_LEAK_RECLAIM);
+	rmp_leak(&r->table, pfn, 2, SNP_LEAK_BESIDE);
+	rmp_leak(&r->table, pfn + 1, 1, SNP_LEAK_GUEST);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&r->stats.leaked), 2);
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 2; i++)
 		KUNIT_EXPECT_EQ(test, page_ref_count(page + i), 2);
-		KUNIT_EXPECT_NOT_NULL(test, xa_load(&r->stats.list, pfn + i));
-	}
-	KUNIT_EXPECT_NULL(test, xa_load(&r->stats.list, pfn + 2));
+
+	/* For its first reason; what has no room in the list is told, too. */
+	snprintf(text, sizeof(text), "0x%llx reclaim\n0x%llx beside\n", pfn,
+		 pfn + 1);
+	KUNIT_EXPECT_STREQ(test, listed(r, said, sizeof(said)), text);
+	atomic_long_add(3, &r->stats.leaked);
+	strlcat(text, "not listed 3\n", sizeof(text));
+	KUNIT_EXPECT_STREQ(test, listed(r, said, sizeof(said)), text);
+	atomic_long_sub(3, &r->stats.leaked);
 
 	/* Nobody has this table but us: they may be freed after all. */
 	for (i = 0; i < 2; i++) {
@@ -787,8 +806,10 @@ static void rmp_leaks(struct kunit *test)
 	}
 
 	/* Not memory: there is nothing to hold. */
-	rmp_leak(&r->table, BIT_ULL(40), 1);
+	rmp_leak(&r->table, BIT_ULL(40), 1, SNP_LEAK_VMSA);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&r->stats.leaked), 3);
+	snprintf(text, sizeof(text), "0x%llx vmsa\n", BIT_ULL(40));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(listed(r, said, sizeof(said)), text));
 }
 
 /* What RMPREAD says: an entry in memory that is another would not count. */

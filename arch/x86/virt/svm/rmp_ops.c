@@ -309,7 +309,8 @@ int rmp_make_shared(u64 pfn, int level)
 }
 EXPORT_SYMBOL_GPL(rmp_make_shared);
 
-void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
+void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages,
+	      enum snp_leak why)
 {
 	pr_warn_ratelimited("leaking PFN range 0x%llx-0x%llx\n",
 			    pfn, pfn + npages - 1);
@@ -319,7 +320,7 @@ void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
 		 * What is lost once is so when its file ends, too. The list may
 		 * miss one for lack of memory, the count does not.
 		 */
-		if (xa_insert(&t->stats->list, pfn, xa_mk_value(1),
+		if (xa_insert(&t->stats->list, pfn, xa_mk_value(why),
 			      GFP_NOWAIT | __GFP_NOWARN) == -EBUSY)
 			continue;
 		if (pfn_valid(pfn))
@@ -328,8 +329,8 @@ void rmp_leak(const struct rmp_table *t, u64 pfn, unsigned int npages)
 	}
 }
 
-void snp_leak_pages(u64 pfn, unsigned int npages)
+void snp_leak_pages(u64 pfn, unsigned int npages, enum snp_leak why)
 {
-	rmp_leak(&rmp_host, pfn, npages);
+	rmp_leak(&rmp_host, pfn, npages, why);
 }
 EXPORT_SYMBOL_GPL(snp_leak_pages);
