@@ -74,18 +74,131 @@ def forgotten():
 # The IOMMU's registers, said to be somebody's: its driver cannot have them.
 TAKEN = "memmap=16K#0xfed80000"
 NO_IOMMU = {
-    "taken": (TAKEN, "SNP: The IOMMU does not work (-12)"),
-    "off": ("amd_iommu=off", "SNP: The IOMMU does not work (-22)"),
-    "through": ("iommu=pt", "SNP: IOMMU cannot do SNP, SNP cannot be "
-                "supported"),
+    "taken": (TAKEN, "SNP: the IOMMU does not work (-12): enable it"),
+    "off": ("amd_iommu=off", "SNP: the IOMMU does not work (-22): enable it"),
+    "through": ("iommu=pt", "SNP: the IOMMU cannot do SNP: take iommu=pt from "
+                "the command line"),
 }
+NEEDS = "SEV-SNP needs "
 
 
 def iommu():
     """The IOMMU's driver fails half-way, or is told not to translate."""
     for what, (cmdline, line) in NO_IOMMU.items():
         without(f"bios.iommu.{what}", line, flag="2", cmdline=cmdline)
-    return f"{len(NO_IOMMU)} hosts"
+    # it is told to use page tables that SNP does not go with: it does not
+    r, _ = boot("bios.iommu.v2", cmdline="amd_iommu=pgtbl_v2",
+                script=LOOK + "audit after\n")
+    return same(
+        said=("Force to using AMD IOMMU v1 page table due to SNP" in r.console,
+              True),
+        snp=(judge.first(r, "snp"), "Y"),
+        needs=(NEEDS in r.console, False),
+        audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+
+
+# Parameters of kvm and kvm_amd, each with what SNP then lacks.
+LACKS = (
+    ("", "npt=0", "nested paging: load kvm_amd with npt=1"),
+    ("tdp_mmu=0", "", "the TDP MMU: load kvm with tdp_mmu=1"),
+    ("mmio_caching=0", "", "caching of MMIO: load kvm with mmio_caching=1"),
+    ("", "sev=0", "SEV: load kvm_amd with sev=1"),
+    ("", "sev_es=0", "SEV-ES: load kvm_amd with sev_es=1"),
+    ("", "sev_snp=0", "its parameter: load kvm_amd with sev_snp=1"),
+)
+HIDES = "ciphertext_hiding_asids=5"
+NOT_HIDDEN = f"{HIDES}: nothing is hidden, for the firmware cannot"
+# Values that no parameter takes, by module.
+WRONG = (("kvm_amd", "snp_request_interval", "0"),
+         ("kvm_amd", "snp_request_interval", "3601"),
+         ("kvm_amd", "snp_request_burst", "-1"),
+         ("kvm_amd", "sev_snp", "2"),
+         ("kvm_amd", HIDES.partition("=")[0], "x"),
+         ("kvm", "gmem_huge", "2"))
+
+
+def parameters():
+    """kvm_amd is loaded with one parameter after the other that takes SNP
+    something it needs, and with values that are none."""
+    lines = ["modprobe ccp || exit 9"]
+    for kvm, amd, _ in (*LACKS, ("", HIDES, "")):
+        lines += [f"modprobe kvm {kvm} && modprobe kvm_amd {amd} || exit 8",
+                  f'say "loaded $(cat {SNP})"',
+                  "modprobe -r kvm_amd && modprobe -r kvm || exit 7"]
+    for module, name, value in WRONG:
+        lines += ["modprobe kvm || exit 6"] * (module != "kvm") + [
+            f"modprobe {module} {name}={value} 2> /tmp/error",
+            f'say "wrong $? $(tail -n 1 /tmp/error)"',
+            "modprobe -r kvm"]
+    r, _ = boot("bios.parameters", script="\n".join(lines) + "\n" + LOOK +
+                "audit after\n")
+    wrong = judge.said(r, "wrong")
+    return same(
+        loaded=(judge.said(r, "loaded"), ["N"] * len(LACKS) + ["Y"]),
+        lacks=(re.findall(rf"kvm_amd: {NEEDS}(.*)", r.console.replace("\r", "")),
+               [x for *_, x in LACKS]),
+        hidden=(NOT_HIDDEN in r.console, True),
+        wrong=([x.split()[0] for x in wrong], ["1"] * len(WRONG)),
+        why=(re.findall(r"`(\S*)' invalid for parameter `(\w+)'", r.console),
+             [(v, n) for _, n, v in WRONG]),
+        snp=(judge.first(r, "snp"), "Y"),
+        audit=(judge.said(r, "audit-after")[-1:], ["BALANCED"]))
+
+
+def few():
+    """The BIOS leaves SEV-ES no ASID; a processor has no RMPREAD where it has
+    to have it."""
+    r, _ = boot("bios.asids", ("min-sev-asid=1",))
+    without("bios.rmpread", "SEV-SNP: family 0x1a has no RMPREAD: update the "
+            "BIOS", cpu="turin", psp=("rmpread=off", "opaque-rmp=off"))
+    return same(
+        said=(f"{NEEDS}ASIDs of SEV-ES: have the BIOS raise the minimum SEV "
+              "ASID" in r.console, True),
+        snp=(judge.first(r, "snp"), "N"))
+
+
+# A SEV VM of the new type: its INIT2 brings up SEV, and nothing before.
+LATER = """
+modprobe ccp psp_init_on_probe=0 && modprobe kvm_amd || exit 9
+say "snp $(cat {SNP})"
+mark up
+say "init2 $(perl -e 'open(K, "+<", "/dev/kvm") && open(S, "+<", "/dev/sev") or die;
+    $vm = ioctl(K, 0xae01, 2) or die; open(V, "+<&=", $vm) or die;
+    $init = "\\0" x 64; $cmd = pack("LLPLL", 22, 0, $init, 0, fileno(S));
+    print ioctl(V, 0xc008aeba, $cmd) ? "done" : $!')"
+mark later
+audit after
+""".replace("{SNP}", SNP)
+
+
+def commands(side):
+    """How often each command that brings something up went well."""
+    return {c: counts.firmware(side["stats"], c)
+            for c in ("SNP_INIT", "SNP_INIT_EX", "INIT", "INIT_EX")}
+
+
+def comes_up():
+    """The oldest firmware that there is SNP with has another command; SEV
+    comes up when somebody wants it, if that is asked for."""
+    r, side = boot("bios.oldest", ("api-minor=51",), script=LOOK +
+                   "audit after\n")
+    old = commands(side)
+    sides = {}
+    h = host.Host(kernels.get("ours"), machine.build().binary, thread="single")
+    later = h.run("bios.later", LATER, timeout=400,
+                  on_mark=lambda m, _t, q: sides.update({m: counts.machine(q)}))
+    if not later.ok() or later.bad_lines():
+        raise CaseFailed("\n".join([*later.bad_lines()[:3], *later.failure()]))
+    up, then = commands(sides["up"]), commands(sides["later"])
+    return same(
+        old=(old["SNP_INIT"], 1), new=(old["SNP_INIT_EX"], 0),
+        snp=([judge.first(x, "snp") for x in (r, later)], ["Y", "Y"]),
+        init2=(judge.first(later, "init2"), "done"),
+        first=(up, {**up, "SNP_INIT_EX": 1, "INIT": 0, "INIT_EX": 0}),
+        then=(then["SNP_INIT_EX"], then["INIT"] + then["INIT_EX"]),
+        once=(then["SNP_INIT_EX"], 1),
+        audit=([judge.said(x, "audit-after")[-1:] for x in (r, later)],
+               [["BALANCED"]] * 2))
 
 
 def edges():
@@ -144,13 +257,16 @@ for (["csr", 3, "QL", 2084], ["pdh", 5, "QLQL", 2084, 6252],
     print("$name ", join(" ", map { ask(@what) } 1 .. 2), "\n");
 }
 """
-STATUS = "HWERROR_PLATFORM"
+CONFIG, STATUS = "INVALID_CONFIG", "HWERROR_PLATFORM"
 MORE = "0x00012345006789ab"
-FAILS = (f"inject=SNP_INIT_EX:1:{STATUS}={MORE};" + ";".join(
+FAILS = (f"inject=SNP_INIT_EX:1:{CONFIG};SNP_INIT_EX:2:{STATUS}={MORE};" +
+         ";".join(
     f"{c}:1:{STATUS}" for c in ("PEK_CSR", "PDH_CERT_EXPORT", "GET_ID")))
 AGAIN = LOOK + f"""
+for turn in 1 2; do
 modprobe -r kvm_amd && modprobe kvm_amd || exit 8
 say "again $(cat {SNP})"
+done
 perl /lab/ask | while read -r line; do say "$line"; done
 audit after
 """
@@ -161,12 +277,15 @@ def init():
     r, side = boot("bios.init", (FAILS,), script=AGAIN, files={"ask": ASK})
     asked = "failed-same done-changed"
     return same(
-        said=("SEV-SNP: INIT failed -5, error 0x13" in r.console or
-              r.console[-800:], True),
+        said=(re.findall(r"SEV-SNP: INIT failed -5, error (0x\w+): ([^:]*): "
+                         r"update the BIOS", r.console),
+              [("0x3", "the RMP, or a CPU, is not as firmware wants it"),
+               ("0x13", "its firmware is too old, or not in order")]),
+        needs=(r.console.count(f"{NEEDS}its firmware: see what ccp says"), 2),
         more=(f"failed, firmware adds {MORE}" in r.console, True),
         snp=(judge.first(r, "snp"), "N"),
         sev=(counts.asked(side["stats"], "INIT", "INIT_EX"), 0),
-        again=(judge.first(r, "again"), "Y"),
+        again=(judge.said(r, "again"), ["N", "Y"]),
         csr=(judge.first(r, "csr"), asked),
         pdh=(judge.first(r, "pdh"), asked),
         id=(judge.first(r, "id"), asked),
@@ -233,8 +352,16 @@ CASES = [
          "SMM unlocked our host says which, and has no SNP", forgotten,
          order=44),
     Case("bios.iommu.ours", "where the IOMMU's driver fails half-way, is off, or "
-         "lets devices through our host says so, and has no SNP", iommu,
+         "lets devices through our host says so, and has no SNP; told to use "
+         "other page tables, it uses those of SNP", iommu, order=44),
+    Case("bios.parameters.ours", "each parameter of KVM's that takes SNP what it "
+         "needs is named in the log, with what to do; one out of range is "
+         "refused with a line, or said to be none", parameters, order=44),
+    Case("bios.few.ours", "where the BIOS leaves no ASID, or the processor has "
+         "no RMPREAD and needs it, our host says so and has no SNP", few,
          order=44),
+    Case("bios.up.ours", "our host brings SNP up with the oldest firmware, by "
+         "its command, and SEV later, if so told", comes_up, order=44),
     Case("bios.edges.ours", "where the RMP is aligned at neither edge our host "
          "uses nothing of the 2 MiB around them, and runs the newest kernel's "
          "test of SEV, SEV-ES and SNP guests", edges, order=44),

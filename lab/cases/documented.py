@@ -19,13 +19,16 @@ GUIDE = "Documentation/virt/kvm/x86/snp-operation.rst"
 PARAMETERS = "Documentation/admin-guide/kernel-parameters.txt"
 # what refuses SNP, when the kernel boots and when kvm_amd is loaded
 REFUSES = ("arch/x86/virt/svm/rmp_boot.c", "arch/x86/virt/svm/rmp_switch.c",
-           "drivers/crypto/ccp/snp-init.c")
-SAID = re.compile(r"(?:pr_err|dev_err)\(\s*(?:sev->dev,\s*)?\"([^\"]*)\"")
-# How a refusal goes on; firmware's errors have their numbers explained there.
-REMEDY = re.compile(r": (?:enable|update|have|end|bring|load|memory is short)\b|"
-                    r"error %#x")
-# of an SNP that is up, or is to end
-LATER = ("came too late", "no suspend", "shutdown failed", "buffers are lost")
+           "drivers/crypto/ccp/snp-init.c", "arch/x86/kvm/svm/sev_init.c",
+           "drivers/iommu/amd/init.c")
+SAID = re.compile(r"(?:pr_err|pr_warn|dev_err)\(\s*(?:sev->dev,\s*)?"
+                  r"\"([^\"]*)\"|return \"([^\"]*)\";")
+# How a refusal goes on, itself or by one of those that are returned.
+REMEDY = re.compile(r": (?:enable|update|have|end|bring|load|take|see|"
+                    r"memory is short)\b|: %s")
+# of an SNP that is up, or is to end; what is no refusal
+LATER = ("came too late", "no suspend", "shutdown failed", "buffers are lost",
+         "ciphertext_hiding_asids=", "cannot watch CPUs", "disabled")
 
 
 def added(hooks, overlay):
@@ -64,12 +67,13 @@ def missing(files):
     cells = " ".join(x[:44].strip() for x in
                      (table[1] if table else "").splitlines())
     text = " ".join(cells.split())
-    refusals = [m for p in REFUSES for m in SAID.findall(files.get(p, ""))
-                if not any(x in m for x in LATER)]
+    refusals = [a or b for p in REFUSES
+                for a, b in SAID.findall(files.get(p, ""))
+                if not any(x in a + b for x in LATER)]
     bad += [f"does not say what to do: {line}" for line in refusals
             if not REMEDY.search(line)]
     for line in refusals:
-        words = re.sub(r"^(SEV-SNP|init failed): ", "", line)
+        words = re.sub(r"^(SEV-SNP|SNP|init failed): ", "", line)
         words = re.split(r"[%(:\\]", words)[0].strip()
         if not any(part in text for part in
                    (words, " ".join(words.split()[:4]),
@@ -101,7 +105,10 @@ def documented():
     for place, what in ((GUIDE, "VMs run already"),
                         ("Documentation/virt/kvm/x86/snp-commands.rst",
                          "SNP_COMMIT"), (PARAMETERS, "gmem_huge"),
-                        (REFUSES[0], ": update the BIOS")):
+                        (REFUSES[0], ": update the BIOS"),
+                        (REFUSES[2], ": update the BIOS"),
+                        (REFUSES[3], ": load kvm_amd with npt=1"),
+                        (REFUSES[4], ": enable it")):
         less = dict(files, **{place: files[place].replace(what, "")})
         if len(missing(less)[0]) <= first:
             bad.append(f"not missed: {what}")

@@ -102,6 +102,24 @@ static int snp_do_init(struct sev_device *sev, unsigned int max_snp_asid,
 	return ret;
 }
 
+/* What an operator can do about an SNP_INIT that failed. */
+static const char *snp_init_remedy(int ret, int error)
+{
+	if (ret == -ETIMEDOUT || ret == -EBUSY)
+		return "the secure processor is silent: update the BIOS";
+	if (ret != -EIO)
+		return "it was not asked: see the line before";
+
+	switch (error) {
+	case SEV_RET_INAVLID_CONFIG:
+		return "the RMP, or a CPU, is not as firmware wants it: update the BIOS";
+	case SEV_RET_RMP_INITIALIZATION_FAILED:
+		return "memory answers twice, or a CPU wrote to the RMP: update the BIOS";
+	default:
+		return "its firmware is too old, or not in order: update the BIOS";
+	}
+}
+
 /**
  * snp_init_locked() - Bring SNP up
  * @sev:	the device; SEV is not initialised yet
@@ -136,7 +154,8 @@ int snp_init_locked(struct sev_device *sev, unsigned int max_snp_asid,
 
 	ret = snp_do_init(sev, max_snp_asid, error);
 	if (ret) {
-		dev_err(sev->dev, "SEV-SNP: INIT failed %d, error %#x\n", ret, *error);
+		dev_err(sev->dev, "SEV-SNP: INIT failed %d, error %#x: %s\n",
+			ret, *error, snp_init_remedy(ret, *error));
 		return ret;
 	}
 
@@ -146,8 +165,8 @@ int snp_init_locked(struct sev_device *sev, unsigned int max_snp_asid,
 	wbinvd_on_all_cpus();
 	ret = __sev_do_cmd_locked(SEV_CMD_SNP_DF_FLUSH, NULL, error);
 	if (ret) {
-		dev_err(sev->dev, "SEV-SNP: DF_FLUSH failed %d, error %#x\n", ret,
-			*error);
+		dev_err(sev->dev, "SEV-SNP: DF_FLUSH failed %d, error %#x: %s\n",
+			ret, *error, snp_init_remedy(ret, *error));
 		snp_shutdown_locked(sev, false);
 		return ret;
 	}

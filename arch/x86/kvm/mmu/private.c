@@ -22,6 +22,7 @@ bool kvm_mmu_has_private_mem(void)
 {
 	return tdp_enabled && READ_ONCE(tdp_mmu_enabled);
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_has_private_mem);
 
 u64 kvm_mmu_private_error_code(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {

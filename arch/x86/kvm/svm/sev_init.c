@@ -5,8 +5,8 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cc_platform.h>
 #include <linux/kvm_host.h>
-#include <linux/minmax.h>
 #include <linux/moduleparam.h>
 #include <linux/psp-snp.h>
 #include <linux/uaccess.h>
@@ -15,6 +15,7 @@
 #include <asm/tsc.h>
 
 #include "mmu.h"
+#include "mmu/private.h"
 #include "svm.h"
 #include "x86.h"
 #include "snp_guest.h"
@@ -42,15 +43,24 @@ static bool req_certs __ro_after_init;
 
 unsigned int __init sev_asids_to_hide(bool snp, unsigned int min_sev_asid)
 {
+	unsigned int wanted = ciphertext_hiding_asids;
+
 	/* Without, nothing here may need the ccp driver. */
 	if (!IS_ENABLED(CONFIG_KVM_AMD_SEV))
 		return 0;
 
-	if (!snp || !sev_is_snp_ciphertext_hiding_supported())
+	if (!wanted)
+		return 0;
+
+	if (!snp || !sev_is_snp_ciphertext_hiding_supported()) {
 		ciphertext_hiding_asids = 0;
-	else if (min_sev_asid)
-		ciphertext_hiding_asids = min(ciphertext_hiding_asids,
-					      min_sev_asid - 1);
+		pr_warn("ciphertext_hiding_asids=%u: nothing is hidden, for %s\n",
+			wanted, snp ? "the firmware cannot" : "there is no SNP");
+	} else if (min_sev_asid && wanted >= min_sev_asid) {
+		ciphertext_hiding_asids = min_sev_asid - 1;
+		pr_warn("ciphertext_hiding_asids=%u: there are %u, and none for SEV-ES\n",
+			wanted, ciphertext_hiding_asids);
+	}
 
 	return ciphertext_hiding_asids;
 }
@@ -74,6 +84,41 @@ bool __init sev_es_usable(void)
 	return IS_ENABLED(CONFIG_KVM_AMD_SEV) &&
 	       es_asids.min <= es_asids.max &&
 	       (!snp_is_initialized() || sev_firmware_allows_es());
+}
+
+/* The first of what SNP needs that is missing, and what to do; or NULL. */
+static const char * __init snp_lack(bool sev, bool es, bool snp)
+{
+	if (!snp)
+		return "its parameter: load kvm_amd with sev_snp=1";
+	if (!npt_enabled)
+		return "nested paging: load kvm_amd with npt=1";
+	if (!kvm_mmu_has_private_mem())
+		return "the TDP MMU: load kvm with tdp_mmu=1";
+	if (!sev)
+		return "SEV: load kvm_amd with sev=1";
+	if (!snp_asids.max)
+		return "ASIDs of SEV-ES: have the BIOS raise the minimum SEV ASID";
+	if (!enable_mmio_caching)
+		return "caching of MMIO: load kvm with mmio_caching=1";
+	if (!es)
+		return "SEV-ES: load kvm_amd with sev_es=1";
+	if (!cc_platform_has(CC_ATTR_HOST_SEV_SNP))
+		return "an RMP: see what SEV-SNP and AMD-Vi say at boot";
+	if (!snp_is_initialized())
+		return "its firmware: see what ccp says";
+
+	return NULL;
+}
+
+bool __init snp_usable(bool sev, bool es, bool snp)
+{
+	const char *lack = snp_lack(sev, es, snp);
+
+	if (lack && boot_cpu_has(X86_FEATURE_SEV_SNP))
+		pr_info("SEV-SNP needs %s\n", lack);
+
+	return !lack;
 }
 
 static const char * __init state(bool supported, bool usable)

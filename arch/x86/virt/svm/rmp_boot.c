@@ -105,19 +105,25 @@ static bool snp_probe_rmptable_info(struct cpuinfo_x86 *c)
 						 probe_one_piece();
 }
 
+/* What is in an entry is known of family 19h; others tell it by RMPREAD. */
+static bool snp_can_read_entries(struct cpuinfo_x86 *c)
+{
+	if (c->x86 == 0x19 || cpu_has(c, X86_FEATURE_RMPREAD))
+		return true;
+
+	pr_err("family %#x has no RMPREAD: update the BIOS\n", c->x86);
+	return false;
+}
+
 void snp_host_bsp_detect(struct cpuinfo_x86 *c)
 {
 	if (!cpu_has(c, X86_FEATURE_SEV_SNP))
 		return;
 
-	/*
-	 * Guests have SNP in another way. What is in an entry is known of family
-	 * 19h; others tell it by RMPREAD.
-	 */
+	/* Guests have SNP in another way. */
 	if (cpu_has(c, X86_FEATURE_HYPERVISOR) ||
-	    (c->x86 != 0x19 && !cpu_has(c, X86_FEATURE_RMPREAD)) ||
 	    (cc_vendor != CC_VENDOR_NONE && cc_vendor != CC_VENDOR_AMD) ||
-	    !snp_probe_rmptable_info(c)) {
+	    !snp_can_read_entries(c) || !snp_probe_rmptable_info(c)) {
 		setup_clear_cpu_cap(X86_FEATURE_SEV_SNP);
 		return;
 	}
