@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 #include <linux/mempolicy.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -159,9 +160,13 @@ static int add_data(struct vm *vm)
 
 static struct vm new_vm(void)
 {
-	/* mov (%ebx),%eax; out %eax,$16; nop; mov %ecx,(%ebx); out %eax,$16 */
+	/*
+	 * mov (%ebx),%eax; out %eax,$16; nop; mov %ecx,(%ebx); out %eax,$16;
+	 * vmmcall; out %eax,$16
+	 */
 	static const uint8_t code[] = {
 		0x8b, 0x03, 0xe7, 0x10, 0x90, 0x89, 0x0b, 0xe7, 0x10,
+		0x0f, 0x01, 0xd9, 0xe7, 0x10,
 	};
 	struct kvm_sregs sregs;
 	struct vm vm;
@@ -942,6 +947,92 @@ static void fault_in_hole(struct vm *vm)
 	}
 }
 
+/* A slot that goes, or moves, takes what it has mapped along, and no more. */
+static void other_slot(struct vm *vm)
+{
+	const uint64_t gpa = HOLE_GPA, plain = HOLE_GPA + 32 * MB;
+	int memfd = create_memfd(vm, 2 * MB), huge = have_blocks();
+	char *mem = map_aligned(2 * MB), *other = map_aligned(PAGE);
+	long small, large;
+
+	CHECK(!set_region2(vm, 2, KVM_MEM_GUEST_MEMFD, gpa, 2 * MB, mem, memfd,
+			   0));
+	CHECK(!set_region2(vm, 3, 0, plain, PAGE, other, 0, 0));
+	CHECK(!set_private(vm, DATA_GPA, DATA_SIZE));
+	CHECK(!set_private(vm, gpa, 2 * MB));
+	CHECK(store(vm, DATA_GPA + PAGE, 1) && store(vm, gpa + PAGE, 2) &&
+	      store(vm, plain, 3));
+	small = vm_stat(vm, "pages_4k");
+	large = vm_stat(vm, "pages_2m");
+	CHECK(large == 2 * huge);
+
+	CHECK(!set_region2(vm, 2, 0, gpa, 0, NULL, 0, 0));
+	CHECK(vm_stat(vm, "pages_2m") == large - huge);
+	CHECK(vm_stat(vm, "pages_4k") == small - !huge);
+	CHECK(load(vm, gpa + PAGE) == MEMORY_FAULT);
+	CHECK(load(vm, DATA_GPA + PAGE) == 1 && load(vm, plain) == 3);
+
+	small = vm_stat(vm, "pages_4k");
+	CHECK(!set_region2(vm, 3, 0, plain + 2 * MB, PAGE, other, 0, 0));
+	CHECK(vm_stat(vm, "pages_2m") == large - huge);
+	CHECK(vm_stat(vm, "pages_4k") == small - 1);
+	CHECK(load(vm, plain) == MMIO && load(vm, plain + 2 * MB) == 3);
+
+	CHECK(!set_region2(vm, 2, KVM_MEM_GUEST_MEMFD, gpa, 2 * MB, mem, memfd,
+			   0));
+	CHECK(load(vm, gpa + PAGE) == 2 && load(vm, DATA_GPA + PAGE) == 1);
+	CHECK(vm_stat(vm, "pages_2m") == large);
+	close(memfd);
+	munmap(mem, 2 * MB);
+	munmap(other, PAGE);
+}
+
+/*
+ * What user space does not answer is yes: no answer of an earlier exit is the
+ * guest's.
+ */
+static void hypercall_answers(struct vm *vm)
+{
+	static const uint64_t answers[] = { EINVAL, 0, EAGAIN, 0, 0 };
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_EXIT_HYPERCALL,
+		.args = { 1 << KVM_HC_MAP_GPA_RANGE },
+	};
+	struct kvm_run *run = vm->run;
+	uint32_t got;
+	unsigned int i;
+
+	CHECK(!ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	for (i = 0; i < ARRAY_SIZE(answers) && !failure; i++) {
+		struct kvm_regs regs = {
+			.rip = CODE_GPA + 9,
+			.rax = KVM_HC_MAP_GPA_RANGE,
+			.rbx = DATA_GPA,
+			.rcx = 3,
+			.rdx = KVM_MAP_GPA_RANGE_ENCRYPTED,
+			.rflags = 2,
+		};
+
+		CHECK(!ioctl(vm->vcpu, KVM_SET_REGS, &regs));
+		CHECK(!ioctl(vm->vcpu, KVM_RUN, 0));
+		CHECK(run->exit_reason == KVM_EXIT_HYPERCALL);
+		CHECK(run->hypercall.nr == KVM_HC_MAP_GPA_RANGE &&
+		      run->hypercall.args[0] == DATA_GPA &&
+		      run->hypercall.args[1] == 3 &&
+		      run->hypercall.args[2] == KVM_MAP_GPA_RANGE_ENCRYPTED);
+		CHECK(run->hypercall.ret == 0);
+		if (answers[i])
+			run->hypercall.ret = answers[i];
+		CHECK(!ioctl(vm->vcpu, KVM_RUN, 0));
+		CHECK(run->exit_reason == KVM_EXIT_IO);
+		memcpy(&got, (char *)run + run->io.data_offset, sizeof(got));
+		CHECK(got == answers[i]);
+		run->immediate_exit = 1;
+		ioctl(vm->vcpu, KVM_RUN, 0);
+		run->immediate_exit = 0;
+	}
+}
+
 #define MAX_PFNS	0x200000
 
 /* Marks the physical pages that nobody may reclaim; how many. */
@@ -1300,6 +1391,8 @@ static const struct one_case cases[] = {
 	{ "a host address that is not aligned as the guest is", host_askew },
 	{ "a fault beside a hole", hole_beside_fault },
 	{ "a fault in a hole", fault_in_hole },
+	{ "a slot that goes, or moves, beside others", other_slot },
+	{ "hypercalls that user space answers, or does not", hypercall_answers },
 	{ "pages that are to go offline", soft_offline },
 	{ "a block of which a page goes bad", bad_page_of_block },
 	{ "a cgroup without room for a block", cgroup_limit },

@@ -16,6 +16,8 @@
 
 #include <errno.h>
 #include <linux/psp-sev.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,6 +56,8 @@
 
 #define NAE_IOIO		0x7b
 #define NAE_MSR			0x7c
+#define NAE_MMIO_READ		0x80000001ULL
+#define NAE_MMIO_WRITE		0x80000002ULL
 #define NAE_HOLD		0x80000004ULL
 #define NAE_PSC			0x80000010ULL
 #define NAE_GUEST_REQUEST	0x80000011ULL
@@ -484,6 +488,11 @@ static inline void bare_map_exit(struct bare *b, struct kvm_run *run)
 	TEST_ASSERT_EQ(run->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
 	TEST_ASSERT(n < MAX_EXITS, "too many exits");
 
+	/* User space that writes no answer means yes. */
+	if (run->hypercall.ret)
+		ksft_print_msg("differs: an exit begins with the answer 0x%lx\n",
+			       (unsigned long)run->hypercall.ret);
+
 	b->exit[b->nr_exits++] = (struct map_exit){ gpa, npages, flags };
 	run->hypercall.ret = 0;
 	if (b->answer && n >= b->answer_from) {
@@ -600,18 +609,55 @@ static inline void ghcb_begin(struct bare *b, int n, u64 code, u64 info1,
 	ghcb_set(ghcb, GHCB_INFO2, info2);
 }
 
-/* The slot of the pool comes, or goes; its guest_memfd stays. */
-static inline void bare_set_pool(struct bare *b, bool there)
+/* The slot of the pool comes, with page @first of @memfd on, or it goes. */
+static inline void bare_bind_pool(struct bare *b, int memfd, u64 first,
+				  u64 npages)
 {
 	struct userspace_mem_region *region = memslot2region(b->vm, POOL_SLOT);
 	int ret;
 
 	ret = __vm_set_user_memory_region2(b->vm, POOL_SLOT,
 					   KVM_MEM_GUEST_MEMFD, POOL_GPA,
-					   there ? POOL_PAGES * 4096ULL : 0,
-					   region->host_mem,
-					   region->region.guest_memfd, 0);
+					   npages * 4096, region->host_mem,
+					   memfd, first * 4096);
 	TEST_ASSERT(!ret, "memslot: %s", strerror(errno));
+}
+
+static inline int bare_pool_memfd(struct bare *b)
+{
+	return memslot2region(b->vm, POOL_SLOT)->region.guest_memfd;
+}
+
+/* As before; its guest_memfd stays. */
+static inline void bare_set_pool(struct bare *b, bool there)
+{
+	bare_bind_pool(b, bare_pool_memfd(b), 0, there ? POOL_PAGES : 0);
+}
+
+static sigjmp_buf bare_faulted;
+
+static inline void bare_on_bus_error(int sig)
+{
+	siglongjmp(bare_faulted, 1);
+}
+
+/* Is the test's own access refused with SIGBUS? */
+static inline bool bare_sigbus(u8 *p, bool write)
+{
+	struct sigaction act = { .sa_handler = bare_on_bus_error }, old;
+
+	sigaction(SIGBUS, &act, &old);
+	if (sigsetjmp(bare_faulted, 1)) {
+		sigaction(SIGBUS, &old, NULL);
+		return true;
+	}
+
+	if (write)
+		__atomic_store_n(p, 1, __ATOMIC_SEQ_CST);
+	else
+		__atomic_load_n(p, __ATOMIC_SEQ_CST);
+	sigaction(SIGBUS, &old, NULL);
+	return false;
 }
 
 /*
@@ -677,8 +723,8 @@ static inline u64 bare_pvalidate(struct bare *b, u64 page, bool validate)
 	return ret ?: b->box[0]->carry ? 255 : 0;
 }
 
-/* Pages that the kernel gave up; -1 if it does not tell. */
-static inline long leaked(void)
+/* Pages that the kernel gave up for that reason; -1 if it does not tell. */
+static inline long leaked_as(const char *why)
 {
 	FILE *f = fopen("/sys/kernel/debug/sev-snp/leaked", "r");
 	char line[64];
@@ -687,9 +733,14 @@ static inline long leaked(void)
 	if (!f)
 		return -1;
 	while (fgets(line, sizeof(line), f))
-		n++;
+		n += !!strstr(line, why);
 	fclose(f);
 	return n;
+}
+
+static inline long leaked(void)
+{
+	return leaked_as("0x");
 }
 
 static inline bool have_snp(void)

@@ -11,9 +11,10 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "snp_bare.h"
@@ -105,26 +106,41 @@ static void silence(int sev_fd)
 	TEST_ASSERT(found, "no secure processor");
 }
 
-static sigjmp_buf faulted;
+struct futex_op {
+	u8 *at;
+	int op, error;
+	bool done;
+};
 
-static void on_bus_error(int sig)
+static void *futex_writes(void *arg)
 {
-	siglongjmp(faulted, 1);
+	struct futex_op *f = arg;
+	u32 word = 0;
+
+	f->error = syscall(SYS_futex, &word, FUTEX_WAKE_OP_PRIVATE, 1, 1L,
+			   f->at, FUTEX_OP(f->op, 1, FUTEX_OP_CMP_EQ, 0)) < 0 ?
+		   errno : 0;
+	__atomic_store_n(&f->done, true, __ATOMIC_RELEASE);
+	return NULL;
 }
 
-/* Is a write refused with SIGBUS? */
-static bool write_faults(volatile u8 *p)
+/* errno of a futex operation that writes there; ETIMEDOUT if it goes on. */
+static int futex_error(u8 *at, int op)
 {
-	struct sigaction act = { .sa_handler = on_bus_error }, old;
-	bool ret = true;
+	/* Static, as who goes on has it still. */
+	static struct futex_op f;
+	int i, error = ETIMEDOUT;
+	pthread_t thread;
 
-	sigaction(SIGBUS, &act, &old);
-	if (!sigsetjmp(faulted, 1)) {
-		*p = 1;
-		ret = false;
+	f = (struct futex_op){ .at = at, .op = op };
+	if (pthread_create(&thread, NULL, futex_writes, &f))
+		return errno;
+	for (i = 0; i < 300 && error == ETIMEDOUT; i++) {
+		usleep(100 * 1000);
+		if (__atomic_load_n(&f.done, __ATOMIC_ACQUIRE))
+			error = f.error;
 	}
-	sigaction(SIGBUS, &old, NULL);
-	return ret;
+	return error;
 }
 
 /* Memory ------------------------------------------------------------------ */
@@ -145,6 +161,7 @@ static long more_lost(void)
 	long now = leaked(), more = now - lost;
 
 	CHECK_EQ(census("leaked"), now);
+	CHECK_EQ(leaked_as("not listed"), 0);
 	lost = now;
 	return more;
 }
@@ -187,15 +204,22 @@ static void test_memory(void)
 	CHECK_EQ(sev_op(legacy, KVM_SEV_LAUNCH_UPDATE_DATA, &update, NULL),
 		 ETIMEDOUT);
 	CHECK_EQ(more_lost(), LENGTH / 4096);
+	CHECK_EQ(leaked_as(" command"), LENGTH / 4096);
 	CHECK_EQ(census("firmware"), firmware + LENGTH / 4096);
 
 	/* What shares their mapping cannot be written to either. */
-	CHECK(write_faults(memory), "the page before is written to");
-	CHECK(write_faults(memory + 4096), "the first page is written to");
-	CHECK(write_faults(memory + LENGTH), "the last page is written to");
-	CHECK(write_faults(memory + HUGE_SIZE - 1), "the end is written to");
+	CHECK(bare_sigbus(memory, true), "the page before is written to");
+	CHECK(bare_sigbus(memory + 4096, true), "the first page is written to");
+	CHECK(bare_sigbus(memory + LENGTH, true),
+	      "the last page is written to");
+	CHECK(bare_sigbus(memory + HUGE_SIZE - 1, true),
+	      "the end is written to");
 	CHECK_EQ(memory[0], 0x5a);
 	CHECK_EQ(memory[HUGE_SIZE - 1], 0x5a);
+
+	/* By an exchange, and by a comparison first. */
+	CHECK_EQ(futex_error(memory + 4096, FUTEX_OP_SET), EFAULT);
+	CHECK_EQ(futex_error(memory, FUTEX_OP_OR), EFAULT);
 }
 
 static void test_refused(void)
@@ -254,6 +278,8 @@ static void test_end(void)
 {
 	bare_free(runs);
 	CHECK_EQ(more_lost(), 2);
+	CHECK_EQ(leaked_as(" context"), 1);
+	CHECK_EQ(leaked_as(" reclaim"), 1);
 	CHECK_EQ(census("guest-valid"), 0);
 	CHECK_EQ(census("guest-invalid"), 0);
 	CHECK_EQ(census("context"), 2);
@@ -292,6 +318,7 @@ static void test_buffer(void)
 	silence(sev_fd);
 	CHECK_EQ(sev_ioctl(sev_fd, SEV_GET_ID2, &get), ETIMEDOUT);
 	CHECK_EQ(more_lost(), 2);
+	CHECK_EQ(leaked_as(" command"), 2);
 	CHECK_EQ(census("firmware"), firmware + 2);
 
 	for (i = 0; i < 3; i++)
@@ -318,6 +345,7 @@ static void test_vmsa(void)
 	CHECK_EQ(sev_op(legacy, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL, NULL),
 		 ETIMEDOUT);
 	CHECK_EQ(more_lost(), 1);
+	CHECK_EQ(leaked_as(" command"), 1);
 	CHECK_EQ(census("firmware"), firmware + 1);
 	for (i = 0; i < 3; i++)
 		CHECK_EQ(sev_op(legacy, KVM_SEV_LAUNCH_UPDATE_VMSA, NULL, NULL),

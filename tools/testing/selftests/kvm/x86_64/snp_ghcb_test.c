@@ -7,6 +7,7 @@
 #include "snp_bare.h"
 
 #define GFN(page)	(POOL_GFN + (page))
+#define NO_SLOT_GPA	0xf0000000ULL
 
 /* Protocol by MSR -------------------------------------------------------- */
 
@@ -182,6 +183,149 @@ static void test_page(void)
 	ghcb_begin(b, 0, NAE_FEATURES, 0, 0);
 	CHECK_EQ(ghcb_call(b, 0), 0);
 	CHECK(!ghcb_is_valid(b->ghcb[0], GHCB_CODE), "the code is still valid");
+
+	bare_free(b);
+}
+
+/* What vCPU 0 is back for, other than the guest's bell. */
+static int ghcb_exit(struct bare *b)
+{
+	bare_order(b, 0, DO_VMGEXIT, b->ghcb_gpa[0], 0, 0);
+	return bare_enter(b, 0);
+}
+
+static void goes_on(struct bare *b)
+{
+	CHECK_EQ(bare_enter(b, 0), 0);
+	CHECK(bare_terminated(b, 0, BELL), "exit %u",
+	      b->vcpu[0]->run->exit_reason);
+}
+
+/* A request for as many bytes there, by their GHCB at @scratch. */
+static void begin_mmio(struct bare *b, bool write, u64 len, u64 scratch)
+{
+	ghcb_begin(b, 0, write ? NAE_MMIO_WRITE : NAE_MMIO_READ, NO_SLOT_GPA,
+		   len);
+	ghcb_set(b->ghcb[0], GHCB_SCRATCH, scratch);
+}
+
+static void test_mmio(void)
+{
+	static const u64 lengths[] = { 9, 16, 2032, 4096, 1ULL << 32, ~0ULL };
+	struct bare *b = bare_new(1);
+	u64 gpa = b->ghcb_gpa[0], buffer = gpa + GHCB_BUFFER, value;
+	/* Where no buffer is: nowhere, elsewhere, around it, over its end. */
+	const u64 where[] = { 0, POOL_GPA, gpa, buffer - 1,
+			      buffer + GHCB_BUFFER_SIZE - 7,
+			      buffer + GHCB_BUFFER_SIZE, gpa + 4096, ~0ULL };
+	struct kvm_run *run = b->vcpu[0]->run;
+	int i, write;
+
+	ghcb_register(b, 0);
+
+	for (write = 0; write < 2; write++) {
+		for (i = 1; i <= 8; i++) {
+			value = 0x1122334455667788ULL * i;
+			begin_mmio(b, write, i, buffer + 8 * i);
+			memcpy(b->ghcb[0] + GHCB_BUFFER + 8 * i, &value, 8);
+			CHECK_EQ(ghcb_exit(b), 0);
+			if (!CHECK_EQ(run->exit_reason, KVM_EXIT_MMIO))
+				continue;
+			CHECK_EQ(run->mmio.phys_addr, NO_SLOT_GPA);
+			CHECK_EQ(run->mmio.len, i);
+			CHECK_EQ(run->mmio.is_write, write);
+			if (write)
+				CHECK(!memcmp(run->mmio.data, &value, i),
+				      "%d bytes", i);
+			else
+				memset(run->mmio.data, 0x5a, 8);
+			goes_on(b);
+			CHECK_EQ((u32)ghcb_get(b->ghcb[0], GHCB_INFO1), 0);
+			if (!write)
+				memset(&value, 0x5a, i);
+			CHECK(!memcmp(b->ghcb[0] + GHCB_BUFFER + 8 * i, &value,
+				      8), "%d bytes are not those", i);
+		}
+
+		/* Nothing is done of no bytes. */
+		begin_mmio(b, write, 0, buffer);
+		CHECK_EQ(ghcb_call(b, 0), 0);
+		CHECK_EQ(ghcb_get(b->ghcb[0], GHCB_INFO2), 0);
+		begin_mmio(b, write, 0, 0);
+		CHECK_EQ(ghcb_call(b, 0), 0);
+
+		/* No access has so many, wherever they would lie. */
+		for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+			begin_mmio(b, write, lengths[i], buffer);
+			malformed(b, G_INVALID_INPUT);
+			begin_mmio(b, write, lengths[i], POOL_GPA);
+			malformed(b, G_INVALID_INPUT);
+		}
+
+		for (i = 0; i < ARRAY_SIZE(where); i++) {
+			begin_mmio(b, write, 8, where[i]);
+			malformed(b, G_BAD_SCRATCH);
+		}
+	}
+
+	bare_free(b);
+}
+
+#define IO_STRING		BIT(2)
+#define IO_IN			BIT(0)
+#define IO_BYTE			BIT(4)
+#define IO_WORD			BIT(5)
+#define IO_PORT			(0x3f8ULL << 16)
+
+static void begin_string(struct bare *b, u64 info1, u64 count, u64 scratch)
+{
+	ghcb_begin(b, 0, NAE_IOIO, IO_PORT | IO_STRING | info1, count);
+	ghcb_set(b->ghcb[0], GHCB_SCRATCH, scratch);
+}
+
+static void test_string_io(void)
+{
+	static const u64 counts[] = { 1ULL << 31, 1ULL << 32, ~0ULL };
+	struct bare *b = bare_new(1);
+	u64 gpa = b->ghcb_gpa[0], buffer = gpa + GHCB_BUFFER;
+	const u64 where[] = { 0, POOL_GPA, gpa, buffer - 1,
+			      buffer + GHCB_BUFFER_SIZE - 15, gpa + 4096,
+			      ~0ULL };
+	struct kvm_run *run = b->vcpu[0]->run;
+	int i, in;
+
+	ghcb_register(b, 0);
+
+	begin_string(b, IO_BYTE, 4, buffer);
+	memcpy(b->ghcb[0] + GHCB_BUFFER, "echo", 4);
+	CHECK_EQ(ghcb_exit(b), 0);
+	CHECK_EQ(run->exit_reason, KVM_EXIT_IO);
+	CHECK_EQ(run->io.size * run->io.count, 4);
+	CHECK(!memcmp((u8 *)run + run->io.data_offset, "echo", 4), "its bytes");
+	goes_on(b);
+
+	for (in = 0; in <= IO_IN; in++) {
+		begin_string(b, IO_BYTE | in, 0, 0);
+		CHECK_EQ(ghcb_call(b, 0), 0);
+		for (i = 0; i < ARRAY_SIZE(where); i++) {
+			begin_string(b, IO_BYTE | in, 16, where[i]);
+			malformed(b, G_BAD_SCRATCH);
+		}
+		begin_string(b, IO_WORD | in, GHCB_BUFFER_SIZE, buffer);
+		malformed(b, G_BAD_SCRATCH);
+		begin_string(b, IO_BYTE | in, 0x7fffffff, buffer);
+		malformed(b, G_BAD_SCRATCH);
+
+		/* What overflows is not the guest's to be told. */
+		for (i = 0; i < ARRAY_SIZE(counts); i++) {
+			begin_string(b, IO_BYTE | in, counts[i], buffer);
+			CHECK_EQ(ghcb_exit(b), EINVAL);
+			goes_on(b);
+		}
+		begin_string(b, IO_WORD | in, 0x40000000, buffer);
+		CHECK_EQ(ghcb_exit(b), EINVAL);
+		goes_on(b);
+	}
 
 	bare_free(b);
 }
@@ -376,6 +520,37 @@ static void no_answer(struct bare *b, u64 ask, u64 page)
 }
 
 static u64 entry(u64 gfn, u64 op, bool huge, u64 cur);
+
+/*
+ * User space says that it is done, and it is not: KVM has its word, and the page
+ * stays what it was. The guest's next access is asked for once more.
+ */
+static void test_psc_lie(void)
+{
+	struct bare *b = bare_new(1);
+	struct kvm_run *run = b->vcpu[0]->run;
+
+	bare_order(b, 0, DO_VMGEXIT,
+		   (u64)PSC_PRIVATE << 52 | GFN(21) << 12 | G_PSC_REQ, 0, 0);
+	CHECK_EQ(_vcpu_run(b->vcpu[0]), 0);
+	CHECK_EQ(run->exit_reason, KVM_EXIT_HYPERCALL);
+	CHECK_EQ(run->hypercall.ret, 0);
+	goes_on(b);
+	CHECK_EQ(b->box[0]->res, G_PSC_RESP);
+
+	*hva(b, 21) = 0x7777;
+	bare_order(b, 0, DO_PVALIDATE, gva_private(21), 0, 1);
+	CHECK_EQ(bare_enter(b, 0), EFAULT);
+	CHECK_EQ(run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+	CHECK_EQ(run->memory_fault.flags, KVM_MEMORY_EXIT_FLAG_PRIVATE);
+	CHECK_EQ(run->memory_fault.gpa, POOL_GPA + 21 * 4096);
+
+	vm_mem_set_private(b->vm, POOL_GPA + 21 * 4096, 4096);
+	goes_on(b);
+	CHECK_EQ(b->box[0]->res, 0);
+	CHECK_EQ(*hva(b, 21), 0x7777);
+	bare_free(b);
+}
 
 static void test_psc_no_answer(void)
 {
@@ -824,10 +999,13 @@ static const struct bare_test tests[] = {
 	{ test_msr_unknown, "MSR protocol: unknown codes get no answer" },
 	{ test_termination, "termination requests reach user space as they are" },
 	{ test_page, "events by page: unknown, malformed, incomplete" },
+	{ test_mmio, "MMIO by page: lengths, and where the bytes lie" },
+	{ test_string_io, "string I/O by page: counts, and where the bytes lie" },
 	{ test_not_registered, "a page that is not registered is not used" },
 	{ test_psc_msr, "page state changes by MSR, both ways" },
 	{ test_psc_msr_errors, "page state changes by MSR: errors" },
 	{ test_psc_msr_later, "page state changes by MSR: EAGAIN" },
+	{ test_psc_lie, "page state changes: an answer that is not true" },
 	{ test_psc_no_answer, "page state changes: an answer that is none" },
 	{ test_psc_batch, "page state changes by page: batches" },
 	{ test_psc_2m, "page state changes by page: 2M and hints" },

@@ -11,6 +11,7 @@
  * says "refuse" when that is to be, and goes on after a line.
  */
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "snp_bare.h"
 
@@ -512,6 +513,51 @@ static void write_to(const char *path, const char *text)
 	TEST_ASSERT(f && fputs(text, f) >= 0 && !fclose(f), "%s", path);
 }
 
+#define RECOVERY	"/sys/module/kvm/parameters/nx_huge_pages_recovery_"
+
+/*
+ * KVM takes away the small mappings that are so for being executed, all of them
+ * ten times a second; not those that the RMP wants small. The guest goes on as
+ * before, in the entries that it has.
+ */
+static void test_recovered(void)
+{
+	struct bare *b;
+	int i;
+
+	write_to(RECOVERY "ratio", "1");
+	write_to(RECOVERY "period_ms", "100");
+	b = new_guest();
+	accept_block(b, 0);
+	accept_block(b, 1);
+	/* ret */
+	bare_do(b, 0, DO_WRITE, private(9), 0xc3, 0);
+	bare_do(b, 0, DO_WRITE, private(600), 0xc3, 0);
+	put(b, 8);
+	put(b, 601);
+
+	for (i = 0; i < 10; i++) {
+		bare_do(b, 0, DO_CALL, private(9), 0, 0);
+		bare_do(b, 0, DO_CALL, private(600), 0, 0);
+		if (!i)
+			then = count();
+		expect(b, 8);
+		expect(b, 601);
+		usleep(70 * 1000);
+	}
+	for (i = 0; i < 100 && vm_get_stat(b->vm, nx_lpage_splits); i++)
+		usleep(100 * 1000);
+	CHECK_EQ(vm_get_stat(b->vm, nx_lpage_splits), 0);
+
+	bare_do(b, 0, DO_CALL, private(9), 0, 0);
+	expect(b, 8);
+	expect(b, 601);
+	COUNTED(0, 0, 0);
+	bare_free(b);
+	write_to(RECOVERY "period_ms", "0");
+	write_to(RECOVERY "ratio", "60");
+}
+
 #define HOLD_PAGES	(16 * 1024)
 #define POOL_OF_2M	"/proc/sys/vm/nr_hugepages"
 #define TURNS		32
@@ -663,6 +709,34 @@ static void test_asked_in_vain(void)
 	bare_free(b);
 }
 
+/* The pool's slot goes and comes back: what others have mapped stays so. */
+static void test_other_slot(void)
+{
+	struct bare *b = new_guest();
+	u64 small, large;
+
+	accept_block(b, 0);
+	put(b, 7);
+	vm_mem_set_private(b->vm, POOL_GPA, 4096);
+	CHECK_EQ(bare_pvalidate(b, 0, true), 0);
+	bare_do(b, 0, DO_WRITE, gva_private(0), MAGIC, 0);
+	then = count();
+
+	small = vm_get_stat(b->vm, pages_4k);
+	large = vm_get_stat(b->vm, pages_2m);
+	bare_set_pool(b, false);
+	CHECK_EQ(vm_get_stat(b->vm, pages_4k), small - 1);
+	CHECK_EQ(vm_get_stat(b->vm, pages_2m), large);
+	CHECK(large || !huge, "nothing is mapped by 2 MiB");
+
+	bare_set_pool(b, true);
+	expect(b, 7);
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(0), 0, 0), MAGIC);
+	CHECK_EQ(vm_get_stat(b->vm, pages_4k), small);
+	COUNTED(0, 0, 0);
+	bare_free(b);
+}
+
 /* Pages that are given back when a guest with @blocks accepted blocks ends. */
 static long updates_at_end(int blocks)
 {
@@ -701,7 +775,9 @@ static const struct bare_test tests[] = {
 	{ test_flapping, "blocks that go and come" },
 	{ test_asked_for, "pages and blocks that the guest asked for" },
 	{ test_asked_in_vain, "pages that the guest asked for and left" },
+	{ test_other_slot, "a slot of others goes and comes back" },
 	{ test_executed, "code in a block" },
+	{ test_recovered, "code in a block whose small mappings go" },
 	{ test_fragmented, "memory without 2 MiB in one piece" },
 	{ test_end, "the end of a guest" },
 };

@@ -4,7 +4,9 @@
  * mistake of which is refused with the documented error and leaves a VM that
  * can still be launched, and runs.
  */
+#include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "snp_bare.h"
 
@@ -71,6 +73,44 @@ static void launch_and_run(struct bare *b)
 	snp_vm_launch_update(b->vm);
 	CHECK_EQ(finish(b), 0);
 	runs(b);
+}
+
+#define TURNS	120	/* more than the machine has ASIDs */
+
+/*
+ * A VM that has an ASID, and had it activated. An ASID is used once more only
+ * after a flush: firmware would not activate it.
+ */
+static void test_asids(void)
+{
+	int kvm = open_kvm_dev_path_or_exit(), dev = open_sev_dev_path_or_exit();
+	struct kvm_sev_snp_launch_start start = { .policy = bare_policy() };
+	struct kvm_sev_init init = {};
+	struct kvm_sev_cmd cmd = { .sev_fd = dev };
+	struct bare *b;
+	int i, vm;
+
+	for (i = 0; i < TURNS; i++) {
+		vm = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SNP_VM);
+		if (!CHECK(vm >= 0, "VM %d: %s", i, strerror(errno)))
+			break;
+		cmd.id = KVM_SEV_INIT2;
+		cmd.data = (u64)&init;
+		CHECK(!ioctl(vm, KVM_MEMORY_ENCRYPT_OP, &cmd),
+		      "INIT2 of VM %d: %s", i, strerror(errno));
+		cmd.id = KVM_SEV_SNP_LAUNCH_START;
+		cmd.data = (u64)&start;
+		CHECK(!ioctl(vm, KVM_MEMORY_ENCRYPT_OP, &cmd),
+		      "START of VM %d: %s, firmware %u", i, strerror(errno),
+		      cmd.error);
+		close(vm);
+	}
+
+	b = bare_new(1);
+	runs(b);
+	bare_free(b);
+	close(dev);
+	close(kvm);
 }
 
 static void test_launch(void)
@@ -505,6 +545,80 @@ static void test_many(void)
 	kvm_vm_free(vm);
 }
 
+#define SOURCE_PAGES	64
+
+static bool stop;
+
+/* The source goes and comes, is not to be read, and is to be read again. */
+static void *unmap_and_map(void *arg)
+{
+	const size_t len = SOURCE_PAGES * 4096;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		mmap(arg, len, PROT_NONE, flags, -1, 0);
+		mmap(arg, len, PROT_READ | PROT_WRITE, flags, -1, 0);
+		madvise(arg, len / 2, MADV_POPULATE_WRITE);
+		madvise(arg, len, MADV_DONTNEED);
+	}
+	return NULL;
+}
+
+/*
+ * A source that another thread takes away: each call ends, with the page or an
+ * error, and what is launched then runs. One that is a page of a guest_memfd,
+ * which nobody may read, is refused.
+ */
+static void test_source(void)
+{
+	struct bare *b = bare_create(1);
+	int i, err, good = 0, bad = 0, memfd;
+	pthread_t thread;
+	u8 *from;
+
+	bare_exits_on(b);
+	from = mmap(NULL, SOURCE_PAGES * 4096, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(from != MAP_FAILED, "no memory");
+	vm_mem_set_private(b->vm, POOL_GPA, 16 * SOURCE_PAGES * 4096);
+	CHECK_EQ(start(b, bare_policy(), 0, NULL), 0);
+
+	/* Who waits for himself is ended by this. */
+	alarm(120);
+	stop = false;
+	TEST_ASSERT(!pthread_create(&thread, NULL, unmap_and_map, from),
+		    "no thread");
+	for (i = 0; i < 16 * SOURCE_PAGES; i++) {
+		err = update(b, POOL_GFN + i, from + i % SOURCE_PAGES * 4096,
+			     4096, KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0);
+		if (err)
+			bad++;
+		else
+			good++;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	alarm(0);
+	ksft_print_msg("%d pages there, %d not\n", good, bad);
+	munmap(from, SOURCE_PAGES * 4096);
+
+	if (vm_check_cap(b->vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
+	    GUEST_MEMFD_FLAG_MMAP) {
+		memfd = vm_create_guest_memfd(b->vm, 4096,
+					      GUEST_MEMFD_FLAG_MMAP);
+		from = mmap(NULL, 4096, PROT_READ, MAP_SHARED, memfd, 0);
+		TEST_ASSERT(from != MAP_FAILED, "mmap: %s", strerror(errno));
+		vm_mem_set_private(b->vm, POOL_GPA + 1500 * 4096, 4096);
+		CHECK(update(b, POOL_GFN + 1500, from, 4096,
+			     KVM_SEV_SNP_PAGE_TYPE_NORMAL, 0), "it is read");
+		munmap(from, 4096);
+		close(memfd);
+	}
+
+	launch_and_run(b);
+	bare_free(b);
+}
+
 static const struct bare_test tests[] = {
 	{ test_launch, "a guest is launched and runs" },
 	{ test_policy, "LAUNCH_START refuses wrong policies and flags" },
@@ -517,6 +631,8 @@ static const struct bare_test tests[] = {
 	{ test_finish_again, "a LAUNCH_FINISH that failed" },
 	{ test_finish_refused, "a LAUNCH_FINISH that the firmware refused" },
 	{ test_abandoned, "a launch may be abandoned at any step" },
+	{ test_source, "a source that goes meanwhile" },
+	{ test_asids, "more guests than there are ASIDs, one after another" },
 	{ test_many, "a guest of 60 vCPUs" },
 	/* The last: not asked of other hosts. */
 	{ test_msrs, "after LAUNCH_FINISH MSRs that it writes without an exit are its own" },

@@ -4,6 +4,11 @@
  * user space takes it away: the guest waits, or learns of it by #VC, and never
  * reads what it did not write.
  */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "snp_bare.h"
 
 #define MAGIC		0x5ec7e7c0ffee0001ULL
@@ -195,6 +200,95 @@ static void test_back_and_forth(void)
 	bare_free(b);
 }
 
+/*
+ * What user space has allocated beforehand becomes the guest's when that touches
+ * it, at whatever address, as what nobody had allocated.
+ */
+static void test_allocated(void)
+{
+	struct bare *b = bare_new(1);
+	u64 gpa = POOL_GPA + 40 * 4096, page;
+
+	vm_guest_mem_allocate(b->vm, gpa, 4 * 4096);
+	for (page = 40; page < 44; page++)
+		make_secret(b, page);
+
+	/* Once more after a hole; then its page is that of another address. */
+	vm_guest_mem_punch_hole(b->vm, gpa + 4096, 2 * 4096);
+	vm_guest_mem_allocate(b->vm, gpa + 4096, 2 * 4096);
+	CHECK_EQ(bare_pvalidate(b, 41, true), 0);
+	CHECK(bare_do(b, 0, DO_READ, gva_private(41), 0, 0) != MAGIC + 41,
+	      "the old page is back");
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(43), 0, 0), MAGIC + 43);
+
+	bare_set_pool(b, false);
+	bare_bind_pool(b, bare_pool_memfd(b), 22, POOL_PAGES - 22);
+	make_secret(b, 20);
+
+	bare_free(b);
+}
+
+static bool write_one(int fd, const void *from)
+{
+	return write(fd, from, 1) != 1;
+}
+
+/* Can the host's kernel write to user space's @p, or read there? */
+static int host_copies(u8 *p, bool write)
+{
+	int fds[2], ret = 0;
+	u8 c = 1;
+
+	TEST_ASSERT(!pipe(fds), "no pipe");
+	if (write && (write_one(fds[1], &c) || read(fds[0], p, 1) != 1))
+		ret = errno;
+	if (!write && write_one(fds[1], p))
+		ret = errno;
+	close(fds[0]);
+	close(fds[1]);
+	return ret;
+}
+
+/* A file that user space maps: what is in it is not for the host to touch. */
+static void test_mapped(void)
+{
+	struct bare *b = bare_new(1);
+	u64 size = POOL_PAGES * 4096ULL, page;
+	int memfd, write;
+	u8 *mem;
+
+	if (!(vm_check_cap(b->vm, KVM_CAP_GUEST_MEMFD_FLAGS) &
+	      GUEST_MEMFD_FLAG_MMAP)) {
+		ksft_print_msg("differs: user space maps no guest_memfd\n");
+		bare_free(b);
+		return;
+	}
+
+	memfd = vm_create_guest_memfd(b->vm, size, GUEST_MEMFD_FLAG_MMAP);
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	TEST_ASSERT(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	bare_set_pool(b, false);
+	bare_bind_pool(b, memfd, 0, POOL_PAGES);
+
+	make_secret(b, 3);
+	TEST_ASSERT(!fallocate(memfd, FALLOC_FL_KEEP_SIZE, 4 * 4096, 4096),
+		    "fallocate: %s", strerror(errno));
+	/* The guest's, one that is allocated, one that is not. */
+	for (page = 3; page < 6; page++) {
+		for (write = 0; write < 2; write++) {
+			CHECK(bare_sigbus(mem + page * 4096, write),
+			      "page %lu is touched, %d", (unsigned long)page,
+			      write);
+			CHECK_EQ(host_copies(mem + page * 4096, write), EFAULT);
+		}
+	}
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(3), 0, 0), MAGIC + 3);
+
+	munmap(mem, size);
+	close(memfd);
+	bare_free(b);
+}
+
 /* KVM could not emulate the guest's write. */
 static void test_read_only(void)
 {
@@ -217,10 +311,39 @@ static const struct bare_test tests[] = {
 	{ test_hole, "pages taken away" },
 	{ test_slot_gone, "a slot taken away and given back" },
 	{ test_back_and_forth, "attributes changed behind the guest's back" },
+	{ test_allocated, "pages that user space has allocated" },
+	{ test_mapped, "a file that user space maps" },
 	{ test_read_only, "no read-only memory" },
+};
+
+/* The file that says that others are done. */
+static const char *wait_for;
+
+/* A page of a guest's, which the kernel is made to write to meanwhile. */
+static void test_wait(void)
+{
+	struct bare *b = bare_new(1);
+	int i;
+
+	make_secret(b, 3);
+	printf("# waits\n");
+	fflush(stdout);
+	for (i = 0; i < 2000 && access(wait_for, F_OK); i++)
+		usleep(100 * 1000);
+	CHECK_EQ(bare_do(b, 0, DO_READ, gva_private(3), 0, 0), MAGIC + 3);
+	CHECK_EQ(b->box[0]->vc, 0);
+	bare_free(b);
+}
+
+static const struct bare_test waits[] = {
+	{ test_wait, "a page that the kernel writes to" },
 };
 
 int main(int argc, char *argv[])
 {
+	if (argc > 2 && !strcmp(argv[1], "--wait")) {
+		wait_for = argv[2];
+		bare_run_without(waits, ARRAY_SIZE(waits));
+	}
 	bare_run(tests, ARRAY_SIZE(tests));
 }
