@@ -73,9 +73,20 @@ def ours_boots(on="ours"):
 
 # How a host may end: what ends it, and 4K pages that stay the firmware's. In a
 # panic nobody has back the 2M it got for SEV-ES; a crash kernel has its own.
-ENDS = {"panic": ("echo 1 > /proc/sys/kernel/sysrq; "
-                  "echo c > /proc/sysrq-trigger; sleep 60", 512),
-        "power-off": ("exit 0", 0)}
+PANIC = ("echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; "
+         "sleep 60")
+ENDS = {"panic": (PANIC, 512), "power-off": ("exit 0", 0)}
+# A panic while a command is under way: the first that somebody asks for is
+# carried out, and nobody is told. What it has is the firmware's.
+ASKED = f"""
+perl -e 'open(S, "+<", "/dev/sev") or die; $data = "\\0" x 64;
+    $cmd = pack("LPL", 9, $data, 0);  # SNP_PLATFORM_STATUS
+    ioctl(S, 0xc0105300, $cmd);' &
+sleep 2
+say "waits $(grep -c '^State:.D' /proc/$!/status)"
+{PANIC}
+"""
+SILENT = "inject=SNP_PLATFORM_STATUS:2:no-interrupt"
 
 
 def ours_ends(on="ours", binary=None):
@@ -119,7 +130,27 @@ def ours_ends(on="ours", binary=None):
             raise CaseFailed(f"{how}: {up['firmware']} firmware pages and "
                              f"{done[0]} shutdowns before; {done[1]} and pages "
                              f"{left}, not {stay} of firmware, at the end")
-    return f"{len(ENDS)} ways"
+    busy_end(on, binary)
+    return f"{len(ENDS) + 1} ways"
+
+
+def busy_end(on, binary=None):
+    """A panic does not wait for who has the secure processor, nor ask that for
+    anything: there is one mailbox."""
+    sides = {}
+    h = host.Host(kernels.get(on), binary or machine.build().binary,
+                  thread="single", psp=(SILENT,))
+    r = h.run(f"snp.{on}.ends.busy", "modprobe ccp && modprobe kvm_amd || exit 9"
+              f"\nmark up\n{ASKED}\n", timeout=SECONDS[on],
+              on_mark=lambda m, _t, q: sides.update({m: counts.machine(q)}),
+              on_end=lambda q: sides.update({"end": counts.machine(q)}))
+    up, end = ({c: sum(by.values()) for c, by in
+                sides[s]["stats"]["firmware"].items()} for s in ("up", "end"))
+    more = {c: n - up.get(c, 0) for c, n in end.items() if n > up.get(c, 0)}
+    seen = (judge.first(r, "waits"), bool(host.PANIC.search(r.console)), more)
+    if seen != ("1", True, {"SNP_PLATFORM_STATUS": 1}):
+        raise CaseFailed("\n".join([f"a panic while a command is under way: "
+                                    f"{seen}", *r.failure()]))
 
 
 CHECKED = "a kernel that checks itself (KASAN, lockdep, sleeping while atomic)"
@@ -185,7 +216,8 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
               order=44),
          Case("snp.ours.ends", "our kernel takes SNP down when it panics and "
               "when it powers off: the firmware says so, and keeps no page "
-              "that it must not",
+              "that it must not; a panic while a command is under way asks for "
+              "nothing, and ends",
               ours_ends, order=44),
          self_check("multi"),
          *(self_check(thread, on) for on in ("debian-backports", "ours")
