@@ -67,7 +67,7 @@ def measure(key, args, lost):
     pristine = config.request.get("pristine", False)
     for _ in range(1 + AGAIN * pristine):
         verdict = run.go(run.Request(host=args.host, smp=2, name=name,
-                                     thread=args.thread,
+                                     thread=args.thread, counted=False,
                                      **({"timeout": HANGS} if pristine else {}),
                                      **config.request))
         if verdict.ok():

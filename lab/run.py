@@ -42,6 +42,7 @@ class Request:
     cpu: str = platform.CPU     # one of platform.PRESETS
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
+    counted: bool = True        # the host's tracepoints against those, too
     snp: bool = True            # False: the machine as an ordinary computer
     features: int = 0           # SEV_FEATURES of the guest, beside SNP's own
     psp: tuple = ()             # more properties of its secure processor
@@ -195,7 +196,8 @@ def _script(req, files):
     for name in ("launch", "kcore", "network"):
         files[name] = paths.LAB / "hostfs" / name
     files.update(req.files)
-    return (f"KIND={req.kind}\nLOOK={'1' * _looks(req)}\nDEVICE={req.device}\n"
+    return (f"KIND={req.kind}\nUNCOUNTED={'1' * (not req.counted)}\n"
+            f"LOOK={'1' * _looks(req)}\nDEVICE={req.device}\n"
             f"QEMU_FILE={shlex.quote(file)}\nOVMF_FILE={shlex.quote(ovmf)}\n"
             f"COMMAND=({shlex.join(argv)})\n{req.first}\n. /lab/launch\n"), argv
 
@@ -368,10 +370,11 @@ def _verdict(req, k, g, binary, result, argv, digests, marks):
         checks += judge.guest_lines(stream, req.smp, digests["disk"], req.kind)
         checks += judge.device(stream, result, req.device, digests.get("net"))
         # what was cut short is not counted up
-        if req.kind != "plain" and result.ended != "fatal":
+        if req.kind != "plain" and req.counted and result.ended != "fatal":
             checks += judge.cross(before, after, hist, result.says, stream,
                                   counts.dropped(result.control), req.smp,
                                   req.kind)
+        if req.kind != "plain" and result.ended != "fatal":
             checks += judge.rmp_after(before, after)
         if req.kind != "plain" and result.ended != "fatal" and \
                 platform.has_psp(binary):
