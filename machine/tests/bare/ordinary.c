@@ -52,10 +52,11 @@ enum {
     EXIT_CR4_READ = 0x004, EXIT_CR4_WRITE = 0x014, EXIT_DR0_WRITE = 0x030,
     EXIT_EXCEPTION = 0x040, EXIT_INIT = 0x063, EXIT_CPUID = 0x072,
     EXIT_SWINT = 0x075, EXIT_INVLPG = 0x079, EXIT_SHUTDOWN = 0x07f,
-    EXIT_VMMCALL = 0x081, EXIT_RDTSCP = 0x087,
+    EXIT_VMMCALL = 0x081, EXIT_RDTSCP = 0x087, EXIT_NPF = 0x400,
 };
 #define EXIT_INVALID  (~0ul)
 
+enum { PF_P = 1, PF_RSVD = 8 };
 enum { VEC_BP = 3, VEC_DF = 8, VEC_TS = 10, VEC_MC = 18 };
 enum { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
 #define EVENT(type, vector)  (1ul << 31 | (type) << 8 | (vector))
@@ -698,6 +699,35 @@ static void keys(void)
     modes_keys(KEYS_PAGE);
 }
 
+/* A page whose entry is wrong is there: bit 0 of the error code. */
+static void reserved(void)
+{
+    static ProbeOp *const ops[] = { op_read, op_write };
+    uint64_t *leaf = host_leaf(KEYS_PAGE), old = *leaf;
+    uint64_t efer = rdmsr(MSR_EFER);
+    Probe p;
+
+    wrmsr(MSR_EFER, efer & ~EFER_NXE);
+    for (unsigned i = 0; i < 2 * ARRAY_SIZE(ops); i++) {
+        bool there = i & 1;
+
+        *leaf = (old & ~PTE_P) | PTE_NX | there;
+        invlpg(KEYS_PAGE);
+        p = probe(ops[i / 2], KEYS_PAGE, 0);
+        expect("exception", p.vector, VEC_PF);
+        expect("error code", p.error, there * (PF_RSVD | PF_P) | (i & 2));
+    }
+    *leaf = old;
+    invlpg(KEYS_PAGE);
+    wrmsr(MSR_EFER, efer);
+    /* the same of a nested entry: an address that is not aligned to its size */
+    guest(o_load);
+    nested();
+    npt_pdpt[0] |= SIZE_2M;
+    expect("exit", run(0, 0, 0), EXIT_NPF);
+    expect("what of it", get(V_INFO1) & (PF_RSVD | PF_P), PF_RSVD | PF_P);
+}
+
 static const struct {
     void (*run)(void);
     const char *name;
@@ -730,6 +760,7 @@ static const struct {
     { task_register, "a task register that is none: #TS" },
     { nested_breakpoint, "a data breakpoint where #DB puts its frame" },
     { keys, "keys and NX that CR4 and EFER begin to ask" },
+    { reserved, "#PF of a reserved bit says that the page is there" },
     { modes_jumps, "code over INVLPG of its page of 2M" },
     { machine_check, "intercept of #MC" },
     { init, "INIT waits between #VMEXIT and STGI" },
