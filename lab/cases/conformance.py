@@ -103,6 +103,13 @@ def outside(log, more=()):
     return conforms("outside", psp=["encrypt=on"], more=more, log=log)
 
 
+def rmpmsrs():
+    """On a processor without segments, and on one that has them."""
+    one, segments = (conforms("rmpmsrs", cpu, log=f"conform-rmpmsrs-{cpu}")
+                     for cpu in (platform.CPU, "turin"))
+    return f"{one}; in segments: {segments}"
+
+
 def tlb():
     # protection keys of supervisors, which AMD's processors have not
     return conforms("tlb", more=("-global", "x86_64-cpu.pks=on"))
@@ -123,6 +130,9 @@ CASES = [
          "memory or a virtual interrupt makes is automatic, or #VC, as the "
          "specification has it; VMRUN refuses each field and page that it "
          "has to", lambda: conforms("vmrun"), order=10, inputs=("machine",)),
+    Case("conform.rmpmsrs", "MSRs that say where the RMP is take no writes, with "
+         "segments and without; RMP_CFG is not there without",
+         rmpmsrs, order=10, inputs=("machine",)),
     Case("conform.firmware", "every state of a page x the firmware's commands "
          "that take a page: status and whole state are the specification's",
          lambda: conforms("firmware"), order=10, inputs=("machine",)),

@@ -233,5 +233,6 @@ void suite_hiding(void);
 void suite_ordinary(void);
 void suite_outside(void);
 void suite_demand(void);
+void suite_rmpmsrs(void);
 
 #endif

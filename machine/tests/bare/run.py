@@ -22,7 +22,7 @@ import threading
 HERE = pathlib.Path(__file__).parent
 SUITES = ("tlb", "host", "guest", "vmrun", "firmware", "commands", "vmpl",
           "rmpread", "device", "features", "hiding", "ordinary", "events", "cpus",
-          "race", "sev", "outside", "demand")
+          "race", "sev", "outside", "demand", "rmpmsrs")
 GOOD = 33                       # as in lib.c; 35: not all passed
 LIMIT = 900                     # seconds; it takes a few of an idle computer
 

@@ -98,8 +98,7 @@ bool x86_snp_rdmsr(CPUX86State *env, uint32_t index, uint64_t *val)
         *val = p->rmp.segment_shift ? 0 : p->rmp.end;
         return true;
     case MSR_AMD_RMP_CFG:
-        *val = p->rmp.segment_shift
-               ? RMP_CFG_SEGMENTED | p->rmp.segment_shift << RMP_CFG_SHIFT : 0;
+        *val = RMP_CFG_SEGMENTED | p->rmp.segment_shift << RMP_CFG_SHIFT;
         return true;
     }
     if (index == MSR_AMD_GUEST_TSC_FREQ && p->secure_tsc) {
@@ -119,6 +118,10 @@ bool x86_snp_rdmsr_faults(CPUX86State *env, uint32_t index)
 
     /* [MSR-GHCB-HOST] */
     if (index == MSR_AMD_GHCB && p && !x86_snp_is_es(env)) {
+        return true;
+    }
+    /* [MSR-RMP-CFG] is of processors that can have segments only */
+    if (index == MSR_AMD_RMP_CFG && p && !p->rmp.segment_shift) {
         return true;
     }
     /* [MSR-GUEST-TSC-FREQ] is of guests with a secure TSC only */
@@ -167,11 +170,9 @@ int x86_snp_wrmsr(CPUX86State *env, uint32_t index, uint64_t val)
         return 1;
     case MSR_AMD_RMP_BASE:
     case MSR_AMD_RMP_END:
-        /* The table is where the platform put it. */
-        return -1;
     case MSR_AMD_RMP_CFG:
-        /* [MSR-RMP-CFG] the same; without segments it does not exist */
-        return p->rmp.segment_shift ? -1 : 0;
+        /* [MSR-RMP-CFG] The table is where the platform put it. */
+        return -1;
     }
     mask = dr_mask(env, index);
     if (!mask) {
