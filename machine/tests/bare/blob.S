@@ -199,6 +199,7 @@ i_\name:
 	insn rdmsr, rdmsr
 	insn wrmsr, wrmsr
 	insn vmmcall, vmmcall
+	insn vmgexit, vmgexit
 	insn vmrun, vmrun
 	insn vmload, vmload
 	insn vmsave, vmsave

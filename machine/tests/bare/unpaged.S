@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host that leaves paging, and with it long mode, for one store. Code, stack,
- * GDT and page tables are below 4 GiB, where they are mapped one to one.
+ * A host that leaves paging, and with it long mode, for one store, or for VMRUN with
+ * paging as of 32 bits. Code, stack, GDT and page tables are below 4 GiB, where
+ * they are mapped one to one.
  */
 #define CODE64   8
 #define CODE32   24
 #define VEC_PF   14
 #define CR0_PG   0x80000000
+#define EFER     0xc0000080
+#define EFER_LME 0x100
 
 	.text
 	.code64
@@ -16,8 +19,22 @@
 	 */
 	.globl unpaged_write
 unpaged_write:
+	movl $store, operation
+	jmp unpaged
+	/*
+	 * void legacy_vmrun(uint64_t vmcb, uint64_t rdi): the guest's RDI. The
+	 * caller has filled legacy_pdpt, of PAE.
+	 */
+	.globl legacy_vmrun, legacy_pdpt
+legacy_vmrun:
+	movl $enter, operation
+unpaged:
 	push %rbx
 	push %rbp
+	push %r12
+	push %r13
+	push %r14
+	push %r15
 	mov %rsp, stack_was
 	sidt idt_was
 	mov $page_fault, %eax
@@ -29,14 +46,16 @@ unpaged_write:
 	ljmp *to_32
 	.code32
 leave:
-	mov %cr0, %ebx
-	mov %ebx, %ecx
+	mov %cr0, %ecx
+	mov %ecx, cr0_was
 	and $~CR0_PG, %ecx
 	mov %ecx, %cr0
-	jmp 1f
-1:	mov %esi, (%edi)
+	jmp *operation
+store:
+	mov %esi, (%edi)
 return:
-	mov %ebx, %cr0
+	mov cr0_was, %ecx
+	mov %ecx, %cr0
 	jmp 1f
 1:	ljmp $CODE64, $back
 	.code64
@@ -44,6 +63,10 @@ back:
 	mov stack_was, %rsp
 	lidt idt_was
 	mov %eax, %eax
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
 	pop %rbp
 	pop %rbx
 	ret
@@ -52,12 +75,49 @@ back:
 page_fault:
 	mov (%esp), %eax
 	jmp return
+	/* of the registers only the stack's is the host's own behind #VMEXIT */
+enter:
+	mov %cr3, %eax
+	mov %eax, cr3_was
+	mov $legacy_pdpt, %eax
+	mov %eax, %cr3
+	mov $EFER, %ecx
+	rdmsr
+	and $~EFER_LME, %eax
+	wrmsr
+	mov cr0_was, %ecx
+	mov %ecx, %cr0
+	jmp 1f
+1:	mov %edi, %eax
+	mov %esi, %edi
+	vmrun %eax
+	stgi
+	mov cr0_was, %ecx
+	and $~CR0_PG, %ecx
+	mov %ecx, %cr0
+	jmp 1f
+1:	mov $EFER, %ecx
+	rdmsr
+	or $EFER_LME, %eax
+	wrmsr
+	mov cr3_was, %eax
+	mov %eax, %cr3
+	jmp return
 
 	.section .data
 	.balign 8
 to_32:
 	.long leave
 	.word CODE32
+operation:
+	.long 0
+cr0_was:
+	.long 0
+cr3_was:
+	.long 0
+	.balign 32
+legacy_pdpt:
+	.fill 4, 8, 0
 	.balign 8
 idt32:
 	.fill VEC_PF, 8, 0

@@ -44,6 +44,7 @@ static uint64_t entry_point(const char *op)
     X(mf) X(mf_at) X(df) X(df_at) X(ts) X(ts_at)
 #define DECLARE(n) extern char i_##n[];
 INSNS(DECLARE)
+extern char i_vmgexit[];
 
 /* What an instruction is if nobody intercepts it */
 enum { DONE, EXCEPTION = 0x100, ALWAYS = 0x200, UNTRIED = 0x300 };
@@ -227,6 +228,42 @@ static bool is_vc(const Exit *x, uint64_t code, const char *op)
 static bool is_done(const Exit *x)
 {
     return x->code == EXIT_VMGEXIT && x->answer.kind == ANSWER_DONE;
+}
+
+static uint64_t op_vmgexit(uint64_t unused, uint64_t unused2)
+{
+    (void)unused;
+    (void)unused2;
+    asm volatile(".byte 0xf3, 0x0f, 0x01, 0xd9" : : : "memory");
+    return 0;
+}
+
+/* VMGEXIT-DECODE: a host, and a guest that has no GHCB, have VMMCALL. */
+static void suite_vmgexit(void)
+{
+    static const struct {
+        unsigned intercept;
+        const char *name;
+    } plain[] = { { EXIT_VMMCALL, "VMMCALL" }, { 0x040 + VEC_UD, "#UD" } };
+    Probe p;
+    Exit x;
+
+    ktap_begin();
+    p = probe(op_vmgexit, 0, 0);
+    if (cell(p.vector == VEC_UD)) {
+        print("# a host's VMGEXIT: vector %d\n", p.vector);
+    }
+    vm_spoil = only_intercept;
+    for (unsigned i = 0; i < ARRAY_SIZE(plain); i++) {
+        intercept = plain[i].intercept;
+        vm_run(PLAIN, i_vmgexit, 0, 0, 0, &x);
+        if (cell(window_check() && x.code == intercept &&
+                 x.answer.kind == ANSWER_NONE)) {
+            shown(plain[i].name, PLAIN, &x);
+        }
+    }
+    vm_spoil = NULL;
+    ktap_end("VMGEXIT of a host and of a guest without SEV-ES");
 }
 
 /* An SNP guest, with the one intercept set */
@@ -671,6 +708,38 @@ static void suite_before(void)
     ktap_end("VMRUN of an SNP guest before SNP_EN");
 }
 
+/* As first operand of the guest: the page that it shares with its host */
+#define SHARED        0x20000ul
+
+void legacy_vmrun(uint64_t vmcb, uint64_t shared);
+extern uint64_t legacy_pdpt[4];
+
+/* VMRUN-SEV-LONG: of a host with PAE */
+static void suite_legacy(void)
+{
+    const uint64_t *table;
+    uint64_t cr3;
+
+    asm volatile("mov %%cr3, %0" : "=r"(cr3));
+    table = (const uint64_t *)(cr3 & ~(PAGE - 1));
+    table = (const uint64_t *)(table[0] & 0xffffffffff000);
+    for (unsigned i = 0; i < ARRAY_SIZE(legacy_pdpt); i++) {
+        legacy_pdpt[i] = (table[i] & 0xffffffffff000) | (table[i] & PTE_P);
+    }
+    ktap_begin();
+    for (Guest g = OWNER; g < PLAIN; g++) {
+        uint64_t code;
+
+        vm_prepare(g, i_pause, 0, 0, 0);
+        legacy_vmrun((uint64_t)vmcb, SHARED);
+        code = get64(vmcb, 0x070);
+        if (cell(window_check() && code == EXIT_INVALID)) {
+            print("# guest %u: exit %lx\n", g, code);
+        }
+    }
+    ktap_end("VMRUN of a host that is not in long mode");
+}
+
 /* ---- what must not bring the machine down ---- */
 
 static void spoil_task(uint8_t *v, uint8_t *save)
@@ -900,14 +969,16 @@ static void suite_vmcb_pages(void)
 
 void suite_vmrun(void)
 {
-    ktap_plan(14);
+    ktap_plan(16);
     suite_before();
     window_init();
     vm_init();
     suite_exits();
+    suite_vmgexit();
     suite_codes();
     suite_memory();
     suite_fields();
+    suite_legacy();
     suite_pat();
     suite_harm();
     suite_vmsa_pages();
