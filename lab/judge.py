@@ -119,8 +119,10 @@ def last_words(console):
     return "last line: " + (lines[-1] if lines else "none")
 
 
-def cmdlines(result, stream):
-    yield from _cmdline("host", first(result, "cmdline"), CMDLINE)
+def cmdlines(result, stream, given=""):
+    """given: what the host's kernel was given beside that"""
+    yield from _cmdline("host", first(result, "cmdline"),
+                        CMDLINE | {w.split("=")[0] for w in given.split()})
     text = "\n".join(line for event, line in stream if not event)
     m = re.search(r"Kernel command line: (.*)", text)
     yield from _cmdline("guest", m.group(1) if m else "",

@@ -43,6 +43,7 @@ class Request:
     loose: bool = False         # the looser reading where sources are silent
     traced: bool = False        # the machine's events against its counters
     counted: bool = True        # the host's tracepoints against those, too
+    cmdline: str = ""           # what else the host's kernel is given
     snp: bool = True            # False: the machine as an ordinary computer
     features: int = 0           # SEV_FEATURES of the guest, beside SNP's own
     psp: tuple = ()             # more properties of its secure processor
@@ -294,7 +295,7 @@ def go(req):
         result = s.host.run(
             req.name or "run", s.script, s.files, req.timeout, on_mark=on_mark,
             on_end=on_end, step=step, fatal=FATAL,
-            on_line=on_line, move=req.move)
+            on_line=on_line, move=req.move, cmdline=req.cmdline)
     verdict = _verdict(req, s.host_kernel, s.guest_kernel, s.binary, result,
                        s.guest_argv, s.digests, marks)
     verdict.summary["seconds_to_console"] = (console or [None])[0]
@@ -396,7 +397,7 @@ def _verdict(req, k, g, binary, result, argv, digests, marks):
         if _ours(req) and result.ended != "fatal" and \
                 (req.kind != "plain" or judge.said(result, "audit-before")):
             checks += judge.audits(before, after, result)
-        checks += judge.cmdlines(result, stream)
+        checks += judge.cmdlines(result, stream, req.cmdline)
         if req.traced and ended:
             checks += traced.guest_checks(
                 observe.timeline(paths.RUNS / result.name),

@@ -6,9 +6,9 @@ the machine's self-check on as well, and with both readings of what the
 sources leave open. Then the same guest on our own host, which adds what its
 kernel says of its RMP table."""
 
-from lab import counts, host, judge, kernels, machine
+from lab import counts, host, judge, kernels, machine, run
 from lab.cases import Case, CaseFailed
-from lab.cases.plain import judged
+from lab.cases.plain import explain, judged
 
 
 def one(host, smp, thread, traced=False):
@@ -198,6 +198,27 @@ def encrypted_threads():
                 full=True, order=59, inputs=("machine",))
 
 
+SME = "Memory Encryption Features active: AMD SME"
+
+
+def sme():
+    """With memory of the host's own enciphered, as far as it can tell."""
+    def case():
+        verdict = run.go(run.Request(
+            host="debian-13", smp=1, thread="single", name=name, timeout=900,
+            cmdline="mem_encrypt=on"))
+        if not verdict.ok():
+            raise CaseFailed(explain(verdict))
+        if SME not in verdict.result.console:
+            raise CaseFailed("the host does not say that it has SME")
+        return f"{len(verdict.checks)} checks"
+
+    name = "snp.sme"
+    return Case(name, "the same on a host that has SME: its page tables, and "
+                "what it gives the IOMMU and the processor, have the C-bit",
+                case, full=True, order=59, inputs=("machine",))
+
+
 def loose():
     name = "snp.loose"
     return Case(name, "the same where the machine reads what the sources leave "
@@ -222,7 +243,7 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          self_check("multi"),
          *(self_check(thread, on) for on in ("debian-backports", "ours")
            for thread in ("single", "multi")), encrypted("debian-13"),
-         encrypted("debian-backports"), encrypted_threads(), loose(), debug(2), debug(1),
+         encrypted("debian-backports"), encrypted_threads(), loose(), sme(), debug(2), debug(1),
          Case("snp.ours.boot.debug", f"snp.ours.boot on {CHECKED}, without a "
               "splat", lambda: ours_boots("ours-debug"), full=True, order=56),
          Case("snp.ours.ends.debug", f"snp.ours.ends on {CHECKED}",

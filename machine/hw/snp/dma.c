@@ -18,6 +18,12 @@ void snp_dma_init(void)
     }
 }
 
+uint64_t snp_dma_c_mask(void)
+{
+    /* [IOMMU-C-BIT] */
+    return snp_platform() && snp_platform()->mem_encrypt ? SNP_C_MASK : 0;
+}
+
 bool snp_dma_hw_error(void)
 {
     SnpInjectAction a = snp_inject(&snp_platform()->inject, SNP_INJECT_DMA, 0);

@@ -291,8 +291,10 @@ static int add_iommu(Object *obj, void *opaque)
         add_buffer(l, s->evtlog, (uint64_t)s->evtlog_len * IOMMU_LOG_ENTRY);
     }
     add_buffer(l, s->ppr_log, (uint64_t)s->pprlog_len * IOMMU_LOG_ENTRY);
-    cwwb = ldq_le_p(s->mmior + IOMMU_CWWB_BASE) & IOMMU_PAGE_MASK;
-    limit = ldq_le_p(s->mmior + IOMMU_CWWB_LIMIT) & IOMMU_PAGE_MASK;
+    cwwb = ldq_le_p(s->mmior + IOMMU_CWWB_BASE) & IOMMU_PAGE_MASK &
+           ~snp_dma_c_mask();
+    limit = ldq_le_p(s->mmior + IOMMU_CWWB_LIMIT) & IOMMU_PAGE_MASK &
+            ~snp_dma_c_mask();
     if (limit >= cwwb) {
         add_buffer(l, cwwb, limit - cwwb + RMP_PAGE_SIZE);
     }

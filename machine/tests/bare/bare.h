@@ -19,6 +19,7 @@
 #define PAGES_2M      512u
 #define SIZE_2M       0x200000ul
 #define GIB           0x40000000ul
+#define C_BIT         (1ul << 51)       /* as the machine has it */
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- lib.c ---- */

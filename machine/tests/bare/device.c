@@ -221,6 +221,8 @@ static void suite_registers(void)
     iommu_store((uint64_t)&store[1], 0x1234);
     expect(store[1] == 0x1234 && !iommu_no_events(),
            "COMPLETION_WAIT stores to its page");
+    iommu_store((uint64_t)&store[1] | C_BIT, 0x5678);
+    expect(store[1] == 0x5678 && !iommu_no_events(), "by the C-bit, too");
     got[0] = 0;
     iommu_store((uint64_t)got, 0x1234);
     expect(!got[0], "and nowhere else");

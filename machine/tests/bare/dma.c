@@ -54,6 +54,15 @@ static uint64_t table(const void *p, unsigned level)
     return (uint64_t)p | PT_P | PT_LEVEL(level) | PT_RW;
 }
 
+/*
+ * What leads to leaves of 2M has the C-bit, and so have all buffers; what leads
+ * to those of 4K has it not. It is none of an address (IOMMU-C-BIT).
+ */
+static uint64_t table_c(const void *p, unsigned level)
+{
+    return table(p, level) | C_BIT;
+}
+
 static const char *find_device(void)
 {
     for (dev = 0; dev < 32; dev++) {
@@ -83,7 +92,7 @@ const char *dma_init(volatile uint64_t **store)
     }
     top[0] = table(low, 2);
     top[IOVA_4K >> 30] = table(map_4k, 2);
-    top[IOVA_2M >> 30] = table(map_2m, 2);
+    top[IOVA_2M >> 30] = table_c(map_2m, 2);
     for (unsigned n = 0; n < IMAGES; n++) {
         low[n] = table(low_pt[n], 1);
         for (unsigned i = 0; i < 512; i++) {
@@ -91,11 +100,11 @@ const char *dma_init(volatile uint64_t **store)
         }
     }
     map_4k[0] = table(map_4k_pt, 1);
-    *iommu_reg(REG_DEVTAB) = (uint64_t)devtab | 1;      /* two pages */
-    *iommu_reg(REG_CMD) = (uint64_t)commands | ENTRIES_256;
-    *iommu_reg(REG_EVENT) = EVENTS | ENTRIES_256;
-    *iommu_reg(REG_STORE_BASE) = STORE;
-    *iommu_reg(REG_STORE_LIMIT) = STORE;
+    *iommu_reg(REG_DEVTAB) = (uint64_t)devtab | C_BIT | 1;  /* two pages */
+    *iommu_reg(REG_CMD) = (uint64_t)commands | C_BIT | ENTRIES_256;
+    *iommu_reg(REG_EVENT) = EVENTS | C_BIT | ENTRIES_256;
+    *iommu_reg(REG_STORE_BASE) = STORE | C_BIT;
+    *iommu_reg(REG_STORE_LIMIT) = STORE | C_BIT;
     *iommu_reg(REG_CONTROL) = CONTROL_EN | CONTROL_LOG | CONTROL_CMD;
     *store = (volatile uint64_t *)STORE;
     return NULL;
@@ -139,11 +148,11 @@ bool dma_map(Map map, uint64_t spa)
     for (unsigned i = 0; i < 512; i++) {
         map_4k_pt[i] = table((void *)(region + i * PAGE), 0);
     }
-    map_2m[0] = table((void *)region, 0);
+    map_2m[0] = table_c((void *)region, 0);
     mapped = map;
     *iommu_reg(REG_CONTROL) = CONTROL_EN | CONTROL_LOG | CONTROL_CMD;
     dma_set_dte(translates ? (uint64_t)top | DTE_V | DTE_TV | PT_LEVEL(3) |
-                PT_RW : 0, DOMAIN);
+                PT_RW | (map == MAP_2M ? C_BIT : 0) : 0, DOMAIN);
     if (map == MAP_OFF) {
         *iommu_reg(REG_CONTROL) = 0;
     }

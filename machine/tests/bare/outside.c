@@ -11,7 +11,6 @@
 #include "model.h"
 
 #define GROUND   0x08000000ul   /* 2 MiB whose pages change hands */
-#define C_BIT    (1ul << 51)
 #define BLOCK    2u             /* words of the cipher's block */
 #define WORDS    (PAGE / 8)
 #define CMD_LAUNCH_FINISH 0x0a2

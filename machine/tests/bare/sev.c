@@ -14,7 +14,6 @@
 
 #define MSR_DEBUGCTL  0x1d9
 #define MSR_HSAVE     0xc0010117
-#define C_BIT         (1ul << 51)
 #define BLOCK         16u
 #define TMR           0x0c000000ul
 #define TMR_LEN       0x100000u

@@ -881,6 +881,53 @@ static void suite_reduced(void)
     ktap_end("address bits that memory encryption takes");
 }
 
+void run_guest(uint64_t vmcb, const uint64_t r[4]);
+
+/* Port and MSR 0 to 1FFFh are intercepted by maps that have the bit, too. */
+static void spoil_c(uint8_t *v, uint8_t *save)
+{
+    only_intercept(v, save);
+    put64(v, 0x040, get64(v, 0x040) | C_BIT);
+    put64(v, 0x048, get64(v, 0x048) | C_BIT);
+    put64(v, 0x0b0, get64(v, 0x0b0) | C_BIT);
+}
+
+/* MMU-C-BIT-OPERAND: a host that enciphers its own memory */
+static void suite_c_bit(void)
+{
+    static ProbeOp *const ops[] = { op_vmsave, op_vmload };
+    static const struct {
+        const char *name, *op;
+        unsigned code;
+        uint64_t rcx;
+    } maps[] = { { "IN", i_in, 0x7b, 0 }, { "RDMSR", i_rdmsr, 0x7c, STAR } };
+    const uint64_t save = rdmsr(MSR_HSAVE);
+    Probe p;
+
+    ktap_begin();
+    for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
+        p = probe(ops[i], save | C_BIT, 0);
+        if (cell(p.vector == NO_VEC)) {
+            print("# way %u: vector %d\n", i, p.vector);
+        }
+    }
+    cell(probe(op_hsave, save | C_BIT, 0).vector == NO_VEC);
+    vm_spoil = spoil_c;
+    for (unsigned i = 0; i < ARRAY_SIZE(maps); i++) {
+        uint64_t live[4] = { maps[i].rcx, 0, 0, SHARED };
+
+        intercept = maps[i].code;
+        vm_prepare(PLAIN, maps[i].op, 0, maps[i].rcx, 0);
+        run_guest((uint64_t)vmcb | C_BIT, live);
+        if (cell(window_check() && get64(vmcb, 0x070) == maps[i].code)) {
+            print("# %s: exit %lx\n", maps[i].name, get64(vmcb, 0x070));
+        }
+    }
+    vm_spoil = NULL;
+    wrmsr(MSR_HSAVE, save);
+    ktap_end("addresses that have the C-bit");
+}
+
 /* MSR-GHCB-HOST, and what is read-only or stays */
 static void suite_msrs(void)
 {
@@ -969,7 +1016,7 @@ static void suite_vmcb_pages(void)
 
 void suite_vmrun(void)
 {
-    ktap_plan(16);
+    ktap_plan(17);
     suite_before();
     window_init();
     vm_init();
@@ -984,5 +1031,6 @@ void suite_vmrun(void)
     suite_vmsa_pages();
     suite_vmcb_pages();
     suite_reduced();
+    suite_c_bit();
     suite_msrs();
 }

@@ -78,6 +78,5 @@ bool state_memory(State s);
 enum { PTE_HOST = 384, PTE_GUEST = 392, PTE_PLAIN = 400 };
 enum { WALK_AD, WALK_SETS_A, WALK_SETS_D, NWALKS };
 #define GPA_LANDING   0x1d000ul        /* where a guest's entries lead to */
-#define C_BIT         (1ul << 51)
 
 #endif

@@ -34,6 +34,12 @@ static inline bool snp_dma_viewed(void)
     return snp_platform() && (snp_platform()->encrypt || snp_dma_checked());
 }
 
+/*
+ * The C-bit, while memory encryption is on: in the addresses that an IOMMU's
+ * driver gives it, and in those that its tables map. 0: there is none.
+ */
+uint64_t snp_dma_c_mask(void);
+
 /* For this access the RMP cannot be read: it was asked for to fail */
 bool snp_dma_hw_error(void);
 

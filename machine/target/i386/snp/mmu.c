@@ -23,6 +23,13 @@ uint64_t x86_snp_c_mask(CPUX86State *env, bool guest_stage1)
     return env->snp.syscfg & SYSCFG_MEM_ENCRYPT ? SNP_C_MASK : 0;
 }
 
+/* [MMU-C-BIT-OPERAND] */
+uint64_t x86_snp_spa(CPUX86State *env, uint64_t spa)
+{
+    return env->hflags & HF_GUEST_MASK ? spa
+                                       : spa & ~x86_snp_c_mask(env, false);
+}
+
 /* [MMU-PHYS-REDUCTION] the keys' address bits are gone for the host */
 static unsigned host_phys_bits(CPUX86State *env)
 {

@@ -94,6 +94,11 @@ void x86_snp_reset(CPUX86State *env);
 
 /* Which bit of a page-table entry of this stage is the C-bit, if any. */
 uint64_t x86_snp_c_mask(CPUX86State *env, bool guest_stage1);
+/*
+ * What an instruction or MSR names is the address @spa: not in a guest it may
+ * have the C-bit.
+ */
+uint64_t x86_snp_spa(CPUX86State *env, uint64_t spa);
 /* Bits of a physical address that an instruction or MSR names, now */
 unsigned x86_snp_phys_bits(CPUX86State *env);
 /* Address bits that are reserved in CR3 and in an entry of this stage. */
