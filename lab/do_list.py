@@ -20,12 +20,16 @@ def options(p):
     g.add_argument("--features", action="store_true",
                    help="what the newest kernel's SNP hosts have, and who "
                         "shows that ours has it")
+    g.add_argument("--functions", action="store_true",
+                   help="KVM's functions that differ from those of 6.1 as it "
+                        "is where neither can host SNP guests; builds both")
     p.add_argument("--write", action="store_true",
                    help="with --caveats: bring CAVEATS.md up to date; with "
                         "--rules: which of our tests name a rule; with "
                         "--firmware: machine/FIRMWARE.md; with --inject: "
                         "machine/INJECT.md; with --features: the pages of "
-                        "mistakes and fixes in Documentation/")
+                        "mistakes and fixes in Documentation/; with "
+                        "--functions: lab/lists/kvm-functions.tsv")
 
 
 def do(args):
@@ -55,6 +59,12 @@ def do(args):
             inject.PAGE.write_text(inject.page())
         else:
             print(inject.page(), end="")
+    elif args.functions:
+        from lab import functions
+        if args.write:
+            functions.LIST.write_text(functions.page())
+        else:
+            print(functions.page(), end="")
     elif args.features:
         from lab import features, fixes
         if args.write:

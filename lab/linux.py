@@ -17,6 +17,7 @@ SERIES = paths.ROOT / "patches"
 FLAVOURS = {
     "": ["linux.config", "linux-test.config"],
     "debug": ["linux.config", "linux-test.config", "linux-debug.config"],
+    "nosnp": ["linux.config", "linux-nosnp.config"],
 }
 
 
@@ -191,7 +192,7 @@ def _configure(b):
                 step, env=_env(), hint="lab/snp build --install")
     have = dict(re.findall(r"^(CONFIG_\w+)=(.*)$",
                            (b.build / ".config").read_text(), re.M))
-    lost = [k for k, v in want.items() if have.get(k) != v]
+    lost = [k for k, v in want.items() if have.get(k, "n") != v]
     known = _known(b.src, lost)
     for k in lost:
         if k not in known:
