@@ -57,7 +57,7 @@ def every():
     return [read(f) for f in sorted(PATCHES.glob("*.patch"))]
 
 
-def _overlay(lower, where):
+def overlay(lower, where):
     """Commands that lay a writable copy over a directory."""
     up = where / str(lower.relative_to(lower.anchor)).replace("/", "-")
     for part in ("up", "work"):
@@ -74,8 +74,8 @@ def run(broken, timeout=3600):
     (where / "log").mkdir(parents=True)
     tops = {pathlib.PurePath(f).parts[0] for f in broken.files}
     lines = ["set -e", "mount --make-rprivate /"]
-    lines += [_overlay(paths.ROOT / t, where) for t in sorted(tops)]
-    lines += [_overlay(paths.OUT / w, where) for w in WRITTEN
+    lines += [overlay(paths.ROOT / t, where) for t in sorted(tops)]
+    lines += [overlay(paths.OUT / w, where) for w in WRITTEN
               if (paths.OUT / w).is_dir()]
     lines += [f"mount --bind {where / 'log'} {paths.LOG}",
               f"patch -d {paths.ROOT} -p1 -f -s --no-backup-if-mismatch "
