@@ -153,10 +153,10 @@ def launch_bytes(stream):
                if m)
 
 
-def conversions(stream):
-    """4K pages that went private -> shared -> private between the guest's
-    marks, by QEMU's events in the stream the marks are in."""
-    shared, full, reading = set(), 0, False
+def converted(stream):
+    """[(where to, range of 4K pages)] by QEMU's events between the guest's
+    marks, in the stream those are in."""
+    out, reading = [], False
     for event, line in stream:
         if not event:
             if "lab-guest: reading" in line:
@@ -165,11 +165,19 @@ def conversions(stream):
                 break
             continue
         m = CONVERT.search(line)
-        if not m or not reading:
-            continue
-        first = int(m.group(1), 16) // PAGE
-        pages = range(first, first + int(m.group(2), 16) // PAGE)
-        if m.group(3) == "private_to_shared":
+        if m and reading:
+            first = int(m.group(1), 16) // PAGE
+            out.append((m.group(3), range(first, first +
+                                          int(m.group(2), 16) // PAGE)))
+    return out
+
+
+def conversions(stream):
+    """4K pages that went private -> shared -> private between the guest's
+    marks."""
+    shared, full = set(), 0
+    for to, pages in converted(stream):
+        if to == "private_to_shared":
             shared.update(pages)
         else:
             full += len(shared.intersection(pages))

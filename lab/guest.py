@@ -16,6 +16,7 @@ NET_BYTES = 4 << 20
 DEVICES = {"blk": [], "scsi": ["virtio_scsi", "sd_mod"],
            "net": ["virtio_net"], "vhost-net": ["virtio_net"]}
 BOOTS = ("direct", "disk")
+PORTS = 31                      # of the device that it takes from its driver
 
 # What a guest may be: its launch object in QEMU, its policy, its features as
 # its kernel names them. A policy of SEV_POLICY: no debugging; of SEV-ES: and
@@ -130,5 +131,5 @@ def command(smp, memory, kind="snp", qemu="qemu-system-x86_64",
     if device in ("net", "vhost-net"):
         # no option ROM: Debian has it in another package
         argv += ["-device", f"virtio-net-pci,netdev=net,romfile=,{iommu}"]
-    argv += ["-device", f"virtio-serial-pci,max_ports=31,{iommu}"]
+    argv += ["-device", f"virtio-serial-pci,max_ports={PORTS},{iommu}"]
     return argv

@@ -11,7 +11,9 @@ CMDLINE = {"console", "root", "init", "panic", "rdinit"}
 BY_FIRMWARE = {"initrd"}
 BY_LOADER = {"BOOT_IMAGE"}          # and this one GRUB
 CONVERSIONS = 1000
-CYCLES = 6                      # some 220 pages each
+CYCLES = 6
+# of virtio-serial: two of each of its ports, and two more
+QUEUES = 2 * (guest.PORTS + 1)
 NAE_AP_RESET_HOLD = 0x80000004
 NAE_AP_CREATION = 0x80000013
 
@@ -91,6 +93,28 @@ def guest_lines(stream, smp, disk, kind):
     done = "lab-guest: end" in text and "reboot: Power down" in text
     yield ("guest: powered off by itself", done,
            "yes" if done else last_words(console))
+
+
+def cycled(stream):
+    """By QEMU's events the memory of each queue of the guest's virtio-serial
+    was made private and shared again as often as the guest says that it took
+    the device from its driver and gave it back."""
+    text = "\n".join(line for event, line in stream if not event)
+    m = re.search(r"lab-guest: read-end cycles=(\d+)", text)
+    n = int(m[1]) if m else 0
+    done = counts.converted(stream)
+    seen = {to: ([to for to, _ in done].count(to),
+                 sum(len(pages) for x, pages in done if x == to))
+            for to in ("private_to_shared", "shared_to_private")}
+    times, pages = seen["private_to_shared"]
+    yield (f"guest: queues private-shared-private {CYCLES} times", n >= CYCLES,
+           f"{n} by the guest")
+    # what was shared before the first cycle does not go all the way in it
+    full = counts.conversions(stream)
+    yield (f"guest: {QUEUES} queues each time by QEMU's events",
+           n > 0 and set(seen.values()) == {(n * QUEUES, pages)} and
+           pages % n == 0 and full == pages // n * (n - 1) > 0,
+           f"{n} times; events, pages: {seen}; {full} all the way")
 
 
 def device(stream, result, kind, net):

@@ -129,9 +129,7 @@ def hosts():
             *judge.host_lines(r, "snp"),
             *(x for x in judge.guest_lines(stream, smp, sums, "snp")
               if "private-shared-private" not in x[0]),
-            # how often depends on how long this QEMU takes for one
-            ("pages made shared and private", counts.conversions(stream) > 0,
-             str(counts.conversions(stream))),
+            *judge.cycled(stream),
             *judge.cross(before, after, counts.histograms(r.control), r.says,
                          stream, counts.dropped(r.control), smp),
             *judge.rmp_after(before, after), *judge.audits(before, after, r)]

@@ -381,6 +381,40 @@ def audits():
     return bad
 
 
+def _round(times=7, queues=64, size=0x7000, first=None):
+    """A guest's console and QEMU's events: so often each queue of so many
+    bytes is made private and shared again."""
+    each = "".join(f"kvm_convert_memory start {n << 16:#x} size {{}} TO\n"
+                   for n in range(queues))
+    there, back = (each.format(*[f"{size:#x}"] * queues).replace("TO", to)
+                   for to in ("shared_to_private", "private_to_shared"))
+    return counts.split_guest(
+        "lab-guest: reading\n" + (first or there) + back +
+        (there + back) * (times - 1) + "lab-guest: read-end cycles=7\n")
+
+
+def cycles():
+    """What must not pass for queues that were taken and given back."""
+    few, each = ("guest: queues private-shared-private 6 times",
+                 "guest: 64 queues each time by QEMU's events")
+    one = "kvm_convert_memory start 0x0 size 0x7000 shared_to_private\n"
+    five = [(event, line.replace("cycles=7", "cycles=5"))
+            for event, line in _round(5)]
+    bad = []
+    for name, stream, want in (
+            ("good", _round(), set()), ("five", five, {few}),
+            ("six, not seven", _round(6), {each}),
+            ("a queue less", _round(queues=63), {each}),
+            ("one that stays shared", _round(first=one * 63), {each}),
+            ("a page less once", _round(first=one * 63 + one.replace(
+                "0x7000", "0x6000")), {each}),
+            ("nothing", [], {few, each})):
+        got = {n for n, ok, _ in judge.cycled(stream) if not ok}
+        if got != want:
+            bad.append(f"cycles, {name}: {got}")
+    return bad
+
+
 GREEN = "".join(f"[ \x1b[32mPASS\x1b[0m ] {' ' * (i % 5)}- probe {i}\n"
                 for i in range(snphost.PROBES))
 RED = GREEN + "[ FAIL ] - Comparing TCB values: they do NOT match\n"
@@ -443,10 +477,10 @@ def judges():
     run["after"] = None
     if not verdict(run):
         bad.append("a machine that does not answer is not noticed")
-    bad += audits() + probes()
+    bad += audits() + probes() + cycles()
     if bad:
         raise CaseFailed("\n".join(bad))
-    return f"{number + 10 + len(PROBED) + 4} runs"
+    return f"{number + 10 + len(PROBED) + 11} runs"
 
 
 # (port, what arrives there), the answer it must end the run with; None: it
