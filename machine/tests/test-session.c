@@ -145,6 +145,9 @@ static void test_measure(void)
     memcpy(text + 40, mem + OUT + 32, 16);
     hmac_sha256(owner_tik, 16, text, sizeof(text), mac);
     CHECK(!memcmp(mac, mem + OUT, 32), "measurement");
+    /* what observers are told */
+    CHECK(fw.sev_launched == 1 && !memcmp(fw.sev_digest, text + 8, 32),
+          "%llu launched", (unsigned long long)fw.sev_launched);
 }
 
 static void secret(uint64_t to, uint32_t len, uint32_t want, const char *what)

@@ -317,6 +317,8 @@ uint32_t fw_sev_launch_measure(SnpFw *fw, FwBuf *c)
     measure(fw, g, answer);
     memcpy(g->measure, answer, sizeof(g->measure));
     fw_out_write(fw, c, &out, answer);
+    fw->sev_launched++;
+    sha256_final(&g->digest, fw->sev_digest);
     g->state = SEV_GUEST_LSECRET;
     return FW_SUCCESS;
 }

@@ -846,6 +846,7 @@ char *snp_platform_guests(const SnpPlatform *p)
     const SnpFw *fw = &p->fw;
     g_autoptr(QDict) d = qdict_new();
     QList *snp = qlist_new(), *sev = qlist_new(), *dirty = qlist_new();
+    g_autofree char *measured = hex(fw->sev_digest, sizeof(fw->sev_digest));
 
     for (unsigned i = 0; i < FW_MAX_GUESTS; i++) {
         const SnpFwGuest *g = &fw->guests[i];
@@ -882,6 +883,8 @@ char *snp_platform_guests(const SnpPlatform *p)
     qdict_put(d, "snp", snp);
     qdict_put(d, "sev", sev);
     qdict_put_int(d, "sev-bytes-measured", fw->sev_measured);
+    qdict_put_int(d, "sev-launched", fw->sev_launched);
+    qdict_put_str(d, "sev-digest", measured);
     qdict_put_int(d, "snp-launched", fw->nlaunched);
     qdict_put(d, "snp-digests", launched(fw));
     qdict_put(d, "dirty-asids", dirty);

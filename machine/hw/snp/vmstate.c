@@ -370,6 +370,8 @@ DESCRIBE(vmstate_fw, "firmware",
     VMSTATE_STRUCT_ARRAY(tio_devs, SnpFw, FW_MAX_TIO_DEVS, 0, vmstate_tio_dev,
                          SnpFwTioDev),
     VMSTATE_UINT64(sev_measured, SnpFw),
+    VMSTATE_UINT64(sev_launched, SnpFw),
+    VMSTATE_UINT8_ARRAY(sev_digest, SnpFw, SHA256_LEN),
     VMSTATE_UINT8_2DARRAY(launched, SnpFw, FW_LAUNCHES, SHA384_LEN),
     VMSTATE_UINT64(nlaunched, SnpFw));
 

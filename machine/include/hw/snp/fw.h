@@ -368,6 +368,8 @@ typedef struct SnpFw {
     SevFwGuest sev_guests[FW_MAX_GUESTS];
     SnpFwTioDev tio_devs[FW_MAX_TIO_DEVS];
     uint64_t sev_measured;      /* bytes by LAUNCH_UPDATE_*, since reset */
+    uint64_t sev_launched;      /* guests that LAUNCH_MEASURE was asked of */
+    uint8_t sev_digest[SHA256_LEN];     /* of the last one's memory and VMSAs */
     /* digests of the last guests launched, since reset: at [n % length] */
     uint8_t launched[FW_LAUNCHES][SHA384_LEN];
     uint64_t nlaunched;
