@@ -503,6 +503,8 @@ static void test_executed(void)
 		bare_do(b, 0, DO_CALL, private(9), 0, 0);
 	COUNTED(0, huge && nx, huge && nx ? -1 : 0);
 	expect(b, 8);
+	/* It is in pages now: there is no table that would be taken away. */
+	CHECK_EQ(vm_get_stat(b->vm, nx_lpage_splits), 0);
 	bare_free(b);
 }
 
