@@ -26,8 +26,8 @@ enum snp_cmd {
 	SEV_CMD_SNP_DBG_DECRYPT = 0xb0, SEV_CMD_SNP_DBG_ENCRYPT,
 	SEV_CMD_SNP_VERIFY_MITIGATION,
 	SEV_CMD_SNP_PAGE_RECLAIM = 0xc7, SEV_CMD_SNP_PAGE_UNSMASH,
-	SEV_CMD_SNP_CONFIG,
-	SEV_CMD_SNP_COMMIT = 0xcb,
+	SEV_CMD_SNP_CONFIG, SEV_CMD_SNP_DOWNLOAD_FIRMWARE_EX,
+	SEV_CMD_SNP_COMMIT,
 	SEV_CMD_SNP_VLEK_LOAD = 0xcd, SEV_CMD_SNP_FEATURE_INFO,
 };
 
@@ -179,6 +179,16 @@ struct sev_data_snp_commit {
 } __packed;
 
 static_assert(sizeof(struct sev_data_snp_commit) == 4);
+
+struct sev_data_snp_download_firmware_ex {
+	u32 length;
+	u32 rsvd;
+	u64 image_paddr;		/* read */
+	u32 image_len;
+	u32 commit:1, rsvd2:31;
+} __packed;
+
+static_assert(sizeof(struct sev_data_snp_download_firmware_ex) == 24);
 
 struct sev_data_snp_feature_info {
 	u32 length;

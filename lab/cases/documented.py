@@ -104,7 +104,7 @@ def documented():
     # the judge itself: whatever is taken out is missed
     for place, what in ((GUIDE, "VMs run already"),
                         ("Documentation/virt/kvm/x86/snp-commands.rst",
-                         "SNP_COMMIT"), (PARAMETERS, "gmem_huge"),
+                         "SNP_VLEK_LOAD"), (PARAMETERS, "gmem_huge"),
                         (REFUSES[0], ": update the BIOS"),
                         (REFUSES[2], ": update the BIOS"),
                         (REFUSES[3], ": load kvm_amd with npt=1"),

@@ -104,6 +104,7 @@ static const struct snp_cmd_desc snp_cmds[] = {
 	{ SEV_CMD_SNP_PAGE_RECLAIM, LEN(snp_page_reclaim) },
 	{ SEV_CMD_SNP_PAGE_UNSMASH, LEN(snp_page_unsmash) },
 	{ SEV_CMD_SNP_CONFIG, sizeof(struct sev_user_data_snp_config) },
+	{ SEV_CMD_SNP_DOWNLOAD_FIRMWARE_EX, LEN(snp_download_firmware_ex) },
 	{ SEV_CMD_SNP_COMMIT, LEN(snp_commit) },
 	{ SEV_CMD_SNP_VLEK_LOAD, sizeof(struct sev_user_data_snp_vlek_load) },
 	{ SEV_CMD_SNP_FEATURE_INFO, LEN(snp_feature_info) },

@@ -33,6 +33,9 @@ struct snp_cmd_ctx {
 /* sev-dev.c */
 extern struct mutex sev_cmd_mutex;
 int __sev_do_cmd_locked(int cmd, void *data, int *psp_ret);
+/* SEV's INIT and SHUTDOWN, which leave SNP as it is; 0 if it is so already. */
+int __sev_legacy_init_locked(int *error);
+int __sev_platform_shutdown_locked(int *error);
 bool sev_version_greater_or_equal(u8 maj, u8 min);
 
 /* sev-errors.c */
@@ -60,6 +63,7 @@ int snp_shutdown_locked(struct sev_device *sev, bool panic);
 
 /* snp-features.c */
 void snp_ask_features(struct sev_device *sev);
+int snp_ask_features_locked(struct sev_device *sev, int *error);
 /* Whether SNP_SHUTDOWN_EX turns SNP off in the CPUs, too. */
 bool snp_can_shut_x86_down(struct sev_device *sev);
 
@@ -69,6 +73,21 @@ bool snp_has_mitigations(struct sev_device *sev);
 /* snp-mitigations.c: its files in sysfs, where there is the command */
 void snp_add_mitigations(struct sev_device *sev);
 void snp_remove_mitigations(void);
+
+/* snp-update.c */
+#ifdef CONFIG_CRYPTO_DEV_SP_PSP_FW_UPLOAD
+void snp_note_context(struct sev_device *sev, int cmd, const void *data);
+void snp_add_update(struct sev_device *sev);
+void snp_remove_update(void);
+#else
+static inline void snp_note_context(struct sev_device *sev, int cmd,
+				    const void *data)
+{
+}
+
+static inline void snp_add_update(struct sev_device *sev) { }
+static inline void snp_remove_update(void) { }
+#endif
 
 /* snp-ioctl.c */
 int snp_ioctl(struct sev_device *sev, struct sev_issue_cmd *argp, bool writable);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What firmware and platform can do for SNP, asked once when the device is
- * probed. SNP firmware ABI 56860, SNP_PLATFORM_STATUS and SNP_FEATURE_INFO.
+ * What firmware and platform can do for SNP, asked when the device is probed and
+ * after an update. SNP firmware ABI 56860, SNP_PLATFORM_STATUS and SNP_FEATURE_INFO.
  */
 #include <linux/bits.h>
 #include <linux/cc_platform.h>
@@ -52,7 +52,14 @@ static struct sev_device *snp_sev_device(void)
 	return psp_master ? psp_master->sev_data : NULL;
 }
 
-static int ask(struct sev_device *sev, int *error)
+/**
+ * snp_ask_features_locked() - Ask firmware once more, after an update
+ * @sev:	the device
+ * @error:	status of the firmware
+ *
+ * Return: as snp_cmd_answer(); what is known already may be changed in part.
+ */
+int snp_ask_features_locked(struct sev_device *sev, int *error)
 {
 	struct sev_data_snp_feature_info info = { .length = sizeof(info) };
 	struct sev_data_snp_addr status;
@@ -86,7 +93,7 @@ void snp_ask_features(struct sev_device *sev)
 		return;
 
 	mutex_lock(&sev_cmd_mutex);
-	ret = ask(sev, &error);
+	ret = snp_ask_features_locked(sev, &error);
 	mutex_unlock(&sev_cmd_mutex);
 
 	if (ret)
