@@ -40,11 +40,12 @@ static int set_region(uint64_t size)
 	return ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &region);
 }
 
+/* Not the first page: its reverse map would be NULL itself, and not followed. */
 static void *punch_loop(void *arg)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
 		if (fallocate(memfd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
-			      0, PAGE))
+			      PAGE, PAGE))
 			ksft_exit_fail_msg("no hole: errno %d\n", errno);
 		__atomic_add_fetch(&holes, 1, __ATOMIC_SEQ_CST);
 	}
