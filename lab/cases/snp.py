@@ -165,9 +165,11 @@ def debug(smp):
 
 
 def self_check(thread, on="debian-13"):
-    """Debian 13's host in each check; the others in the full one."""
-    full = on != "debian-13"
-    name = f"snp.self-check.{on}.{thread}" if full else \
+    """Debian 13's host with a thread a CPU in each check; the others in the
+    full one."""
+    other = on != "debian-13"
+    full = other or thread == "single"
+    name = f"snp.self-check.{on}.{thread}" if other else \
         f"snp.self-check.{thread}"
     return Case(name, f"the same on {on}'s host, every cached translation "
                 "compared with the RMP at each world switch and RMP change, "
@@ -179,6 +181,8 @@ def self_check(thread, on="debian-13"):
 
 
 def encrypted(kernel):
+    """The newest stock host in each check."""
+    full = kernel != "debian-backports"
     name = f"snp.encrypted.{kernel}"
     return Case(name, f"the same on {kernel}'s host with memory enciphered and "
                 "the self-check on: each page is transformed when the guest "
@@ -186,7 +190,8 @@ def encrypted(kernel):
                 "firmware as ciphertext",
                 lambda: judged(host=kernel, smp=1, thread="single",
                                self_check=True, encrypt=True, name=name,
-                               timeout=1200), order=46, inputs=("machine",))
+                               timeout=1200), full=full,
+                order=59 if full else 46, inputs=("machine",))
 
 
 def encrypted_threads():
@@ -243,7 +248,8 @@ CASES = [one("debian-13", 2, "single"), one("debian-backports", 2, "single"),
          self_check("multi"),
          *(self_check(thread, on) for on in ("debian-backports", "ours")
            for thread in ("single", "multi")), encrypted("debian-13"),
-         encrypted("debian-backports"), encrypted_threads(), loose(), sme(), debug(2), debug(1),
+         encrypted("debian-backports"), encrypted_threads(), loose(), sme(),
+         debug(2), debug(1),
          Case("snp.ours.boot.debug", f"snp.ours.boot on {CHECKED}, without a "
               "splat", lambda: ours_boots("ours-debug"), full=True, order=56),
          Case("snp.ours.ends.debug", f"snp.ours.ends on {CHECKED}",
