@@ -296,15 +296,16 @@ def init():
 # such command can, silent. {row: what fails, has the host SNP, what it says}; the
 # last two leave firmware that the next load could not use.
 GIVES_UP = "timed out, disabling PSP"
+ORDER = "its firmware is too old, or not in order: update the BIOS"
 LOADS = {
     "good": ("", "Y", []),
     "state": ("SNP_INIT_EX:1:INVALID_PLATFORM_STATE", "N",
-              ["SEV-SNP: INIT failed -5, error 0x1"]),
+              [f"SEV-SNP: INIT failed -5, error 0x1: {ORDER}"]),
     "odd": ("SNP_INIT_EX:1:BAD_MEASUREMENT", "N",
-            ["SEV-SNP: INIT failed -5, error 0xb"]),
+            [f"SEV-SNP: INIT failed -5, error 0xb: {ORDER}"]),
     "slow": ("SNP_INIT_EX:1:late-interrupts=40", "Y", []),
     "flush": ("SNP_DF_FLUSH:1:HWERROR_PLATFORM", "N",
-              ["SEV-SNP: DF_FLUSH failed -5, error 0x13"]),
+              [f"SEV-SNP: DF_FLUSH failed -5, error 0x13: {ORDER}"]),
     "probe": ("PLATFORM_STATUS:1:HWERROR_PLATFORM", "N",
               ["SEV: failed to get status. Error: 0x13"]),
     "unheard": ("PLATFORM_STATUS:1:no-interrupt", "N",
@@ -312,7 +313,8 @@ LOADS = {
                  "SEV: failed to get status. Error: 0x0"]),
     "silent": ("SNP_INIT_EX:1:dead", "N",
                [f"sev command 0x85 {GIVES_UP}",
-                "SEV-SNP: INIT failed -110, error 0x0"]),
+                "SEV-SNP: INIT failed -110, error 0x0: the secure processor is "
+                "silent: update the BIOS"]),
 }
 LOADED = "".join(f"""
 echo "<6>lab: begin {name}" > /dev/kmsg
