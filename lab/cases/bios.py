@@ -303,7 +303,7 @@ LOADS = {
               [f"SEV-SNP: INIT failed -5, error 0x1: {ORDER}"]),
     "odd": ("SNP_INIT_EX:1:BAD_MEASUREMENT", "N",
             [f"SEV-SNP: INIT failed -5, error 0xb: {ORDER}"]),
-    "slow": ("SNP_INIT_EX:1:late-interrupts=40", "Y", []),
+    "slow": ("SNP_INIT_EX:1:late-interrupts=5", "Y", []),
     "flush": ("SNP_DF_FLUSH:1:HWERROR_PLATFORM", "N",
               [f"SEV-SNP: DF_FLUSH failed -5, error 0x13: {ORDER}"]),
     "probe": ("PLATFORM_STATUS:1:HWERROR_PLATFORM", "N",
@@ -319,7 +319,7 @@ LOADS = {
 LOADED = "".join(f"""
 echo "<6>lab: begin {name}" > /dev/kmsg
 mark {name}
-modprobe ccp psp_cmd_timeout=5 psp_probe_timeout=5 && modprobe kvm_amd || exit 9
+modprobe ccp psp_cmd_timeout=15 psp_probe_timeout=5 && modprobe kvm_amd || exit 9
 say "{name} $(cat {SNP}) $(perl -e 'open(K, "+<", "/dev/kvm") or die;
     print ioctl(K, 0xae01, 0) ? "VM" : $!')"
 modprobe -r kvm_amd && modprobe -r ccp || exit 8
